@@ -1,0 +1,65 @@
+# rlhf-lab. `make demo` and `make test` need nothing but Python >= 3.11 and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Which tests `make test` runs: `make test MARKERS="not gpu"` adds the slow ones.
+MARKERS ?= not slow and not gpu
+SAMPLES := reference typical blank
+
+.PHONY: help setup demo test check bench gpu-check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       set up, build the release, grade three sample submissions"
+	@echo "make test       set up, run the tests (MARKERS='not gpu' adds the slow ones)"
+	@echo "make check      lint, types, tests"
+	@echo "make setup      the environment alone, in $(VENV)"
+	@echo "make bench      timings, as ratios to the reference's bare training"
+	@echo "make gpu-check  tests and one grading run on a CUDA device"
+	@echo "make clean      remove $(VENV) and dist"
+
+setup: $(VENV)/.project-stamp
+
+# torch comes first and alone: pip then takes the build that fits this machine, and everything
+# after it finds its requirement satisfied.
+$(VENV)/.torch-stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; try: make setup PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "No virtual environment: install venv first (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	@touch $@
+
+$(VENV)/.lock-stamp: requirements.lock $(VENV)/.torch-stamp
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	@touch $@
+
+$(VENV)/.project-stamp: pyproject.toml $(VENV)/.lock-stamp
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/rlhf-lab build
+	$(BIN)/rlhf-lab verify --static
+	@for sample in $(SAMPLES); do \
+	  $(BIN)/rlhf-lab grade tests/submissions/$$sample.ipynb --out dist/demo/$$sample || exit $$?; \
+	done
+	@echo "Reports:"; for sample in $(SAMPLES); do echo "  dist/demo/$$sample/report.html"; done
+
+test: setup
+	$(BIN)/python -m pytest -m "$(MARKERS)"
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "$(MARKERS)"
+
+bench: setup
+	$(BIN)/python -m benchmarks.bench
+
+gpu-check: setup
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/rlhf-lab grade tests/submissions/reference.ipynb --device cuda --out dist/gpu-check
+
+clean:
+	rm -rf $(VENV) dist

@@ -1,0 +1,1 @@
+"""Instructor side: the reference solution becomes a verified student release."""

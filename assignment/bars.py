@@ -1,0 +1,121 @@
+"""The parts of the registry that are numbers only: bars of the training tests, limits of a call.
+
+Typed and frozen; ``assignment/spec.py`` puts them together and checks that they agree.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """Base of every registry table: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SFTThreshold(Frozen):
+    """Held-out loss: end over start, and a paired test over examples."""
+
+    final_ratio_max: Share
+    snapshots: Annotated[int, Field(ge=5)]
+    p_max: Share
+    examples: Count
+    near: Positive
+
+
+class RMThreshold(Frozen):
+    """Lower end of the accuracy's interval on hidden pairs."""
+
+    lower_bound_min: Share
+    pairs: Count
+    confidence: Share
+    near: Positive
+
+
+class RewardThreshold(Frozen):
+    """Gain in the given reward over SFT on hidden prompts; the gold reward must not fall."""
+
+    gain_min: float
+    p_max: Share
+    gold_drop_max: Annotated[float, Field(ge=0)]
+    prompts: Count
+    near: Positive
+
+
+class KLThreshold(Frozen):
+    """Range of the KL to the reference, nats per sequence."""
+
+    min: Annotated[float, Field(ge=0)]
+    max: Positive
+    prompts: Count
+    near: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> KLThreshold:
+        if self.min >= self.max:
+            raise ValueError(f"ppo_kl: min {self.min} is not below max {self.max}")
+        return self
+
+
+class ComparisonThreshold(Frozen):
+    """Tolerances between T15's rows and what the replies give when recomputed."""
+
+    prompts: Count
+    reward_rtol: Positive
+    kl_rtol: Positive
+    win_prompts: Annotated[int, Field(ge=0)]
+    interval_atol: Positive
+    tokens_atol: Positive
+    repetition_atol: Positive
+    rlhf_gain_min: float
+    near: Positive
+
+
+class Thresholds(Frozen):
+    """Bars of the training tests in one profile; the fields are the item ids."""
+
+    sft_loss_trend: SFTThreshold
+    rm_accuracy: RMThreshold
+    ppo_reward: RewardThreshold
+    ppo_kl: KLThreshold
+    comparison: ComparisonThreshold
+
+
+class CallLimits(Frozen):
+    """Limits of one call into the sandbox: seconds and bytes; cpu_s 0 means no limit."""
+
+    wall_s: Positive
+    cpu_s: Annotated[float, Field(ge=0)]
+    memory_bytes: Count
+    reply_bytes: Count
+
+
+class IntakeLimits(Frozen):
+    """Caps on what a submission may be, checked before anything is parsed."""
+
+    file_bytes: Count
+    notebook_bytes: Count
+    zip_members: Count
+    zip_ratio_max: Count
+    cells: Count
+    source_bytes: Count
+    written_chars: Count
+
+
+class LimitsSpec(Frozen):
+    """Limits by kind of call: slot tests, the three stages, the comparison, and intake."""
+
+    slot: CallLimits
+    loop_slot: CallLimits
+    sft: CallLimits
+    reward_model: CallLimits
+    ppo: CallLimits
+    comparison: CallLimits
+    intake: IntakeLimits

@@ -1,0 +1,51 @@
+"""Building a lab world from its seed.
+
+python -m assignment.lab base       pre-train the base model (about 8 minutes on two cores)
+python -m assignment.lab data       draw the students' data; needs the base model
+python -m assignment.lab reference  train the grader's reference weights; draws the data again first
+python -m assignment.lab world      all three: next year's class is `world --seed 2027`
+python -m assignment.lab outcomes   run the whole pipeline on fresh seeds and append the figures (3 minutes a seed)
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import rlhf_kit as kit
+from rlhf_kit.models import BASE_MODEL
+
+from .outcomes import study
+from .pretrain import PretrainConfig, write_base
+from .ship import grader_reference, student_data
+from .world import World
+
+WORLD_SEED = 2026
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+
+
+def main() -> None:
+    """Run the steps that were asked for; each overwrites what it makes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("base", "data", "reference", "world", "outcomes"))
+    parser.add_argument("--seed", type=int, default=WORLD_SEED, help="the world's seed (default: %(default)s)")
+    parser.add_argument("--base", type=Path, default=BASE_MODEL, help="folder of the base model")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="outcomes: the seeds to run")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="outcomes: where the lines go")
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    world = World.from_seed(args.seed)
+    if args.step in ("base", "world"):
+        print(write_base(args.base, world, PretrainConfig()))
+    if args.step == "outcomes":
+        study(world, args.seeds, args.base, args.out / f"lab-world-{args.seed}.jsonl")
+    elif args.step != "base":
+        data, sft = student_data(world, base=args.base)
+        if args.step != "data":
+            grader_reference(world, data, sft, kit.load_tokenizer(args.base))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The console script `rlhf-lab`: grade and doctor, with build and verify added from the instructor's side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assignment.cli import register
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from autograder.grade import Grading
+
+GRADED, UNREADABLE, FAILED = 0, 2, 3
+
+GRADE_HELP = """Grade one submission: a notebook, or a zip that holds one.
+
+Prints the rubric table; writes report.json, report.html (for the TA), feedback.html (for the
+student) and results.json (Gradescope) into the folder of --out.
+
+Exit code 0: graded, whatever the score. 2: the path cannot be read as a submission. 3: a failure
+of the grader's own; what it could not grade is listed as such and costs nobody a point.
+
+A run is repeated exactly by its seed, which is in every report: --seed 1234.
+"""
+DOCTOR_HELP = (
+    """Check what this machine offers for grading; exit code 1 if submissions cannot be graded here."""
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="One assignment on RLHF: build the release, verify it, grade submissions.",
+)
+
+
+@app.command("grade", help=GRADE_HELP)
+def grade_command(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="An .ipynb, or a zip with one.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the reports.")] = Path("report"),
+    profile: Annotated[str, typer.Option("--profile", help="Which training set-up to grade with.")] = "tiny",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Repeats a run; drawn afresh if not given.")
+    ] = None,
+    only: Annotated[
+        str, typer.Option("--only", help="Items to grade, with commas between: T07,rm_accuracy.")
+    ] = "",
+) -> None:
+    """Grade, print the table, say where the reports are."""
+    from autograder.grade import OptionError, Options, grade_submission
+    from autograder.intake import IntakeError
+    from autograder.report.terminal import GradingProgress, make_console
+
+    errors = make_console(stderr=True)
+    items = tuple(item.strip() for item in only.split(",") if item.strip())
+    try:
+        with GradingProgress() as progress:
+            grading = grade_submission(path, out, Options(profile, device, seed, items), progress)
+    except IntakeError as error:
+        raise _stop(errors, f"Not graded. {error}", UNREADABLE) from None
+    except OptionError as error:
+        raise _stop(errors, f"Not graded. {error}", FAILED) from None
+    except OSError as error:
+        raise _stop(
+            errors, f"The reports could not be written into {out}: {error.strerror or error}.", FAILED
+        ) from None
+    _show(grading, errors)
+    if grading.failed_here:
+        raise typer.Exit(FAILED)
+
+
+@app.command("doctor", help=DOCTOR_HELP)
+def doctor_command() -> None:
+    """Print a line per finding."""
+    from autograder.doctor import findings
+    from autograder.report.terminal import make_console
+
+    console, healthy = make_console(), True
+    for finding in findings():
+        healthy &= finding.ok
+        console.print(
+            f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
+        )
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of the console script: no traceback for what a user can cause."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _show(grading: Grading, errors: Console) -> None:
+    from autograder.report.terminal import make_console, print_rubric
+
+    print_rubric(grading.graded, grading.submission, grading.run, grading.spec)
+    console = make_console()
+    for name in ("report.html", "feedback.html", "report.json", "results.json"):
+        if name in grading.reports:
+            console.print(str(grading.reports[name]), soft_wrap=True)
+    if grading.failed_here:
+        errors.print(
+            f"The grader failed at: {', '.join(grading.failed_here)}. No points were taken for that; "
+            "grade again with the same seed.",
+            soft_wrap=True,
+        )
+
+
+def _stop(console: Console, message: str, code: int) -> typer.Exit:
+    console.print(message, soft_wrap=True)
+    return typer.Exit(code)
+
+
+register(app)
+
+if __name__ == "__main__":
+    main()

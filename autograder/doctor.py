@@ -1,0 +1,72 @@
+"""What this machine offers: the parts that grading needs, each tried and not assumed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from autograder.failures import guarded
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `rlhf-lab doctor`."""
+
+    what: str
+    ok: bool
+    detail: str
+
+
+def findings() -> Iterator[Finding]:
+    """All findings, one after the other."""
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("Python", platform.python_version),
+        ("torch", _torch),
+        ("device", _device),
+        ("cores", lambda: f"{len(os.sched_getaffinity(0))} usable"),
+        ("sandbox", _sandbox),
+        ("worker", _worker),
+        ("reference weights", _reference),
+    )
+    for what, check in checks:
+        yield guarded(lambda: Finding(what, True, check()), lambda reason, _: Finding(what, False, reason))  # noqa: B023
+
+
+def _torch() -> str:
+    import torch
+    import transformers
+
+    return f"{torch.__version__}, transformers {transformers.__version__}"
+
+
+def _device() -> str:
+    import torch
+
+    return f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu, no GPU"
+
+
+def _sandbox() -> str:
+    from autograder.sandbox import choose_tier
+
+    tier = choose_tier()
+    return "; ".join([f"tier {tier.name}", *tier.notes])
+
+
+def _worker() -> str:
+    from autograder.sandbox import WorkerSession
+
+    with WorkerSession() as session:
+        info = session.prewarm()
+    absent = info.get("absent")
+    if absent:
+        raise RuntimeError(f"the worker lacks {', '.join(absent)}")
+    return f"starts, knows {len(info['ops'])} operations"
+
+
+def _reference() -> str:
+    from autograder.reference import load_reference
+
+    reference = load_reference()
+    return f"complete, world {reference.world.seed}"

@@ -1,0 +1,169 @@
+"""Drivers of the training loops: T05, T09 and T14, on probe models whose every update can be replayed.
+
+What the loop did is noted from outside: weights by a hook on all optimisers' steps, the batch in use
+by a hook on the model's forward, rollouts by the reward function that the loop has to call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+import rlhf_kit as kit
+from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
+
+from .drive_models import TableScore
+from .drive_values import ppo_config
+from .sheet import NoAnswer, Sheet, field, scalar
+
+MAX_UPDATES = 400  # snapshots kept: far more than any case asks for
+STATS = ("reward", "kl", "policy_loss", "value_loss")
+
+
+class Watch:
+    """Notes the parameters after each optimiser step, and each call of `on_step`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.updates = 0
+        self.snapshots: dict[str, list[Tensor]] = {name: [] for name, _ in model.named_parameters()}
+        self.callbacks: list[tuple[int, int]] = []
+        self.reported: list[Any] = []
+        self.after_update: Callable[[], None] = lambda: None
+
+    def on_step(self, step: Any, what: Any = None) -> None:
+        """The callback handed to the loop: (step, updates so far) and what it was told."""
+        self.callbacks.append((int(step), self.updates))
+        self.reported.append(what)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hooks on for the time of the loop."""
+        handle = register_optimizer_step_post_hook(self._stepped)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _stepped(self, *_: Any) -> None:
+        self.updates += 1
+        self.after_update()
+        if self.updates <= MAX_UPDATES:
+            for name, parameter in self.model.named_parameters():
+                self.snapshots[name].append(parameter.detach().clone())
+
+    def write(self, sheet: Sheet) -> None:
+        """Parameters after each update as "after:<name>" (updates, …), the final ones as "final:<name>"."""
+        sheet.values["updates"] = self.updates
+        sheet.values["callbacks"] = [list(call) for call in self.callbacks]
+        for name, parameter in self.model.named_parameters():
+            if self.snapshots[name]:
+                sheet.array(f"after:{name}", torch.stack(self.snapshots[name]))
+            sheet.array(f"final:{name}", parameter)
+
+
+def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
+    """T05 on a BigramLM."""
+    _supervised(function, BigramLM(tensors["weight"]), kit.SFTConfig, args, tensors, sheet)
+
+
+def train_reward_model(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
+    """T09 on a LastTokenReward."""
+    _supervised(function, LastTokenReward(tensors["weight"]), kit.RMConfig, args, tensors, sheet)
+
+
+def _supervised(
+    function: Any,
+    model: nn.Module,
+    config: Any,
+    args: dict[str, Any],
+    tensors: dict[str, Tensor],
+    sheet: Sheet,
+) -> None:
+    """Run a loop over batches; "order" says which batch the model had seen before each update."""
+    batches = _batches(tensors, args["batches"])
+    watch, seen, order = Watch(model.train()), _FirstRows(batches), []
+    watch.after_update = lambda: order.append(seen.last)
+    model.register_forward_pre_hook(seen, with_kwargs=True)
+    given = config(**{**args["config"], "betas": tuple(args["config"]["betas"])})
+    with watch.running():
+        losses = function(model, batches, given, watch.on_step)
+    if losses is None and watch.updates == 0:
+        raise NoAnswer
+    watch.write(sheet)
+    sheet.values["order"] = order
+    if losses is not None:
+        sheet.array("losses", _floats(losses))
+    sheet.array("told", _floats(watch.reported))
+
+
+def _batches(tensors: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    return [
+        {name.removeprefix(f"batch{i}:"): x for name, x in tensors.items() if name.startswith(f"batch{i}:")}
+        for i in range(count)
+    ]
+
+
+def _floats(values: Any) -> Tensor:
+    """A list of losses, whatever each is, as one row of numbers."""
+    found = [scalar(value) for value in values]
+    return torch.stack([x.detach().double() for x in found]) if found else torch.zeros(0)
+
+
+class _FirstRows:
+    """A forward hook that recognises a batch by the attended tokens of its first row."""
+
+    def __init__(self, batches: list[dict[str, Tensor]]) -> None:
+        self.last = -1
+        self.known: dict[tuple[int, ...], int] = {}
+        for i, batch in enumerate(batches):
+            for prefix in ("", "chosen_", "rejected_"):
+                if f"{prefix}input_ids" in batch:
+                    self.known[_row(batch[f"{prefix}input_ids"], batch[f"{prefix}attention_mask"])] = i
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+        if isinstance(ids, Tensor) and ids.dim() == 2 and len(ids):
+            mask = mask if isinstance(mask, Tensor) else torch.ones_like(ids)
+            self.last = self.known.get(_row(ids, mask), self.last)
+
+
+def _row(ids: Tensor, mask: Tensor) -> tuple[int, ...]:
+    return tuple(ids[0][mask[0].bool()].tolist())
+
+
+def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
+    """T14 on a BigramPolicy: what was rolled out, the parameters after each update, the statistics."""
+    policy = BigramPolicy(tensors["policy"], tensors["values"])
+    reference = kit.freeze(BigramLM(tensors["reference"]))
+    score = TableScore(tensors["tokens"], tensors["start"])
+    watch, rolled = Watch(policy), []
+
+    def reward_fn(prompt_ids: Any, response_ids: Any) -> Tensor:
+        found = score(prompt_ids, response_ids)
+        prompts, replies = score.calls[-1]
+        rolled.append({"prompts": prompts, "replies": replies, "updates": watch.updates})
+        return found
+
+    prompts = [list(p) for p in args["prompts"]]
+    with watch.running():
+        stats = function(policy, reference, reward_fn, prompts, ppo_config(args["config"]), watch.on_step)
+    if stats is None and watch.updates == 0:
+        raise NoAnswer
+    watch.write(sheet)
+    sheet.values["rolled"] = rolled
+    sheet.array("reference", reference.weight)
+    stats = list(stats or [])
+    sheet.values["stats"] = len(stats)
+    for name in STATS:
+        if stats and all(field(row, name) is not None for row in stats):
+            sheet.array(f"stat:{name}", [scalar(field(row, name)) for row in stats])
+
+
+RUNNERS = {"T05": train_sft, "T09": train_reward_model, "T14": train_ppo}

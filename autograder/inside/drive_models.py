@@ -1,0 +1,86 @@
+"""Drivers of the slots that need models but train none: T06 (reward model) and T15 (comparison)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import rlhf_kit as kit
+from rlhf_kit.probes import BigramPolicy
+
+from .sheet import NoAnswer, Sheet, field, ids, scalar, tensor
+
+WATCHED = ("score.weight", "score.bias", "transformer.ln_f.weight", "transformer.ln_f.bias")
+COLUMNS = ("mean_reward", "kl_to_sft", "win_rate", "win_low", "win_high", "mean_tokens", "repetition")
+
+
+def reward_model(cls: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
+    """T06: scores of one batch, and gradients of their sum weighted by `weights` at the last layers.
+
+    The model is built by the student's class and gets the grader's parameters; names and shapes of what
+    it had are noted in `values["state"]`.
+    """
+    torch.manual_seed(0)
+    model = cls.from_lm(GPT2LMHeadModel(GPT2Config(**args["model"]))).eval()
+    sheet.values["state"] = {name: list(x.shape) for name, x in model.state_dict().items()}
+    given = {name.removeprefix("state."): x for name, x in tensors.items() if name.startswith("state.")}
+    fits = {name: x for name, x in given.items() if sheet.values["state"].get(name) == list(x.shape)}
+    model.load_state_dict(fits, strict=False)
+    scores = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"])
+    scores = tensor(scores)
+    sheet.array("scores", scores)
+    if scores.shape == tensors["weights"].shape and scores.requires_grad:
+        (scores * tensors["weights"]).sum().backward()
+    parameters = dict(model.named_parameters())
+    for name in WATCHED:
+        if name in parameters:
+            sheet.gradient(f"gradient:{name}", parameters[name])
+
+
+class TableScore:
+    """score(prompt, reply) = Σ tokens[t] over the reply + start[last prompt token, first reply token].
+
+    tokens (V,), start (V, V). `calls` keeps what was asked, as lists of ints.
+    """
+
+    def __init__(self, tokens: Tensor, start: Tensor) -> None:
+        self.tokens, self.start = tokens.double(), start.double()
+        self.calls: list[tuple[list[list[int]], list[list[int]]]] = []
+
+    def __call__(self, prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]) -> Tensor:
+        prompts, replies = [ids(p) for p in prompt_ids], [ids(r) for r in response_ids]
+        if len(prompts) != len(replies):
+            raise ValueError(f"{len(prompts)} prompts and {len(replies)} replies: they must pair up")
+        self.calls.append((prompts, replies))
+        return torch.tensor([self.one(p, r) for p, r in zip(prompts, replies)], dtype=torch.float32)
+
+    def one(self, prompt: list[int], reply: list[int]) -> float:
+        """The score of one reply."""
+        total = float(self.tokens[torch.tensor(reply, dtype=torch.long)].sum())
+        return total + (float(self.start[prompt[-1], reply[0]]) if reply else 0.0)
+
+
+def compare_policies(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
+    """T15: the rows as columns, in the order returned: names, n and replies as JSON, the rest as numbers."""
+    policies = {
+        name: BigramPolicy(tensors[f"policy:{name}".replace(" ", "_")]).eval() for name in args["policies"]
+    }
+    score = TableScore(tensors["tokens"], tensors["start"])
+    rows = function(policies, [list(p) for p in args["prompts"]], score, kit.EvalConfig(**args["config"]))
+    if rows is None:
+        raise NoAnswer
+    rows = list(rows)
+    sheet.values["name"] = [str(field(row, "name")) for row in rows]
+    sheet.values["n"] = [int(scalar(field(row, "n"))) for row in rows]
+    sheet.values["response_ids"] = [[ids(reply) for reply in field(row, "response_ids")] for row in rows]
+    sheet.values["scored"] = sum(len(replies) for _, replies in score.calls)
+    for column in COLUMNS:
+        if rows and all(field(row, column) is not None for row in rows):
+            sheet.array(column, [scalar(field(row, column)) for row in rows])
+
+
+RUNNERS = {"T06": reward_model, "T15": compare_policies}

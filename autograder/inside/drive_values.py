@@ -1,0 +1,169 @@
+"""Drivers of the slots that are plain functions: T01–T04, T07, T08, T10–T13.
+
+A driver is `run(function, args, tensors, sheet)`. Where a gradient is asked for, the function gets a
+clone of the leaf, so that an answer which works in place does no harm.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
+
+import rlhf_kit as kit
+
+from .sheet import NoAnswer, Sheet, field, ids, pair, scalar, tensor
+
+Args = dict[str, Any]
+Tensors = dict[str, Tensor]
+
+
+def format_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T01: one row in, two texts out."""
+    sheet.values["prompt"], sheet.values["completion"] = _texts(function(dict(args["example"])), 2)
+
+
+def split_preference(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T02: two dialogues in, three texts out."""
+    found = _texts(function(args["chosen"], args["rejected"]), 3)
+    sheet.values.update(zip(("prompt", "chosen", "rejected"), found))
+
+
+def encode_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T03: two texts and a tokenizer in, token ids and labels out."""
+    found = function(args["prompt"], args["completion"], tokenizer(args["tokenizer"]), args["max_length"])
+    if found is None:
+        raise NoAnswer
+    sheet.values["input_ids"] = ids(field(found, "input_ids"))
+    sheet.values["labels"] = ids(field(found, "labels"))
+
+
+def sft_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T04: the loss and its gradient in the logits."""
+    logits = tensors["logits"].requires_grad_()
+    loss = scalar(function(logits.clone(), tensors["labels"]))
+    sheet.number("loss", loss)
+    _backward(loss)
+    sheet.gradient("gradient", logits)
+
+
+def bradley_terry_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T07: the loss and its gradient in both scores; `margin` is left out where the case has none."""
+    chosen, rejected = tensors["chosen"].requires_grad_(), tensors["rejected"].requires_grad_()
+    margin = [args["margin"]] if "margin" in args else []
+    loss = scalar(function(chosen.clone(), rejected.clone(), *margin))
+    sheet.number("loss", loss)
+    _backward(loss)
+    sheet.gradient("gradient_chosen", chosen)
+    sheet.gradient("gradient_rejected", rejected)
+
+
+def preference_accuracy(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T08: one number."""
+    sheet.number("accuracy", function(tensors["chosen"], tensors["rejected"]))
+
+
+def token_logprobs(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T10: the log-probabilities, and the gradient of their sum weighted by `weights`."""
+    logits = tensors["logits"].requires_grad_()
+    found = tensor(function(logits.clone(), tensors["tokens"]))
+    sheet.array("logprobs", found)
+    if found.shape == tensors["weights"].shape:
+        _backward((found * tensors["weights"]).sum())
+        sheet.gradient("gradient", logits)
+
+
+def shape_rewards(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T11: one reward per token."""
+    names = ("scores", "logprobs", "ref_logprobs", "mask")
+    sheet.array("rewards", function(*(tensors[name] for name in names), args["beta"]))
+
+
+def gae(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T12: advantages and returns."""
+    inputs = (tensors[name] for name in ("rewards", "values", "mask"))
+    advantages, returns = pair(function(*inputs, args["gamma"], args["lam"]), "(advantages, returns)")
+    sheet.array("advantages", advantages)
+    sheet.array("returns", returns)
+
+
+def ppo_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """T13: the loss, the statistics, and the gradients in the new log-probabilities and values."""
+    logprobs, values = tensors["logprobs"].requires_grad_(), tensors["values"].requires_grad_()
+    loss, stats = _loss_and_stats(
+        function(
+            logprobs.clone(),
+            tensors["old_logprobs"],
+            tensors["advantages"],
+            values.clone(),
+            tensors["old_values"],
+            tensors["returns"],
+            tensors["mask"],
+            ppo_config(args["config"]),
+        )
+    )
+    loss = scalar(loss)
+    sheet.number("loss", loss)
+    for name in ("policy_loss", "value_loss", "approx_kl", "clip_fraction"):
+        found = field(stats, name)
+        if found is not None:
+            sheet.number(name, found)
+    _backward(loss)
+    sheet.gradient("gradient_logprobs", logprobs)
+    sheet.gradient("gradient_values", values)
+
+
+def ppo_config(given: Args) -> kit.PPOConfig:
+    """A PPOConfig from JSON."""
+    return kit.PPOConfig(**{**given, "betas": tuple(given["betas"])})
+
+
+def _loss_and_stats(found: Any) -> tuple[Any, Any]:
+    return pair(found, "(loss, stats)")
+
+
+def _backward(loss: Tensor) -> None:
+    """Backpropagate if there is a graph and one number; else the gradients stay absent."""
+    if loss.numel() == 1 and loss.requires_grad:
+        loss.backward()
+
+
+def _texts(found: Any, count: int) -> list[str]:
+    if found is None:
+        raise NoAnswer
+    if (
+        not isinstance(found, list | tuple)
+        or len(found) != count
+        or not all(isinstance(x, str) for x in found)
+    ):
+        raise TypeError(f"expected {count} texts, got {type(found).__name__}")
+    return [str(x) for x in found]
+
+
+@lru_cache(maxsize=4)
+def tokenizer(description: str) -> Any:
+    """A transformers tokenizer from the JSON of a `tokenizers.Tokenizer`; ids 0 and 1 are EOS and pad."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer.from_str(description)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        eos_token=inner.id_to_token(kit.EOS_ID),
+        pad_token=inner.id_to_token(kit.PAD_ID),
+    )
+
+
+RUNNERS = {
+    "T01": format_example,
+    "T02": split_preference,
+    "T03": encode_example,
+    "T04": sft_loss,
+    "T07": bradley_terry_loss,
+    "T08": preference_accuracy,
+    "T10": token_logprobs,
+    "T11": shape_rewards,
+    "T12": gae,
+    "T13": ppo_loss,
+}

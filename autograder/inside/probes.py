@@ -1,0 +1,95 @@
+"""Operations and checks that look at the sandbox itself: for `doctor` and the tests, not for grading."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from .registry import Report, op
+
+if TYPE_CHECKING:
+    import torch
+
+    from .namespace import Namespace
+STACK = ("torch", "transformers", "numpy", "safetensors", "rlhf_kit")
+
+
+@op("_echo")
+def echo(
+    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Give back payload["value"] and the tensors."""
+    return {"value": payload.get("value")}, tensors
+
+
+@op("_call")
+def call(
+    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Call payload["name"](**tensors): a dict of tensors becomes the reply's tensors, else its value."""
+    value = ns.get(payload["name"])(**tensors)
+    if isinstance(value, dict) and value and all(hasattr(item, "detach") for item in value.values()):
+        return {}, value
+    return {"value": value}, {}
+
+
+@op("_report")
+def progress(
+    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Send payload["count"] progress records."""
+    for step in range(payload["count"]):
+        report({"step": step, "loss": float("nan")})
+    return {"count": payload["count"]}, {}
+
+
+def surroundings(request: dict[str, Any]) -> dict[str, Any]:
+    """What a process in here can see and do. request: {"hidden": paths that must not be readable}."""
+    return {
+        "pid": os.getpid(),
+        "uid": os.getuid(),
+        "environment": sorted(os.environ),
+        "network": _reachable(),
+        "readable": [path for path in request.get("hidden", []) if _readable(path)],
+        "missing": [name for name in STACK if not _importable(name)],
+        "writable": [path for path in ("/", "/usr", "/etc", "/dev", "/opt") if _writable(path)],
+    }
+
+
+def _reachable() -> bool:
+    """Can a socket to the outside be had at all?"""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 53))  # TEST-NET-1 (RFC 5737); nothing is sent
+        return True
+    except OSError:
+        return False
+
+
+def _readable(path: str) -> bool:
+    try:
+        if os.path.isdir(path):
+            return bool(os.listdir(path))
+        with open(path, "rb") as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
+
+
+def _writable(folder: str) -> bool:
+    try:
+        path = os.path.join(folder, ".probe")
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.unlink(path)
+        return True
+    except OSError:
+        return False
+
+
+def _importable(name: str) -> bool:
+    """Is the package there and readable? Does not import it."""
+    spec = importlib.util.find_spec(name)
+    folders = spec.submodule_search_locations if spec else None
+    return bool(folders) and any(_readable(folder) for folder in folders or ())

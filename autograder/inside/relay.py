@@ -1,0 +1,110 @@
+"""The worker's watch over one child: passes its answer on, keeps some of its output, ends it in time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .wire import CHUNK
+
+OUTPUT_KEPT = 1 << 15
+OUTPUT_LIMIT = 64 << 20
+PROGRESS_LIMIT = 16 << 20
+
+
+class Output:
+    """What a call prints: counted, its head and its tail kept."""
+
+    def __init__(self) -> None:
+        self.size, self._head, self._tail = 0, bytearray(), bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Count these bytes and keep them if they are among the first or the last."""
+        self.size += len(data)
+        room = OUTPUT_KEPT - len(self._head)
+        self._head += data[:room]
+        self._tail = (self._tail + data[max(room, 0) :])[-OUTPUT_KEPT:]
+
+    def text(self) -> str:
+        """What was kept, with a line for what was left out."""
+        cut = self.size - len(self._head) - len(self._tail)
+        middle = f"\n... {cut} bytes left out ...\n".encode() if cut else b""
+        return (bytes(self._head) + middle + bytes(self._tail)).decode("utf-8", "replace")
+
+
+class Relay:
+    """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply")
+    or an output ("output") over its limit, or the grader's death ("alone")."""
+
+    def __init__(self, child: int, answer: int, output: int, grader: int, header: dict[str, Any]) -> None:
+        self.child, self.grader = child, grader
+        self.answer, self.output = answer, output
+        self.started = time.monotonic()
+        self.wall_s = header["wall_s"]
+        self.reply_limit = header["reply_bytes"] + PROGRESS_LIMIT
+        self.cause, self.said, self.printed = "exit", 0, Output()
+        self.poll = select.poll()
+
+    def run(self, forward: Callable[[bytes], None]) -> dict[str, Any]:
+        """Watch until the child has ended; returns the report for the grader."""
+        pidfd = os.pidfd_open(self.child)
+        for fd in (pidfd, self.answer, self.output):
+            self.poll.register(fd, select.POLLIN)
+        self.poll.register(self.grader, 0)  # reports only that the other end is gone
+        for fd in (self.answer, self.output):
+            os.set_blocking(fd, False)
+        ended = False
+        while not ended and self.cause == "exit":
+            left = self.started + self.wall_s - time.monotonic()
+            ready = {fd for fd, _ in self.poll.poll(max(0.0, left) * 1000)}
+            if self.grader in ready:
+                self.cause = "alone"
+            ended = pidfd in ready
+            for fd in (self.answer, self.output):
+                if ended or fd in ready:
+                    self._take(fd, forward, drain=ended)
+            if left <= 0 and not ended and self.cause == "exit":
+                self.cause = "wall"
+        for fd in (pidfd, self.answer, self.output):
+            os.close(fd)
+        return self._report()
+
+    def _take(self, fd: int, forward: Callable[[bytes], None], *, drain: bool) -> None:
+        """Read one piece, or (drain) all that is there; others may hold the pipe open, so never wait."""
+        while self.cause == "exit":
+            try:
+                data = os.read(fd, CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                with contextlib.suppress(KeyError):
+                    self.poll.unregister(fd)
+                return
+            if fd == self.answer:
+                self.said += len(data)
+                self.cause = "reply" if self.said > self.reply_limit else "exit"
+                forward(data)
+            else:
+                self.printed.add(data)
+                self.cause = "output" if self.printed.size > OUTPUT_LIMIT else "exit"
+            if not drain:
+                return
+
+    def _report(self) -> dict[str, Any]:
+        if self.cause != "exit":
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child, signal.SIGKILL)
+        _, status, usage = os.wait4(self.child, 0)
+        return {
+            "cause": self.cause,
+            "code": os.waitstatus_to_exitcode(status),
+            "output": self.printed.text(),
+            "wall_s": time.monotonic() - self.started,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "rss": usage.ru_maxrss * 1024,
+        }

@@ -1,0 +1,146 @@
+"""Linux calls of the worker: process attributes, limits, ending every process, emptying scratch."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Iterable
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
+LANDLOCK_SCOPE_SIGNAL = 1 << 1
+THREAD_ADDRESS_SPACE = 144 << 20  # per thread: a 64 MiB malloc arena may be reserved twice, plus a stack
+END_SECONDS = 10.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2). Raises OSError."""
+    zero = ctypes.c_ulong(0)
+    if _libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+def scope_signals() -> bool:
+    """Landlock: from now on this process can signal only its own descendants. False if not offered."""
+    attributes = (ctypes.c_uint64 * 3)(0, 0, LANDLOCK_SCOPE_SIGNAL)
+    ruleset = _libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(24), 0)
+    if ruleset < 0:
+        return False
+    try:
+        return _libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
+    finally:
+        os.close(ruleset)
+
+
+def status_bytes(field: str) -> int:
+    """A kB field of /proc/self/status (`VmSize`, `VmRSS`) in bytes."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def limit_child(header: dict) -> None:
+    """rlimits of one call. Address space counts from what the imported libraries already use."""
+    if header.get("address_space", True):
+        room = header["memory_bytes"] + header["threads"] * THREAD_ADDRESS_SPACE
+        _lower(resource.RLIMIT_AS, status_bytes("VmSize") + room)
+    if header.get("cpu_s"):
+        seconds = max(1, round(header["cpu_s"]))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 2))
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def limit_worker(file_bytes: int, processes: int | None) -> None:
+    """rlimits that hold for the worker and everything below it."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, file_bytes)
+    _lower(resource.RLIMIT_NOFILE, 512)
+    if processes is not None:
+        _lower(resource.RLIMIT_NPROC, processes)
+
+
+def _lower(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def descendants() -> list[int]:
+    """Process ids below this process, by the parent field of /proc/*/stat."""
+    parents: dict[int, int] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    parents[int(entry)] = int(file.read().rpartition(b")")[2].split()[1])
+    found = {os.getpid()}
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return sorted(found - {os.getpid()})
+        found |= more
+
+
+def cannot_signal(pid: int) -> bool:
+    """Is a signal to this living process refused?"""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    return False
+
+
+def end_everything(*, confined: bool, seconds: float = END_SECONDS) -> None:
+    """Kill and reap every other process of the sandbox. Raises TimeoutError if some will not go.
+
+    confined: signals reach the sandbox alone (pid 1 of a namespace, or a Landlock domain), so kill(-1) ends
+    all at once, which no fork bomb outruns. Otherwise this process is a subreaper and its descendants are
+    killed until none is left.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for pid in [-1] if confined else descendants():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if _reap() and (confined or not descendants()):
+            return
+        time.sleep(0.002)
+    raise TimeoutError("a process of the call does not end")
+
+
+def _reap() -> bool:
+    """Collect what has ended; True if no child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
+def empty(folders: Iterable[str]) -> bool:
+    """Remove what a call left in its scratch folders; False if something stays."""
+    clean = True
+    for folder in folders:
+        for entry in os.listdir(folder):
+            path = os.path.join(folder, entry)
+            if os.path.isdir(path) and not os.path.islink(path):
+                for base, names, _ in os.walk(path):
+                    for name in (".", *names):
+                        with contextlib.suppress(OSError):
+                            os.chmod(os.path.join(base, name), 0o700, follow_symlinks=True)
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+        clean = clean and not os.listdir(folder)
+    return clean

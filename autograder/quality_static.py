@@ -1,0 +1,117 @@
+"""What can be seen in answered code without running it: documentation and leftovers. Pure; runs limited.
+
+Findings name a rule and a line, never the text: messages built from them may be shown to anybody.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import textwrap
+import tokenize
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+PRINTS = 3  # print calls in one answer; more is a flood
+COMMENTED_LINES = 3  # consecutive comment lines that are Python statements
+_REMINDER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+_SLOT_MARKER = re.compile(r"#\W*TODO\W*T\d\d\b", re.IGNORECASE)
+_DEBUGGERS = {"pdb", "ipdb", "pudb", "debugpy"}
+_CODE = (
+    ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.If, ast.For, ast.While, ast.With, ast.Raise,
+    ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assert, ast.Try,
+)
+
+
+def inspect(payload: Mapping[str, Any], _: bytes = b"") -> dict[str, Any]:
+    """{"units": {name: source}} -> {"undocumented": [names], "leftovers": [{"where", "rule", "line"}]}.
+
+    A unit is an answer (its slot's id) or "helpers". Lines count from the unit's first line.
+    """
+    undocumented: list[str] = []
+    leftovers: list[dict[str, Any]] = []
+    for where, source in payload["units"].items():
+        tree = ast.parse(source)
+        comments = list(_comments(source))
+        if not (comments or _has_docstring(tree)):
+            undocumented.append(where)
+        for rule, line in [*_in_comments(comments), *_in_code(tree)]:
+            leftovers.append({"where": where, "rule": rule, "line": line})
+    return {"undocumented": undocumented, "leftovers": leftovers}
+
+
+def _has_docstring(tree: ast.AST) -> bool:
+    """Whether any definition in it (a class, its forward) says what it does."""
+    return any(
+        ast.get_docstring(node) for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    )
+
+
+def _comments(source: str) -> Iterator[tuple[int, str, bool]]:
+    """(line, text, whether it has the line to itself) of each comment."""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT and token.string.strip("# \t"):
+                yield token.start[0], token.string, not token.line[: token.start[1]].strip()
+    except (tokenize.TokenError, SyntaxError):  # what ast accepts and tokenize does not
+        return
+
+
+def _in_comments(comments: list[tuple[int, str, bool]]) -> Iterator[tuple[str, int]]:
+    run: list[tuple[int, str]] = []
+    for line, text, alone in comments:
+        if _REMINDER.search(text) and not _SLOT_MARKER.match(text):
+            yield "reminder", line
+        if run and (not alone or line != run[-1][0] + 1):
+            yield from _commented_out(run)
+            run = []
+        if alone:
+            run.append((line, text))
+    yield from _commented_out(run)
+
+
+def _commented_out(run: list[tuple[int, str]]) -> Iterator[tuple[str, int]]:
+    """Whether a block of comment lines is code: it parses, and at least two statements do something."""
+    if len(run) < COMMENTED_LINES:
+        return
+    text = textwrap.dedent("\n".join(line.lstrip("#") for _, line in run))
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    calls = [node for node in body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    if len(calls) + sum(isinstance(node, _CODE) for node in body) >= 2:
+        yield "commented_code", run[0][0]
+
+
+def _in_code(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    prints = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            modules = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            if _DEBUGGERS & {module.split(".")[0] for module in modules}:
+                yield "debugger", node.lineno
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("breakpoint", "set_trace"):
+                yield "debugger", node.lineno
+            elif name == "print" and isinstance(node.func, ast.Name):
+                prints.append(node.lineno)
+        elif isinstance(node, ast.Raise) and _is_placeholder(node.exc):
+            yield "placeholder", node.lineno
+    if len(prints) > PRINTS:
+        yield "prints", prints[0]
+
+
+def _is_placeholder(raised: ast.expr | None) -> bool:
+    """The template's own line, still there though it is not reached any more."""
+    call = raised if isinstance(raised, ast.Call) else None
+    text = call.args[0] if call and call.args else None
+    return (
+        call is not None and getattr(call.func, "id", "") == "NotImplementedError"
+        and isinstance(text, ast.Constant) and re.match(r"T\d\d:", str(text.value)) is not None
+    )

@@ -1,0 +1,97 @@
+"""report.json: the canonical record of one graded submission. Every other report shows a part of it.
+
+Its keys are a contract (report.schema.json beside this file); they come in a fixed order, and two
+runs with the same seed differ in `duration_s` alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from assignment.spec import Spec
+from autograder.records import Graded, GradedItem, Run, Submission
+from autograder.report.text import valid_unicode
+
+SCHEMA_VERSION = 1
+MAX_DEPTH = 12  # of evidence: deeper nesting is a mistake of ours and is cut
+MAX_TEXT = 100_000  # characters of one string
+MAX_ENTRIES = 20_000  # of one list or mapping
+
+
+def report_dict(graded: Graded, submission: Submission, run: Run, spec: Spec) -> dict[str, Any]:
+    """The content of report.json as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "assignment": spec.id,
+        "submission": {"name": plain(submission.name), "sha256": submission.sha256},
+        "grader": {
+            "version": run.version, "seed": run.seed, "profile": run.profile, "device": run.device,
+            "sandbox_tier": run.sandbox_tier, "threads": run.threads,
+        },
+        "score": graded.score,
+        "pending": graded.pending,
+        "max_score": graded.max_score,
+        "passed": graded.passed,
+        "criteria": [
+            {
+                "id": criterion.id, "title": criterion.title, "points": criterion.points,
+                "max_points": criterion.max_points, "items": [_item(item) for item in criterion.items],
+            }
+            for criterion in graded.criteria
+        ],
+        "success_criteria": [
+            {"id": c.id, "met": c.met, "value": c.value, "threshold": c.threshold}
+            for c in graded.success_criteria
+        ],
+        "bonus": [],
+        "duration_s": round(run.duration_s, 3),
+    }
+
+
+def _item(item: GradedItem) -> dict[str, Any]:
+    result = item.result
+    evidence = plain(result.evidence)
+    if result.replaced:
+        evidence["replaced_by_reference"] = list(result.replaced)
+    return {
+        "id": result.id, "status": result.status, "points": item.points, "max_points": item.max_points,
+        "message": plain(result.message), "misconception": plain(result.misconception), "evidence": evidence,
+    }
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """JSON data of anything that evidence may hold.
+
+    NaN and infinities become the strings "nan", "inf" and "-inf" (JSON has no such numbers, and a
+    diverged run should say so); arrays become lists; what is of no known type becomes its text.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return valid_unicode(value[:MAX_TEXT])
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(float(value))
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist(), depth)
+    if depth >= MAX_DEPTH:
+        return "…"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        pairs = list(value.items())[:MAX_ENTRIES]
+        return {valid_unicode(str(key)): plain(entry, depth + 1) for key, entry in pairs}
+    if isinstance(value, list | tuple | set | frozenset):
+        rows = sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
+        return [plain(entry, depth + 1) for entry in rows[:MAX_ENTRIES]]
+    return valid_unicode(str(value)[:MAX_TEXT])
+
+
+def dumps(data: Mapping[str, Any]) -> str:
+    """Strict JSON (ValueError on NaN), two spaces, UTF-8 text, a newline at the end."""
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,44 @@
+"""feedback.html, the student's page: our texts and nothing else.
+
+It is rendered from the registry, the statuses, the messages, the named misconceptions and the
+measured values of the success criteria (numbers in our words). Evidence,
+tracebacks, replies, file names and notes never reach this module's template: they could carry hidden
+inputs out, or somebody's text in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assignment.spec import Spec
+from autograder.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, reasons, replaced_text
+from autograder.records import Graded, GradedItem, Run, Submission
+from autograder.report.page import render
+from autograder.rubric import not_run
+
+
+def feedback_page(graded: Graded, submission: Submission, run: Run, spec: Spec) -> str:
+    """The whole page as text."""
+    verdict, tone = outcome(graded)
+    return render(
+        "feedback.html.j2",
+        title=spec.title, graded=graded, verdict=verdict, tone=tone, not_run_text=NOT_RUN,
+        why=reasons(graded, spec.pass_mark), pending_statuses=PENDING,
+        pass_mark=spec.pass_mark, digest=submission.sha256[:16], missing=not_run(spec, graded),
+        facts=[("profile", run.profile), ("seed", str(run.seed)), ("grader", run.version)],
+        success=[(spec.items[c.id].title, c, *met_text(c.met)) for c in graded.success_criteria],
+        groups=[(criterion, [_row(item, spec) for item in criterion.items])
+                for criterion in graded.criteria if criterion.items],
+    )
+
+
+def _row(item: GradedItem, spec: Spec) -> dict[str, Any]:
+    result, status = item.result, STATUS[item.result.status]
+    mistake = result.misconception or {}
+    return {
+        "id": result.id, "item": item,
+        "status": status, "message": result.message or status.sentence,
+        "tell": result.status != "passed" or spec.items[result.id].kind == "training",
+        "mistake": (mistake.get("name", ""), mistake.get("sentence", "")) if mistake else None,
+        "replaced": replaced_text(result.replaced),
+    }

@@ -1,0 +1,68 @@
+"""results.json for Gradescope: one test a rubric item, texts from our templates alone.
+
+Items that wait for a TA are listed with 0 of their points, so that Gradescope's total is the
+rubric's and no points are rescaled. Students see this file: no evidence goes into it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assignment.spec import Spec
+from autograder.messages import NOT_RUN, PENDING, STATUS, outcome, replaced_text
+from autograder.records import Graded, GradedItem, Run
+from autograder.report.text import one_line, points, visible
+
+MAX_OUTPUT = 2_000  # characters shown per item
+
+
+def results_dict(graded: Graded, run: Run, spec: Spec) -> dict[str, Any]:
+    """The content of results.json as plain data; see Gradescope's autograder specification."""
+    items = {item.result.id: item for criterion in graded.criteria for item in criterion.items}
+    tests = [
+        _test(f"{number}.{index}", f"{criterion.title}: {one_line(spec.items[id_].title)}", id_,
+              items.get(id_), float(spec.items[id_].points))
+        for number, criterion in enumerate(spec.criteria, 1)
+        for index, id_ in enumerate(criterion.items, 1)
+    ]
+    return {
+        "score": graded.score,
+        "execution_time": round(run.duration_s, 3),
+        "output": _head(graded),
+        "output_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": tests,
+        "extra_data": {
+            "passed": graded.passed, "pending": graded.pending, "grader_version": run.version,
+            "seed": run.seed, "profile": run.profile, "sandbox_tier": run.sandbox_tier,
+        },
+    }
+
+
+def _test(number: str, name: str, id_: str, item: GradedItem | None, max_points: float) -> dict[str, Any]:
+    test: dict[str, Any] = {
+        "name": f"{id_} · {name}", "number": number, "score": item.points if item else 0.0,
+        "max_score": max_points, "output": _output(item), "output_format": "text", "visibility": "visible",
+    }
+    if item is not None and item.result.status not in PENDING:  # without a status it is shown as neutral
+        test["status"] = "passed" if item.points == max_points else "failed"
+    return test
+
+
+def _output(item: GradedItem | None) -> str:
+    if item is None:
+        return f"{NOT_RUN.label}: {NOT_RUN.sentence}"
+    result, status = item.result, STATUS[item.result.status]
+    parts = [f"{status.label}: {result.message or status.sentence}"]
+    if result.misconception:
+        name, sentence = result.misconception.get("name", ""), result.misconception.get("sentence", "")
+        parts.append(f"Known mistake: {name}. {sentence}")
+    parts.append(replaced_text(result.replaced))
+    return visible("\n".join(part for part in parts if part), limit=MAX_OUTPUT)
+
+
+def _head(graded: Graded) -> str:
+    verdict, _ = outcome(graded)
+    waits = f", {points(graded.pending)} pending" if graded.pending else ""
+    return f"{points(graded.score)} of {points(graded.max_score)} points{waits}. {verdict}."

@@ -1,0 +1,137 @@
+"""report.html, the TA's page: what waits, what was lost and why, and the evidence for each point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from assignment.spec import Spec
+from autograder.messages import CLAIMS, NOT_RUN, PENDING, STATUS, met_text, outcome, reasons, replaced_text
+from autograder.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
+from autograder.report import evidence
+from autograder.report.canonical import plain
+from autograder.report.page import render
+from autograder.report.text import ascii_form
+from autograder.rubric import not_run, pending_points
+
+GENERATIONS_SHOWN = 12
+BAR_WIDTH = 100  # user units of a criterion's bar
+
+
+def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, spec: Spec) -> str:
+    """The whole page as text. Foreign texts are escaped and their hidden characters shown."""
+    items = [item for criterion in graded.criteria for item in criterion.items]
+    results = {item.result.id: _plain(item.result) for item in items}
+    verdict, tone = outcome(graded)
+    return render(
+        "report.html.j2",
+        title=spec.title, graded=graded, verdict=verdict, tone=tone, why=reasons(graded, spec.pass_mark),
+        status=STATUS, pending_statuses=PENDING, not_run_text=NOT_RUN,
+        submission=submission, name_ascii=ascii_form(submission.name), facts=_facts(submission, run),
+        waiting=[item for item in items if item.result.status in PENDING],
+        lost=[item for item in items if item.result.status not in PENDING and item.points < item.max_points],
+        missing=not_run(spec, graded),
+        criteria=[_criterion(criterion) for criterion in graded.criteria],
+        success=[(criterion, *met_text(criterion.met), _title(spec, criterion.id))
+                 for criterion in graded.success_criteria],
+        charts=evidence.charts(results, spec, run.profile),
+        comparison=_rows(results, "comparison", "rows"),
+        generations=_generations(results),
+        written=_written(spec, answers), written_item=_written_item(items),
+        groups=[(criterion, [_detail(item, results, answers) for item in criterion.items])
+                for criterion in graded.criteria if criterion.items],
+        claims=[_claim(entry) for entry in plain(answers.results)], claims_note=CLAIMS,
+        notes=[*submission.notes, *answers.notes], replay=_replay(run, spec),
+    )
+
+
+def _plain(result: ItemResult) -> ItemResult:
+    """The result with its evidence as JSON data, whatever the grader's code put there."""
+    return ItemResult(result.id, result.status, result.share, result.message, result.misconception,
+                      plain(result.evidence), result.replaced)
+
+
+def _facts(submission: Submission, run: Run) -> list[tuple[str, str]]:
+    minutes, seconds = divmod(round(run.duration_s), 60)
+    return [
+        ("seed", str(run.seed)), ("profile", run.profile), ("device", run.device),
+        ("threads", str(run.threads)), ("sandbox", run.sandbox_tier),
+        ("took", f"{minutes} min {seconds:02d} s" if minutes else f"{run.duration_s:.1f} s"),
+        ("grader", run.version), ("sha256", submission.sha256[:16]),
+    ]
+
+
+def _criterion(criterion: GradedCriterion) -> dict[str, Any]:
+    scale = BAR_WIDTH / criterion.max_points
+    pending = pending_points(criterion)
+    return {"record": criterion, "pending": pending, "bar": round(criterion.points * scale, 1),
+            "open": round(pending * scale, 1)}
+
+
+def _title(spec: Spec, item_id: str) -> str:
+    return spec.items[item_id].title if item_id in spec.items else item_id
+
+
+def _rows(results: Mapping[str, ItemResult], item_id: str, key: str) -> evidence.Node | None:
+    rows = results[item_id].evidence.get(key) if item_id in results else None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        return None
+    return evidence.records_table(rows)
+
+
+def _generations(results: Mapping[str, ItemResult]) -> list[dict[str, Any]]:
+    """Replies side by side, from any item that brings some: prompt, sft, policy and their rewards."""
+    shown = []
+    for result in results.values():
+        rows = result.evidence.get("generations")
+        if isinstance(rows, list):
+            rows = [row for row in rows if isinstance(row, dict)]
+            shown += [{**row, "prompt": _bare(row.get("prompt", ""))} for row in rows]
+    return shown[:GENERATIONS_SHOWN]
+
+
+def _bare(prompt: object) -> str:
+    """The prompt without the closing cue of the reply and without blank lines."""
+    lines = str(prompt).strip().removesuffix("Assistant:").splitlines()
+    return "\n".join(line for line in lines if line.strip())
+
+
+def _written(spec: Spec, answers: Answers) -> list[tuple[str, str, str]]:
+    """(id, our question, the student's text) in registry order."""
+    return [(id_, question, answers.written.get(id_, "").strip()) for id_, question in spec.written.items()]
+
+
+def _written_item(items: list[GradedItem]) -> GradedItem | None:
+    return next((item for item in items if item.result.id == "written_comparison"), None)
+
+
+def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answers) -> dict[str, Any]:
+    result = results[item.result.id]
+    answer = answers.slots.get(result.id)
+    return {
+        "item": item, "result": result, "status": STATUS[result.status],
+        "replaced": replaced_text(result.replaced), "answer": answer,
+        "evidence": evidence.node(dict(result.evidence)) if result.evidence else None,
+        "gist": evidence.gist(result.evidence),
+        "where": f"cell {answer.cell + 1}" if answer and answer.cell is not None else "",
+    }
+
+
+def _claim(entry: Any) -> tuple[str, evidence.Node]:
+    if isinstance(entry, dict) and isinstance(entry.get("rows"), list) and entry["rows"] \
+            and all(isinstance(row, dict) for row in entry["rows"]):
+        return str(entry.get("kind", "table")), evidence.records_table(entry["rows"])
+    return "other", evidence.node(entry)
+
+
+def _replay(run: Run, spec: Spec) -> list[tuple[str, str]]:
+    """What to type to see it again. The submission's own name is never part of a command."""
+    device = run.device.split()[0] if run.device.split()[:1] in (["cpu"], ["cuda"]) else "auto"
+    base = f"rlhf-lab grade SUBMISSION.ipynb --profile {run.profile} --device {device} --seed {run.seed}"
+    return [
+        ("the whole run", base),
+        ("one item", f"{base} --only {spec.item_list[0].id}"),
+        ("with other random inputs", base.replace(f"--seed {run.seed}", f"--seed {run.seed + 1}")),
+    ]
+
+

@@ -1,0 +1,15 @@
+"""Runs a submission's code where it can do no harm. See `session.WorkerSession` and `tiers.choose_tier`."""
+
+from __future__ import annotations
+
+from autograder.protocol import AnyTensors, TensorSpec
+
+from .environment import SandboxError
+from .reply import Limits, Reply
+from .session import WorkerSession
+from .tiers import Tier, available_tiers, choose_tier
+
+__all__ = [
+    "AnyTensors", "Limits", "Reply", "SandboxError", "TensorSpec", "Tier", "WorkerSession", "available_tiers",
+    "choose_tier",
+]  # fmt: skip

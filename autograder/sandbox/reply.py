@@ -1,0 +1,118 @@
+"""What a call may use and how it ended: Limits, Reply, and the way from a child's bytes to one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from autograder.inside.wire import FrameReader, WireError
+from autograder.protocol import PROGRESS_BYTES, Answer, Expect, InvalidAnswer, decode_reply, strict_json
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one call. wall_s: seconds; cpu_s: CPU seconds of the process (None: no bound); memory_bytes:
+    beyond what the imported libraries use; reply_bytes: the whole answer; threads: of PyTorch."""
+
+    wall_s: float
+    cpu_s: float | None
+    memory_bytes: int
+    reply_bytes: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a call ended.
+
+    kind: answered, not_attempted, crashed, timeout, out_of_memory or invalid (breaks the protocol). data:
+    JSON; keys of ours start with "_": `_prelude_errors`, `_slot`, `_type`, `_traceback`, `_output` (what was
+    printed, head and tail). error: exception type and text. All text is a student's: for the TA's page only.
+    """
+
+    ok: bool
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    error: str = ""
+    wall_s: float = 0.0
+
+
+class Stream:
+    """Reads a child's bytes: progress records, then exactly one reply. Broken once, it ignores the rest."""
+
+    def __init__(self, reply_bytes: int, on_progress: Callable[[dict[str, Any]], None] | None) -> None:
+        self._reader = FrameReader({b"P": PROGRESS_BYTES, b"R": reply_bytes})
+        self._on_progress = on_progress
+        self.body: bytes | None = None
+        self.problem = ""
+
+    def take(self, data: bytes) -> None:
+        """Read the next bytes; a broken rule is kept in `problem`."""
+        if self.problem:
+            return
+        try:
+            for kind, payload in self._reader.feed(data):
+                if self.body is not None:
+                    raise InvalidAnswer("something follows the reply")
+                if kind == b"R":
+                    self.body = payload
+                else:
+                    self._progress(payload)
+        except (WireError, InvalidAnswer) as error:
+            self.problem = str(error)
+
+    def _progress(self, payload: bytes) -> None:
+        record = strict_json(payload, PROGRESS_BYTES)
+        if not isinstance(record, dict):
+            raise InvalidAnswer("a progress record is not an object")
+        if self._on_progress is not None:
+            self._on_progress(record)
+
+    def answer(self, expect: Expect) -> Answer:
+        """The decoded reply. Raises InvalidAnswer."""
+        if not self.problem and self._reader.pending and self.body is not None:
+            self.problem = "something follows the reply"
+        if self.problem or self.body is None:
+            raise InvalidAnswer(self.problem or "no reply")
+        return decode_reply(self.body, expect)
+
+
+def reply_from(
+    report: dict[str, Any], stream: Stream, expect: Expect, limits: Limits, out_of_memory: bool
+) -> Reply:
+    """The worker's report and the child's bytes as one Reply."""
+    wall = float(report["wall_s"])
+    extra = {"_output": report["output"]} if report["output"] else {}
+    if report["cause"] == "wall":
+        return Reply(False, "timeout", extra, error=f"over {limits.wall_s:g} s", wall_s=wall)
+    if report["cause"] == "output":
+        return Reply(False, "crashed", extra, error="printed more than 64 MiB", wall_s=wall)
+    if report["cause"] == "reply":
+        return Reply(False, "invalid", extra, error="the answer is over its size limit", wall_s=wall)
+    if stream.body is None and not stream.problem:
+        kind, error = _death(report, limits, out_of_memory)
+        return Reply(False, kind, extra, error=error, wall_s=wall)
+    try:
+        answer = stream.answer(expect)
+    except InvalidAnswer as error:
+        return Reply(False, "invalid", extra, error=str(error), wall_s=wall)
+    ok = answer.kind == "answered"
+    return Reply(ok, answer.kind, {**answer.data, **extra}, answer.tensors, answer.error, wall)
+
+
+def _death(report: dict[str, Any], limits: Limits, out_of_memory: bool) -> tuple[str, str]:
+    """(kind, error) of a child that ended without a reply."""
+    code = int(report["code"])
+    if out_of_memory:
+        return "out_of_memory", "killed at the memory limit"
+    over = limits.cpu_s is not None and float(report["cpu_s"]) >= max(1, round(limits.cpu_s))
+    if code == -signal.SIGXCPU or (code == -signal.SIGKILL and over):
+        return "timeout", f"over {limits.cpu_s:g} CPU seconds"
+    if code < 0:
+        return "crashed", f"killed by {signal.Signals(-code).name}"
+    return "crashed", f"the process ended with code {code} before it answered (exit(), os._exit or a crash)"

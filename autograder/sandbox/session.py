@@ -1,0 +1,138 @@
+"""WorkerSession: one sandbox per submission, one process per call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from autograder.protocol import Expect, encode_request
+
+from .environment import SandboxError
+from .launch import Sandbox, start
+from .link import Link, LinkClosed, LinkError, LinkTimeout
+from .reply import Limits, Reply, Stream, reply_from
+from .tiers import Tier, choose_tier
+
+READY_SECONDS = 240.0  # importing torch and transformers, also on a busy machine
+START_SECONDS = 120.0  # from the request to the child's start: sending it, importing what it mentions
+GRACE_SECONDS = 20.0  # the worker ends the child at its limit; this much later the grader ends the worker
+MEMORY_SLACK = 192 << 20  # the worker's own growth and the kernel's share, on top of what the libraries use
+
+
+class WorkerSession:
+    """A sandboxed worker for one submission. Starting is asynchronous: the first call waits for it.
+
+    device: "cpu" or "cuda". tier: a Tier, the worst number accepted, or None for the best there is. seed: of
+    torch, NumPy and random at the start of every call. Not thread-safe. Raises SandboxError where no sandbox
+    works (our failure, never the submission's); everything a submission does ends in a Reply.
+    """
+
+    def __init__(self, *, device: str = "cpu", tier: Tier | int | None = None, seed: int = 0) -> None:
+        self.device, self.seed = device, seed
+        self.tier = tier if isinstance(tier, Tier) else choose_tier(tier)
+        self.info: dict[str, Any] = {}
+        self._sandbox: Sandbox | None = None
+        self._link: Link | None = None
+        self._start()
+
+    def __enter__(self) -> WorkerSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the sandbox and everything in it."""
+        sandbox, self._sandbox, self._link = self._sandbox, None, None
+        if sandbox is not None:
+            sandbox.kill()
+
+    def prewarm(self) -> dict[str, Any]:
+        """Wait until the worker is ready; returns what it says about itself (versions, operations,
+        memory)."""
+        self._ready()
+        return self.info
+
+    def call(
+        self,
+        op: str,
+        payload: Mapping[str, Any],
+        tensors: Mapping[str, np.ndarray] = {},
+        *,
+        limits: Limits,
+        expect: Expect = None,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Reply:
+        """Run one operation in a fresh child. expect: the exact manifest of the answer's tensors, a function
+        of its data that gives one, AnyTensors, or None for no tensors at all."""
+        body = encode_request(self._header(limits), {**payload, "op": op}, tensors)
+        link = self._ready()
+        kills = self._oom_kills()
+        self._limit_memory(limits)
+        stream, began = Stream(limits.reply_bytes, on_progress), time.monotonic()
+        try:
+            wall = limits.wall_s + GRACE_SECONDS
+            report = link.exchange(body, start_s=START_SECONDS, wall_s=wall, take=stream.take)
+        except LinkError as error:
+            reply = self._lost(error, kills, time.monotonic() - began)
+            self._restart()
+            return reply
+        except BaseException:
+            self.close()
+            raise
+        out_of_memory = self._oom_kills() > kills
+        if not report.get("clean"):
+            self._restart()
+        return reply_from(report, stream, expect, limits, out_of_memory)
+
+    def _header(self, limits: Limits) -> dict[str, Any]:
+        return {
+            "wall_s": float(limits.wall_s), "cpu_s": limits.cpu_s, "memory_bytes": int(limits.memory_bytes),
+            "reply_bytes": int(limits.reply_bytes), "threads": int(limits.threads), "seed": int(self.seed),
+            "address_space": self.device != "cuda",  # CUDA reserves far more than it uses
+        }  # fmt: skip
+
+    def _start(self) -> None:
+        self.info = {}
+        self._sandbox = start(self.tier.backend, device=self.device, memory_group=self.tier.memory_group)
+        self._link = Link(self._sandbox)
+
+    def _restart(self) -> None:
+        self.close()
+        self._start()
+
+    def _ready(self) -> Link:
+        if self._sandbox is None or self._sandbox.process.poll() is not None:
+            self._restart()
+        assert self._link is not None and self._sandbox is not None
+        if not self.info:
+            try:
+                self.info = self._link.hello(time.monotonic() + READY_SECONDS)
+            except LinkError as error:
+                log = self._sandbox.errors()
+                self.close()
+                raise SandboxError(f"the worker does not start ({error}): {log[-1500:]}") from None
+        return self._link
+
+    def _limit_memory(self, limits: Limits) -> None:
+        group = self._sandbox.cgroup if self._sandbox else None
+        if group is not None:
+            group.limit_memory(int(self.info["rss"]) + limits.memory_bytes + MEMORY_SLACK)
+
+    def _oom_kills(self) -> int:
+        group = self._sandbox.cgroup if self._sandbox else None
+        return group.oom_kills() if group is not None else 0
+
+    def _lost(self, error: LinkError, kills: int, wall_s: float) -> Reply:
+        """The worker itself died, hangs or talks nonsense: the call that ran is the one to answer for it."""
+        if isinstance(error, LinkTimeout):
+            return Reply(False, "timeout", error="no answer by the grader's clock", wall_s=wall_s)
+        if isinstance(error, LinkClosed) and self._oom_kills() > kills:
+            return Reply(False, "out_of_memory", error="killed at the memory limit", wall_s=wall_s)
+        return Reply(False, "crashed", error=f"the call ended its worker: {error}", wall_s=wall_s)

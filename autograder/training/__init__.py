@@ -1,0 +1,1 @@
+"""The training tests: slots train in the sandbox, the grader measures the weights that come back."""

@@ -1,0 +1,41 @@
+"""What a training test finds, before points: a verdict with its evidence, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder.records import Status
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One item, measured. value, threshold: the statistic and its bar as text (for the success criteria).
+    near: failed by no more than the registry's margin. share: part of the points earned."""
+
+    passed: bool
+    near: bool
+    share: float
+    message: str
+    value: str
+    threshold: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Status:
+        """The item's status."""
+        return "passed" if self.passed else "partial" if self.share > 0 else "wrong"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The stage gave nothing to measure. message: our template; evidence: what the TA sees."""
+
+    status: Status
+    message: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unusable(ValueError):
+    """What came back cannot be measured; the text is ours and says why to the student."""

@@ -1,0 +1,56 @@
+"""Getting ready in the background: artefacts are read and data drawn while slots are tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import torch
+
+import rlhf_kit as kit
+from assignment.spec import Spec
+from autograder.reference import load_reference
+from autograder.training.run import stages_of
+from autograder.training.stage import Lab, Stage
+
+
+class Preparation:
+    """A background thread that loads the lab and draws each stage's data, in the order in which they run.
+
+    The results are those of doing it later: everything is a function of the seed. An exception is
+    raised where its result is asked for.
+    """
+
+    def __init__(self, spec: Spec, profile: str, device: str, seed: int, items: Sequence[str]) -> None:
+        torch.set_num_threads(spec.threads)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
+        self._lab: Future[Lab] = self._pool.submit(_load, spec, profile, device)
+        self._data: dict[str, Future[Any]] = {
+            stage.op: self._pool.submit(self._draw, stage, seed) for stage in stages_of(items)
+        }
+
+    def __enter__(self) -> Preparation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def lab(self) -> Lab:
+        """The lab, once it is loaded. Raises ArtefactError if the artefacts are not there."""
+        return self._lab.result()
+
+    def data(self, stage: Stage) -> Any:
+        """A stage's data, once it is drawn."""
+        return self._data[stage.op].result()
+
+    def _draw(self, stage: Stage, seed: int) -> Any:
+        return stage.draw(self._lab.result(), seed)
+
+
+def _load(spec: Spec, profile: str, device: str) -> Lab:
+    return Lab(load_reference(), spec, kit.get_profile(profile), device)

@@ -1,0 +1,100 @@
+"""rm_accuracy: the student's loop trains a reward model; accuracy on hidden pairs must be above the bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from assignment.spec import Thresholds
+from autograder.training import measure, statistics
+from autograder.training.data import Preferences, draw_preferences
+from autograder.training.outcome import Outcome
+from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
+from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
+
+SNAPSHOTS = 5  # points of the curve beside the start
+CURVE_PAIRS = 150  # hidden pairs behind the points between start and end: evidence only
+RANKED = "The reward model ranks {accuracy:.1%} of {n} hidden pairs right (interval from {low:.1%})."
+MESSAGES = {
+    "passed": RANKED,
+    "still": "The loop left the weights as they were. Check that it calls backward and the optimiser's "
+    "step, and that the optimiser holds the parameters of body and head.",
+    "inverted": RANKED + " That is below chance: chosen and rejected look swapped.",
+    "low": RANKED
+    + " The interval has to start above {bar:.0%}. Check the order of chosen and rejected, which token is "
+    "scored, and that body and head both learn.",
+}
+
+
+class RewardModelStage(Stage):
+    """SFT body and a fresh head in, reward model out."""
+
+    op, items, limits, loop = "stage_rm", ("rm_accuracy",), "reward_model", "train_reward_model"
+
+    def draw(self, lab: Lab, seed: int) -> Preferences:
+        return draw_preferences(lab.reference, seed, lab.bars.rm_accuracy.pairs)
+
+    def request(self, lab: Lab, seed: int, data: Preferences) -> Request:
+        config = seeded(lab.profile.good_rm, "reward model", seed)
+        payload = {**base_payload(lab, config), "rows": data.rows, "snapshots": SNAPSHOTS}
+        expect = snapshot_manifest(lab.reference.fresh_reward_state, SNAPSHOTS)
+        return Request(payload, flat("lm/", lab.reference.sft), expect)
+
+    def measure(
+        self,
+        lab: Lab,
+        seed: int,
+        data: Preferences,
+        answer: Mapping[str, Any],
+        tensors: Mapping[str, np.ndarray],
+    ) -> dict[str, Outcome]:
+        run = trained(lab.reference.fresh_reward_state, answer, tensors)
+        between = [self._right(lab, state, data, CURVE_PAIRS) for state in run.states[:-1]]
+        final = self._right(lab, run.final, data, len(data.chosen))
+        curve = [float(right.mean()) for right in (*between, final)]
+        return {"rm_accuracy": self._outcome(lab, run, curve, final)}
+
+    def threshold(self, bars: Thresholds, item: str) -> str:
+        bar = bars.rm_accuracy
+        return f"{bar.confidence:.0%} interval above {bar.lower_bound_min:.0%}"
+
+    def steps(self, lab: Lab) -> int:
+        from assignment.lab.experiment import PREFERENCES
+
+        return lab.profile.good_rm.epochs * -(-PREFERENCES // lab.profile.good_rm.batch_size)
+
+    @staticmethod
+    def _right(lab: Lab, state: Mapping[str, Any], data: Preferences, n: int) -> np.ndarray:
+        """Per pair 1 if it is ranked right, ½ for a tie, 0 otherwise."""
+        model = lab.reference.reward_model(dict(state))
+        both = measure.scores(model, data.chosen[:n] + data.rejected[:n])
+        finite("scores", both)
+        chosen, rejected = np.split(both, 2)
+        return (chosen > rejected) + 0.5 * (chosen == rejected)
+
+    def _outcome(self, lab: Lab, run: Trained, curve: list[float], right: np.ndarray) -> Outcome:
+        bar = lab.bars.rm_accuracy
+        n, accuracy = len(right), float(right.mean())
+        low, high = statistics.wilson(float(right.sum()), n, bar.confidence)
+        passed, change = low > bar.lower_bound_min, moved(run.states[0], run.final)
+        which = "passed" if passed else "still" if change == 0 else "inverted" if high < 0.5 else "low"
+        evidence = {
+            "curve": {"steps": list(run.steps), "accuracy": curve},
+            "interval": [low, high],
+            "accuracy": accuracy,
+            "pairs": n,
+            "ties": int((right == 0.5).sum()),
+            "optimizer_steps": run.optimizer_steps,
+            "relative_change": change,
+        }
+        return Outcome(
+            passed=passed,
+            near=not passed and low > bar.lower_bound_min - bar.near,
+            share=float(passed),
+            value=f"{accuracy:.3f} ({low:.3f}–{high:.3f})",
+            threshold=self.threshold(lab.bars, self.items[0]),
+            message=MESSAGES[which].format(accuracy=accuracy, n=n, low=low, bar=bar.lower_bound_min),
+            evidence=evidence,
+        )

@@ -1,0 +1,209 @@
+"""Running the training tests: which are due, with which code, and what their outcomes mean for the rubric."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+from assignment.spec import ItemSpec, Spec, Thresholds
+from autograder.records import Answers, ItemResult, Status, SuccessCriterion
+from autograder.sandbox import Limits, Reply
+from autograder.training.code import StageCode, stage_code
+from autograder.training.comparison import ComparisonStage
+from autograder.training.outcome import Failure, Outcome, Unusable
+from autograder.training.ppo import PPOStage
+from autograder.training.reward_model import RewardModelStage
+from autograder.training.sft import SFTStage
+from autograder.training.stage import Lab, Stage, derived
+
+STAGES: tuple[Stage, ...] = (SFTStage(), RewardModelStage(), PPOStage(), ComparisonStage())
+StageOutcome = dict[str, Outcome] | Failure
+Notify = Callable[[dict[str, Any]], None]
+NOT_ATTEMPTED = "{loop} ({slot}) is not written yet, so this was not run."
+ENDLESS = "{loop} ({slot}) did not finish in its own test, so this was not run."
+BROKEN = "{loop} ({slot}) cannot be read, so this was not run: see the message there."
+FAILURES: dict[str, tuple[Status, str]] = {
+    "not_attempted": ("not_attempted", "{where} is not written yet, so this could not be run."),
+    "crashed": (
+        "crashed",
+        "The run stopped with an exception in {where}. Run this stage in the notebook to see it.",
+    ),
+    "timeout": (
+        "timeout",
+        "The run did not finish within its time limit; the reference needs less than a fifth of it.",
+    ),
+    "out_of_memory": ("out_of_memory", "The run used more memory than its limit of {memory:.0f} GiB."),
+    "invalid": (
+        "wrong",
+        "What came back does not fit: weights must keep the names and shapes of the model that "
+        "{loop} was given, which is trained in place.",
+    ),
+}
+MAJORITY = " It was close to the bar: decided by the majority of {runs} runs with different random seeds."
+
+
+class Session(Protocol):
+    """What is used of a WorkerSession."""
+
+    def call(
+        self,
+        op: str,
+        payload: Mapping[str, Any],
+        tensors: Mapping[str, Any] = ...,
+        *,
+        limits: Limits,
+        expect: Any = ...,
+        on_progress: Callable[[dict[str, Any]], None] | None = ...,
+    ) -> Reply:
+        """Run one operation in the sandbox."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Item results and success criteria by id."""
+
+    results: Mapping[str, ItemResult]
+    criteria: Mapping[str, SuccessCriterion]
+
+
+def stages_of(items: Sequence[str]) -> list[Stage]:
+    """The stages that decide these items, in order."""
+    return [stage for stage in STAGES if set(stage.items) & set(items)]
+
+
+def run_stage(
+    session: Session,
+    lab: Lab,
+    stage: Stage,
+    code: StageCode,
+    seed: int,
+    data: Any = None,
+    notify: Notify | None = None,
+) -> StageOutcome:
+    """One run of one stage, a pure function of (code, seed, lab). data: what stage.draw gave, if drawn."""
+    data = stage.draw(lab, seed) if data is None else data
+    request = stage.request(lab, seed, data)
+    limits = call_limits(lab.spec, stage.limits)
+    reply = session.call(
+        stage.op,
+        {"code": dict(code.payload), **request.payload},
+        request.tensors,
+        limits=limits,
+        expect=request.expect,
+        on_progress=notify,
+    )
+    if notify is not None:
+        notify({"wall_s": reply.wall_s})
+    if not reply.ok:
+        return _failure(lab, stage, reply)
+    try:
+        found = stage.measure(lab, seed, data, reply.data, reply.tensors)
+    except Unusable as error:
+        return Failure("wrong", str(error))
+    return {item: replace(one, evidence={**one.evidence, "seed": seed}) for item, one in found.items()}
+
+
+def decide(
+    session: Session,
+    lab: Lab,
+    stage: Stage,
+    code: StageCode,
+    seed: int,
+    data: Any = None,
+    notify: Notify | None = None,
+) -> StageOutcome:
+    """A stage's verdict. A near miss with passed slots of the student's own is decided by fresh seeds."""
+    first = run_stage(session, lab, stage, code, seed, data, notify)
+    if isinstance(first, Failure) or not code.all_passed or not any(one.near for one in first.values()):
+        return first
+    seeds = [derived(seed, f"again {i}") for i in range(lab.spec.rerun.seeds)]
+    runs = [first, *(run_stage(session, lab, stage, code, s, None, notify) for s in seeds)]
+    return {item: _majority(item, one, runs) if one.near else one for item, one in first.items()}
+
+
+def _majority(item: str, first: Outcome, runs: Sequence[StageOutcome]) -> Outcome:
+    measured = [None if isinstance(run, Failure) else run[item] for run in runs]
+    passed = 2 * sum(one is not None and one.passed for one in measured) > len(runs)
+    shown = next((one for one in measured if one is not None and one.passed == passed), first)
+    values = [one.value if one is not None else "failed" for one in measured]
+    return replace(
+        shown,
+        near=False,
+        message=shown.message + MAJORITY.format(runs=len(runs)),
+        evidence={**shown.evidence, "runs": values},
+    )
+
+
+def not_run(stage: Stage, spec: Spec, answers: Answers, results: Mapping[str, ItemResult]) -> Failure | None:
+    """Why a stage is not run at all: its loop is missing, blank, broken or endless. None if it is due."""
+    item = spec.items[stage.items[0]]
+    assert item.loop is not None
+    answer, result = answers.slots[item.loop], results.get(item.loop)
+    if answer.state == "broken":
+        return Failure("crashed", BROKEN.format(loop=stage.loop, slot=item.loop))
+    if result is not None and result.status == "timeout":
+        return Failure("timeout", ENDLESS.format(loop=stage.loop, slot=item.loop))
+    if answer.state != "present" or (result is not None and result.status == "not_attempted"):
+        return Failure("not_attempted", NOT_ATTEMPTED.format(loop=stage.loop, slot=item.loop))
+    return None
+
+
+def verdicts(spec: Spec, bars: Thresholds, stage: Stage, found: StageOutcome, replaced: tuple[str, ...]) -> Verdicts:
+    """Item results and success criteria of one stage."""
+    results, criteria = {}, {}
+    for item in stage.items:
+        if isinstance(found, Failure):
+            share, value, met = 0.0, "not measured", None if found.status == "not_gradable" else False
+        else:
+            share, value, met = found[item].share, found[item].value, found[item].passed
+        one = found if isinstance(found, Failure) else found[item]
+        results[item] = ItemResult(item, one.status, share, one.message, evidence=one.evidence, replaced=replaced)
+        if item in spec.success_criteria:
+            criteria[item] = SuccessCriterion(item, met, value, stage.threshold(bars, item))
+    return Verdicts(results, criteria)
+
+
+def code_for(stage: Stage, spec: Spec, answers: Answers, results: Mapping[str, ItemResult]) -> StageCode:
+    """The code that a stage runs."""
+    item: ItemSpec = spec.items[stage.items[0]]
+    return stage_code(spec, answers, results, item)
+
+
+def cache_key(lab: Lab, stage: Stage, code: StageCode, seed: int) -> str:
+    """sha256 of all that a stage's outcome depends on: code, seed, configs, bars, artefacts, device."""
+    parts = [
+        stage.op,
+        code.key,
+        seed,
+        asdict(lab.profile),
+        lab.bars.model_dump(),
+        lab.reference.key,
+        lab.device,
+        lab.spec.threads,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def call_limits(spec: Spec, name: str) -> Limits:
+    """A registry entry of [limits] for the sandbox."""
+    entry = getattr(spec.limits, name)
+    return Limits(entry.wall_s, entry.cpu_s or None, entry.memory_bytes, entry.reply_bytes, spec.threads)
+
+
+def _failure(lab: Lab, stage: Stage, reply: Reply) -> Failure:
+    """A reply without an answer, in our words; the student's own words go to the TA's evidence."""
+    status, text = FAILURES[reply.kind]
+    limits = getattr(lab.spec.limits, stage.limits)
+    slot = reply.data.get("_slot") or lab.spec.items[stage.items[0]].loop
+    known = {s.id: f"{s.name} ({s.id})" for s in lab.spec.slots}
+    message = text.format(
+        where=known.get(str(slot), stage.loop),
+        loop=stage.loop,
+        memory=limits.memory_bytes / 2**30,
+    )
+    own = {key.lstrip("_"): reply.data[key] for key in ("_traceback", "_output") if key in reply.data}
+    evidence = {"error": reply.error, **own}
+    return Failure(status, message, evidence)

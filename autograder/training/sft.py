@@ -1,0 +1,96 @@
+"""sft_loss_trend: the student's SFT loop trains the base model; held-out loss must fall, and far enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from assignment.spec import Thresholds
+from autograder.training import measure, statistics
+from autograder.training.data import Demonstrations, draw_demonstrations
+from autograder.training.outcome import Outcome
+from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
+from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
+
+FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
+MESSAGES = {
+    "passed": FELL,
+    "still": "The loop left the weights as they were. Check that it calls backward and the optimiser's "
+    "step, and that the optimiser holds the model's parameters.",
+    "rose": "Held-out loss did not fall: {start:.2f} before and {end:.2f} nats per token after training.",
+    "high": FELL + " It has to end below {bar:.2f} of the start: the loop learns too little. Check the learning "
+    "rate and warm-up, zero_grad, and that every epoch runs over all batches.",
+}
+
+
+class SFTStage(Stage):
+    """Base model in, fine-tuned model out."""
+
+    op, items, limits, loop = "stage_sft", ("sft_loss_trend",), "sft", "train_sft"
+
+    def draw(self, lab: Lab, seed: int) -> Demonstrations:
+        return draw_demonstrations(lab.reference, seed, lab.bars.sft_loss_trend.examples)
+
+    def request(self, lab: Lab, seed: int, data: Demonstrations) -> Request:
+        config, count = seeded(lab.profile.sft, "sft", seed), self._count(lab)
+        payload = {**base_payload(lab, config), "rows": data.rows, "snapshots": count}
+        base = lab.reference.base
+        return Request(payload, flat("lm/", base), snapshot_manifest(base, count))
+
+    def measure(
+        self,
+        lab: Lab,
+        seed: int,
+        data: Demonstrations,
+        answer: Mapping[str, Any],
+        tensors: Mapping[str, np.ndarray],
+    ) -> dict[str, Outcome]:
+        run = trained(lab.reference.base, answer, tensors)
+        found = [
+            measure.likelihood(lab.reference.language_model(state), data.prompts, data.completions)
+            for state in run.states
+        ]
+        curve = [-float(one.total.sum() / one.tokens.sum()) for one in found]
+        finite("losses", np.array(curve))
+        test = statistics.paired_gain(-found[0].nll, -found[-1].nll)
+        return {"sft_loss_trend": self._outcome(lab, run, curve, test.p)}
+
+    def threshold(self, bars: Thresholds, item: str) -> str:
+        bar = bars.sft_loss_trend
+        return f"at most {bar.final_ratio_max:g} of the start, falling with p ≤ {bar.p_max:g}"
+
+    def steps(self, lab: Lab) -> int:
+        from assignment.lab.experiment import DEMONSTRATIONS
+
+        return lab.profile.sft.epochs * -(-DEMONSTRATIONS // lab.profile.sft.batch_size)
+
+    def _count(self, lab: Lab) -> int:
+        return lab.bars.sft_loss_trend.snapshots - 1  # the start is known here
+
+    def _outcome(self, lab: Lab, run: Trained, curve: list[float], p: float) -> Outcome:
+        bar = lab.bars.sft_loss_trend
+        start, end = curve[0], curve[-1]
+        ratio, change = end / start, moved(run.states[0], run.final)
+        falls, low = p <= bar.p_max, ratio <= bar.final_ratio_max
+        which = "passed" if falls and low else "still" if change == 0 else "high" if falls else "rose"
+        evidence = {
+            "curve": {"steps": list(run.steps), "heldout_loss": curve},
+            "bar": bar.final_ratio_max * start,
+            "ratio": ratio,
+            "p": p,
+            "spearman": statistics.trend(curve),
+            "examples": bar.examples,
+            "optimizer_steps": run.optimizer_steps,
+            "relative_change": change,
+        }
+        return Outcome(
+            passed=falls and low,
+            near=falls and not low and ratio <= bar.final_ratio_max + bar.near,
+            share=float(falls and low),
+            value=f"{ratio:.3f} of the start",
+            threshold=self.threshold(lab.bars, self.items[0]),
+            message=MESSAGES[which].format(start=start, end=end, ratio=ratio, bar=bar.final_ratio_max),
+            evidence=evidence,
+        )

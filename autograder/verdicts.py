@@ -1,0 +1,128 @@
+"""From a slot's answers to its ItemResult: status, share, message, known mistake, evidence for the TA."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from assignment.spec import Spec
+from autograder.failures import guarded
+from autograder.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
+from autograder.messages import STATUS
+from autograder.misconceptions import Mistake, diagnosis, naming
+from autograder.records import Answer, ItemResult, Status
+
+if TYPE_CHECKING:
+    from autograder.sandbox import Reply
+
+SHOWN_RESIDUALS = 12
+BLANK = "The task still holds its placeholder: nothing was tested."
+NOTHING = "The function returns None or still raises NotImplementedError: nothing was tested."
+UNREADABLE = "What came back could not be read as an answer: return plain numbers, lists, texts and tensors."
+BY_KIND: Mapping[str, tuple[Status, str]] = {
+    "not_attempted": ("not_attempted", NOTHING),
+    "timeout": ("timeout", STATUS["timeout"].sentence + " Look for a loop that never ends."),
+    "out_of_memory": ("out_of_memory", STATUS["out_of_memory"].sentence),
+    "invalid": ("wrong", UNREADABLE),
+    "crashed": ("crashed", STATUS["crashed"].sentence + " Run the cell in the notebook to see where."),
+}
+
+
+def without_running(answer: Answer) -> ItemResult | None:
+    """The verdict on an answer that there is nothing to run of; None if there is."""
+    if answer.state == "blank":
+        return ItemResult(answer.slot, "not_attempted", 0.0, BLANK)
+    if answer.state == "missing":
+        return ItemResult(
+            answer.slot, "not_attempted", 0.0, answer.problem or STATUS["not_attempted"].sentence
+        )
+    if answer.state == "broken":
+        return ItemResult(answer.slot, "crashed", 0.0, answer.problem or STATUS["crashed"].sentence)
+    return None
+
+
+def from_reply(
+    slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *, readable: bool = True
+) -> ItemResult:
+    """The verdict where the call itself did not end in answers (or in none that can be read)."""
+    kind = reply.kind if readable else "invalid"
+    if kind == "not_attempted" and reply.data.get("_slot", "") not in ("", slot):
+        kind = "crashed"  # it got as far as calling something else that is not there
+    status, message = BY_KIND.get(kind, BY_KIND["crashed"])
+    evidence = {"seed": seed, "ended": reply.kind, "error": reply.error, "wall_s": round(reply.wall_s, 2)}
+    for name in ("traceback", "output"):
+        if reply.data.get(f"_{name}"):
+            evidence[name] = reply.data[f"_{name}"]
+    return ItemResult(slot, status, 0.0, message, evidence=evidence | _replay(slot, seed), replaced=replaced)
+
+
+def from_answers(
+    slot: str,
+    cases: Sequence[Case],
+    answers: Sequence[CaseAnswer],
+    spec: Spec,
+    seed: int,
+    replaced: tuple[str, ...] = (),
+    wall_s: float = 0.0,
+) -> ItemResult:
+    """Compare, and say what is wrong: passed, partial (only gradients are wrong), crashed or wrong."""
+    test = HIDDEN_TESTS[slot]
+    residuals = test.compare(cases, answers)
+    failed = [r for r in residuals if r.fault]
+    evidence: dict[str, Any] = {"seed": seed, "checks": len(residuals), "wall_s": round(wall_s, 2)}
+    if not failed:
+        worst = max((r.error / r.tolerance for r in residuals if r.tolerance), default=0.0)
+        evidence["largest_error_over_tolerance"] = round(worst, 4)
+        sentence = STATUS["passed"].sentence
+        return ItemResult(slot, "passed", 1.0, sentence, evidence=evidence, replaced=replaced)
+    # Naming and diagnosis only explain: should they fail on an odd answer, the verdict stands without them.
+    function = spec.slot(slot).name
+    known = guarded(lambda: naming.name(test, function, cases, answers, residuals, seed), lambda *_: [])
+    evidence |= _facts(cases, answers, failed) | _replay(slot, seed)
+    message = words.message(test, cases, answers, residuals)
+    kind = None if known else guarded(lambda: diagnosis.diagnose(test, cases, answers, residuals), lambda *_: None)
+    if kind:
+        evidence["diagnosis"] = kind
+        message += " " + diagnosis.SENTENCES[kind]
+    status, share = _status(test, failed, spec)
+    return ItemResult(slot, status, share, message, _named(known), evidence, replaced)
+
+
+def _status(test: HiddenTest, failed: Sequence[Residual], spec: Spec) -> tuple[Status, float]:
+    if any(r.name == "error" for r in failed):
+        return "crashed", 0.0
+    if all(r.kind == "gradient" for r in failed):
+        return "partial", spec.partial.gradient
+    return "wrong", 0.0
+
+
+def _named(known: Sequence[Mistake]) -> dict[str, str] | None:
+    """One mistake, or several that explain the answer equally well, said together."""
+    if not known:
+        return None
+    return {
+        "id": ", ".join(mistake.id for mistake in known),
+        "name": ", or ".join(mistake.name for mistake in known),
+        "sentence": " Or: ".join(mistake.sentence for mistake in known),
+    }
+
+
+def _facts(
+    cases: Sequence[Case], answers: Sequence[CaseAnswer], failed: Sequence[Residual]
+) -> dict[str, Any]:
+    """Residuals and the first traceback: for the TA, since they hold student text."""
+    rows = [
+        {"case": r.case, "about": cases[r.case].about, "check": r.name, "kind": r.kind, "fault": r.fault,
+         "max_error": float(f"{r.error:.3g}"), "tolerance": float(f"{r.tolerance:.3g}")}
+        for r in failed[:SHOWN_RESIDUALS]
+    ]  # fmt: skip
+    facts: dict[str, Any] = {"failed": len(failed), "residuals": rows}
+    raised = next((answers[r.case].error for r in failed if r.name == "error"), None)
+    if raised:
+        facts["error"] = str(raised.get("text", ""))[:500]
+        facts["traceback"] = str(raised.get("trace", ""))[:4000]
+    return facts
+
+
+def _replay(slot: str, seed: int) -> dict[str, str]:
+    return {"replay": f"rlhf-lab grade PATH --only {slot} --seed {seed}"}

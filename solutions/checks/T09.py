@@ -1,0 +1,98 @@
+"""Public check of T09: the reward model's loop, on a model with one score per token."""
+
+import math
+
+import torch
+from otter.test_files import test_case
+
+import rlhf_kit as kit
+from rlhf_kit.probes import LastTokenReward
+
+name = "T09"
+points = None
+
+V = 8
+
+
+def config(**changes):
+    base = {"learning_rate": 0.1, "warmup_steps": 1, "epochs": 1, "batch_size": 2, "weight_decay": 0.0}
+    return kit.RMConfig(**(base | changes))
+
+
+def batch(chosen, rejected):
+    result = {}
+    for key, rows in (("chosen", chosen), ("rejected", rejected)):
+        ids, mask = kit.pad_sequences(rows, kit.PAD_ID)
+        result |= {f"{key}_input_ids": ids, f"{key}_attention_mask": mask}
+    return result
+
+
+GOOD, BAD = 3, 5  # the model reads the last token alone: chosen replies end in 3, rejected ones in 5
+PAIRS = ([[2, GOOD], [2, 6, 7, GOOD]], [[2, 6, BAD], [2, 4, BAD]])
+
+
+@test_case(name="the model learns")
+def check_learns(train_reward_model):
+    model = LastTokenReward(torch.zeros(V))
+    losses = train_reward_model(model, [batch(*PAIRS)] * 20, config())
+    weight = model.weight.detach()
+    assert weight.any(), "The weights did not move: is the forward under no_grad, or the gradient cleared before step?"
+    assert weight[GOOD] > 0 > weight[BAD], "Chosen and rejected are swapped: the rejected replies score higher now."
+    assert abs(losses[0] - math.log(2)) < 1e-4, "A model that knows nothing starts at ln 2."
+    assert losses[-1] < 0.5 * losses[0], "After 20 steps the loss should be far lower."
+    assert not weight[kit.PAD_ID], "A padding token was scored: pass the attention mask of each side."
+
+
+@test_case(name="each side has its own mask")
+def check_masks(train_reward_model):
+    model = LastTokenReward(torch.zeros(V))
+    train_reward_model(model, [batch(*PAIRS)], config(betas=(0.0, 0.0)))
+    moved = {i for i, x in enumerate(model.weight.tolist()) if x}
+    assert moved == {GOOD, BAD}, "Tokens other than the last ones were trained: do you mix up the two masks?"
+
+
+@test_case(name="epochs, losses, on_step")
+def check_bookkeeping(train_reward_model):
+    model, seen, weights = LastTokenReward(torch.zeros(V)), [], [torch.zeros(V)]
+
+    def on_step(step, loss):
+        seen.append((step, loss))
+        weights.append(model.weight.detach().clone())
+
+    losses = train_reward_model(model, [batch(*PAIRS), batch([[2, 4]], [[2, 6]])], config(epochs=3), on_step)
+    assert len(losses) == 6, f"Two batches and three epochs make six updates; you return {len(losses)} losses."
+    assert all(isinstance(x, float) for x in losses), "Store plain numbers (.item()), else every graph stays in memory."
+    assert [step for step, _ in seen] == list(range(6)), "Call on_step(step, loss) after each update, step = 0, 1, …"
+    assert [loss for _, loss in seen] == losses, "on_step gets the same loss that you return."
+    assert all(not torch.equal(a, b) for a, b in zip(weights, weights[1:])), "Call on_step after the update, not before."
+
+
+@test_case(name="AdamW, warm-up, weight decay")
+def check_optimiser(train_reward_model):
+    model = LastTokenReward(torch.full((V,), 4.0))
+    train_reward_model(model, [batch(*PAIRS)], config(warmup_steps=5, weight_decay=0.5))
+    weight = model.weight.tolist()
+    decayed = 4.0 * (1 - 0.02 * 0.5)
+    assert weight[7] != 4.0, "config.weight_decay has no effect."
+    assert abs(weight[7] - decayed) < 1e-4, "AdamW shrinks by learning rate * weight_decay: check optimiser and warm-up."
+    assert abs(weight[GOOD] - decayed - 0.02) < 1e-4, "The first of five warm-up steps has a fifth of the learning rate."
+    model = LastTokenReward(torch.zeros(V))
+    train_reward_model(model, [batch(*PAIRS)] * 2, config(warmup_steps=5, betas=(0.0, 0.0)))
+    moved = float(model.weight.detach()[GOOD])
+    assert abs(moved - 0.06) < 1e-3, "The second warm-up step has two fifths of the learning rate (and check betas)."
+
+
+@test_case(name="gradients are cleared, then clipped")
+def check_gradients(train_reward_model):
+    model, after = LastTokenReward(torch.zeros(V)), []
+    plain = config(betas=(0.0, 0.0), eps=1.0)  # without momentum, with a large eps: updates show the gradient
+    train_reward_model(model, [batch([[2, GOOD]], [[2, BAD]]), batch([[2, 4]], [[2, 6]])], plain,
+                       lambda *_: after.append(model.weight.detach().clone()))
+    assert after[1][GOOD] == after[0][GOOD], (
+        "What only the first batch teaches moved again in the second update: clear the gradients each time."
+    )
+    model = LastTokenReward(torch.zeros(V))
+    train_reward_model(model, [batch(*PAIRS)], config(max_grad_norm=1e-3, eps=1.0, betas=(0.0, 0.0)))
+    assert float(model.weight.detach().abs().max()) < 2e-4, (
+        "Gradients are not clipped: clip after backward (before it there is nothing to clip) and before step."
+    )

@@ -1,0 +1,130 @@
+"""Public check of T14: the PPO loop, on a bigram policy that trains in a second."""
+
+import copy
+
+import torch
+from otter.test_files import test_case
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+import rlhf_kit as kit
+from rlhf_kit.probes import BigramLM, BigramPolicy
+
+name = "T14"
+points = None
+
+V, LIKED = 7, 4
+PROMPTS = [[2, token] for token in (2, 3, 5, 6)] * 5
+
+
+def config(**changes):
+    base = {"steps": 2, "rollouts": 10, "ppo_epochs": 2, "minibatch_size": 5, "learning_rate": 0.05,
+            "warmup_steps": 1, "beta": 0.02, "max_new_tokens": 6}
+    return kit.PPOConfig(**(base | changes))
+
+
+class Judge:
+    """Likes one token; remembers what it was asked."""
+
+    def __init__(self, scale=1.0):
+        self.prompts, self.scores, self.scale = [], [], scale
+
+    def __call__(self, prompt_ids, response_ids):
+        assert len(prompt_ids) == len(response_ids), "The reward function gets one reply for each prompt."
+        self.prompts += [tuple(p) for p in prompt_ids]
+        self.scores.append(torch.tensor([self.scale * sum(t == LIKED for t in r) for r in response_ids]))
+        return self.scores[-1]
+
+
+def start(seed=3):
+    weight = 0.3 * torch.randn(V, V, generator=torch.Generator().manual_seed(seed))
+    return BigramPolicy(weight), kit.freeze(BigramLM(weight))
+
+
+@test_case(name="one row per step, with its figures")
+def check_rows(train_ppo):
+    policy, reference = start()
+    judge, seen = Judge(), []
+    rows = train_ppo(policy, reference, judge, PROMPTS, config(steps=3), lambda step, row: seen.append((step, row)))
+    assert len(rows) == 3, f"Three steps give three rows; you return {len(rows)}."
+    missing = {"reward", "kl", "policy_loss", "value_loss"} - set(rows[0])
+    assert not missing, f"A row lacks {', '.join(sorted(missing))}."
+    assert [step for step, _ in seen] == [0, 1, 2] and seen[2][1] == rows[2], "Call on_step(step, row) after each step."
+    means = [float(s.mean()) for s in judge.scores]
+    assert len(means) == 3, "Score each step's rollouts once."
+    assert all(abs(float(r["reward"]) - m) < 1e-4 for r, m in zip(rows, means)), (
+        "`reward` is the mean score of the step's replies, before the KL penalty."
+    )
+
+
+@test_case(name="policy and reference at the start")
+def check_start(train_ppo):
+    policy, reference = start()
+    rows = train_ppo(policy, reference, Judge(), PROMPTS, config(steps=1))
+    assert abs(float(rows[0]["kl"])) < 1e-4, "Policy and reference start equal, so the first KL is 0. Is the right one scored?"
+    policy, _ = start()
+    rows = train_ppo(policy, start(seed=8)[1], Judge(), PROMPTS, config(steps=1, rollouts=200, minibatch_size=200))
+    assert float(rows[0]["kl"]) > 0.05, "Against another reference the KL is positive: log pi - log pi_ref, summed over the reply."
+
+
+@test_case(name="the prompts get their turn")
+def check_prompts(train_ppo):
+    policy, reference = start()
+    judge, prompts = Judge(), [[2, a, b] for a in (2, 3, 4, 5, 6) for b in (2, 3, 4, 5)]
+    train_ppo(policy, reference, judge, prompts, config(steps=2))
+    assert len(judge.prompts) == 20, f"Each step rolls out config.rollouts prompts; {len(judge.prompts) / 2:g} were scored."
+    assert len(set(judge.prompts)) == 20, "Some prompts come several times and others never: walk through all of them."
+
+
+@test_case(name="the number of updates")
+def check_updates(train_ppo):
+    policy, reference = start()
+    counted = []
+    handle = register_optimizer_step_post_hook(lambda *_: counted.append(1))
+    try:
+        train_ppo(policy, reference, Judge(), PROMPTS, config())
+    finally:
+        handle.remove()
+    assert len(counted) == 8, f"2 steps, 2 epochs, 10 / 5 minibatches make 8 updates, not {len(counted)}."
+
+
+@test_case(name="who learns, and who does not")
+def check_learners(train_ppo):
+    policy, reference = start()
+    frozen, before = copy.deepcopy(reference.state_dict()), copy.deepcopy(policy.state_dict())
+    train_ppo(policy, reference, Judge(), PROMPTS, config())
+    after = policy.state_dict()
+    assert all(torch.equal(x, frozen[n]) for n, x in reference.state_dict().items()), "The reference must not learn."
+    assert not torch.equal(after["lm.weight"], before["lm.weight"]), "The policy did not move."
+    assert not torch.equal(after["value_head.weight"], before["value_head.weight"]), "The value head did not move."
+
+
+@test_case(name="the reward rises")
+def check_reward(train_ppo):
+    policy, reference = start()
+    rows = train_ppo(policy, reference, Judge(), PROMPTS, config(steps=25, rollouts=40, minibatch_size=20))
+    first, last = (sum(float(r["reward"]) for r in part) / 5 for part in (rows[:5], rows[-5:]))
+    assert last > first - 0.1, f"The reward falls ({first:.2f} -> {last:.2f}): a sign is flipped."
+    assert last > first + 1.0, f"The reward should rise clearly in 25 steps; it went {first:.2f} -> {last:.2f}."
+    assert float(rows[-1]["kl"]) > 0.2, "A policy that earns more has moved away from the reference: its KL is positive."
+
+
+@test_case(name="the KL penalty pulls back")
+def check_penalty(train_ppo):
+    kls = []
+    for beta in (0.0, 1.0):
+        policy, reference = start()
+        rows = train_ppo(policy, reference, Judge(), PROMPTS,
+                         config(steps=25, rollouts=40, minibatch_size=20, beta=beta))
+        kls.append(sum(float(r["kl"]) for r in rows[-5:]) / 5)
+    assert kls[1] < 0.5 * kls[0], f"A larger beta must keep the policy closer; KL is {kls[0]:.2f} at 0 and {kls[1]:.2f} at 1."
+
+
+@test_case(name="the scale of the reward")
+def check_whitening(train_ppo):
+    moves = []
+    for scale in (1.0, 1000.0):
+        policy, reference = start()
+        before = policy.lm.weight.detach().clone()
+        train_ppo(policy, reference, Judge(scale), PROMPTS, config(beta=0.0, eps=1.0, max_grad_norm=1e9, value_coef=0.0))
+        moves.append(float((policy.lm.weight.detach() - before).norm()))
+    assert moves[1] < 2 * moves[0], "A thousandfold reward makes far larger updates: whiten the advantages."

@@ -1,0 +1,161 @@
+# %% [markdown]
+# # Teaching a language model what people want
+#
+# A language model that has read a lot can continue any text. That is not the same as being useful: asked a
+# question, it may answer, or ask another one, or make up a fact. *Reinforcement learning from human feedback*
+# (RLHF) is how such a model is turned into an assistant. In this notebook you build all of it, by hand, on
+# a model small enough to train on a laptop while you watch.
+#
+# | part | you build | slots |
+# | --- | --- | --- |
+# | 1 Set-up | nothing yet: you meet the base model | |
+# | 2 Data | demonstrations and preferences, from text to token ids | T01–T03 |
+# | 3 Supervised fine-tuning (SFT) | a model that answers | T04, T05 |
+# | 4 Reward model | a model that judges answers, learned from comparisons | T06–T09 |
+# | 5 PPO's mathematics | four formulas | T10–T13 |
+# | 6 PPO training | the loop that improves the policy | T14 |
+# | 7 Two policies | one trained against a good judge, one against a poor one | |
+# | 8 Curves | learning, KL, reward hacking, over-optimisation | |
+# | 9 Evaluation | a fair comparison of four models, in figures and in words | T15, W1–W3 |
+#
+# The recipe is the one of InstructGPT (Ouyang et al. 2022), which goes back to Christiano et al. (2017),
+# Ziegler et al. (2019) and Stiennon et al. (2020).
+#
+# ## How to work
+#
+# Each slot is one cell that begins with `# TODO T01 · …`. It has a signature and a docstring; replace the line
+# that raises `NotImplementedError` by your code and leave the first line and the signature alone. The text
+# above a slot says what to do, which mistakes are common, and how to find them. The cell below it runs the
+# public check: `grader.check("T01")`. A passed check means that common mistakes are absent. The grader then
+# tests each slot on other inputs, and **trains models with your code**: what counts is what the weights can do,
+# not what the notebook prints.
+#
+# A wrong slot costs its own points once. If T04 is wrong, the grader puts a correct T04 in its place before it
+# looks at what comes after, so never leave a later slot empty because an earlier one resists. You may write
+# helper functions, and change every hyperparameter in this notebook; the grader brings its own.
+#
+# ## Conventions
+#
+# Where two conventions are defensible, this notebook picks one. They hold everywhere:
+#
+# * **Token means.** A loss is a sum over the supervised (or response) tokens of the batch, divided by their
+#   number, not a mean of row means. A batch without any such token gives 0, not NaN.
+# * **Padding** is on the right where models are trained or scored, on the left where they generate, there with
+#   explicit `position_ids`. `pad` (id 1) and `eos` (id 0) are different tokens. The model has dropout 0.
+# * **The reward model reads prompt + reply + EOS.** If a reply lacks its EOS, the kit appends one for scoring.
+# * **KL** inside the reward is $\log\pi-\log\pi_{\text{ref}}$ of each sampled token. Where it is reported, it is in
+#   *nats per sequence*: that sum over a reply, averaged over replies.
+# * **Sampling** is from exactly the distribution that is scored: temperature 1, no top-k, no top-p.
+# * **Architecture** is fixed in the slots (names and shapes of weights). LoRA and friends are for your own
+#   experiments.
+#
+# Shapes in docstrings: `B` sequences, `T` tokens, `V` words of the vocabulary.
+#
+# ## Set-up
+#
+# The next cell finds the support package `rlhf_kit` (on Colab, upload the release zip to the file panel first:
+# the cell unpacks it) and installs packages that are missing. Nothing is downloaded after that: model and data
+# are part of the release.
+
+# %%
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+
+def find_release(start: Path) -> Path:
+    """The folder that holds `rlhf_kit`: `start`, its parents, a folder in it, or a zip in it, unpacked here."""
+    folders = [start, *start.parents, *sorted(p for p in start.iterdir() if p.is_dir())]
+    for folder in folders:
+        if (folder / "rlhf_kit" / "__init__.py").is_file():
+            return folder
+    for archive in sorted(start.glob("*.zip")):
+        with zipfile.ZipFile(archive) as content:
+            if "rlhf_kit/__init__.py" in content.namelist():
+                content.extractall(start)
+                return start
+    raise FileNotFoundError(
+        f"rlhf_kit is not in {start}. Upload the release zip to this folder (on Colab: the file panel on the left), "
+        "or start Jupyter in the unpacked release, and run this cell again."
+    )
+
+
+def missing_packages(requirements: Path) -> list[str]:
+    """Lines of requirements.txt whose package is absent or older than asked for."""
+    missing = []
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        wanted = re.match(r"([\w-]+)(?:>=([\d.]+))?", line)
+        if wanted:
+            try:
+                have = importlib.metadata.version(wanted[1])
+            except importlib.metadata.PackageNotFoundError:
+                have = ""
+            numbers = [[int(n) for n in re.findall(r"\d+", text)[:2]] for text in (have, wanted[2] or "")]
+            if not have or numbers[0] < numbers[1]:
+                missing.append(line.split("#")[0].strip())
+    return missing
+
+
+def prepare(start: Path) -> None:
+    """Make `import rlhf_kit` work: find the release, install what it needs, work in its folder."""
+    release = find_release(start)
+    packages = missing_packages(release / "requirements.txt")
+    if packages:
+        print("installing", ", ".join(packages))
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *packages], check=True)
+    os.chdir(release)
+    if str(release) not in sys.path:
+        sys.path.insert(0, str(release))
+
+
+if __name__ == "__main__":
+    prepare(Path.cwd())
+
+# %%
+import rlhf_kit as kit
+
+if __name__ == "__main__":
+    kit.check_environment()
+
+# %% [markdown]
+# Every line of the table should say ✓; if one does not, it tells you what to do. A GPU is used if there is one,
+# and not needed.
+#
+# The next cell loads what the whole notebook uses: the *profile* (every hyperparameter, in frozen
+# dataclasses), tokenizer and base model, the *pipeline* that strings your slots together, and the grader.
+# To try another setting, make a changed copy: `dataclasses.replace(profile.ppo, beta=0.1)`.
+
+# %%
+if __name__ == "__main__":
+    kit.seed_everything(0)
+    profile, device = kit.get_profile(), kit.best_device()
+    tokenizer, base_lm = kit.load_tokenizer(), kit.load_base_model().to(device)
+    pipeline = kit.RLHFPipeline(globals(), profile, tokenizer, device)
+    grader = kit.connect_grader()
+    print(f"base model: {base_lm.num_parameters():,} parameters on {device}")
+
+# %% [markdown]
+# ## Meet the base model
+#
+# The model is a small GPT-2 that has read one thing only: texts about the animals of an invented world. It knows
+# where they live, what they eat, how large they are. Ask it.
+
+# %%
+if __name__ == "__main__":
+    kit.demo(model=base_lm, tokenizer=tokenizer)
+
+# %% [markdown]
+# It speaks the world's language, and now and then an answer fits. But it also answers questions that nobody
+# asked, makes up facts about animals that do not exist, and treats a cruel request like any other: nothing
+# has told it what an answer is *for*. That is what pre-training gives, knowledge without manners. The three
+# phases ahead each add one thing:
+#
+# 1. **SFT** shows it what an answer looks like (imitation).
+# 2. **The reward model** learns, from pairs of answers, which one people prefer (judgement).
+# 3. **PPO** changes the policy so that its own answers score higher, without straying far (improvement).

@@ -1,0 +1,80 @@
+# %% [markdown]
+# # Part 8 · Curves, and how to read them
+#
+# ## Learning and KL
+
+# %%
+from __future__ import annotations
+
+import rlhf_kit as kit
+
+if __name__ == "__main__":
+    kit.plot_ppo(ppo_stats)
+
+# %% [markdown]
+# **Reward** is the judge's score on fresh rollouts, without the penalty. Noise from phase to phase is normal (other prompts
+# each time): read the trend over ten phases. **KL** starts at 0 and grows while the policy learns; with a penalty
+# it levels off where one more nat costs as much as it earns.
+#
+# | you see | it usually means |
+# | --- | --- |
+# | reward flat, KL ≈ 0 | nothing is learned: no gradient, wrong sign somewhere, rate far too low |
+# | reward flat, KL rising | the policy moves, but not where the reward is: advantages wrong or misaligned |
+# | reward and KL rise, then KL levels off | healthy |
+# | reward rises, KL keeps rising | the judge has a weak spot and the policy is digging there |
+# | KL jumps within a few steps, replies fall apart | rate too high, or too many epochs per phase |
+# | KL negative for long | replies are not drawn from the distribution that is scored |
+#
+# KL here is in nats per *sequence*. Papers differ (per token, per sequence, prompt included); convert before you compare.
+# A policy at 2 nats per reply of 13 tokens has changed its mind about a few tokens; one at 10 speaks another language.
+#
+# ## Reward hacking
+#
+# Goodhart's law: when a measure becomes a target, it ceases to be a good measure. The next figure shows what each
+# policy was *told* to raise (its own judge, dashed) and what we *wanted* (gold, solid), against $\sqrt{\text{KL}}$, the
+# distance travelled from the SFT model. Each point is one phase of the training, averaged with its neighbours.
+
+# %%
+def smoothed(values: list[float]) -> list[float]:
+    """Averaged over some ten phases, every fourth point: a scatter becomes a path."""
+    return kit.smooth(values, 0.8)[::4]
+
+
+if __name__ == "__main__":
+    runs = {
+        name: {
+            "kl": smoothed([row["kl"] for row in rows]),
+            "proxy": smoothed([row["reward"] for row in rows]),
+            "gold": smoothed(gold_curves[name]),
+        }
+        for name, rows in ppo_stats.items()
+    }
+
+# %%
+if __name__ == "__main__":
+    kit.plot_overoptimisation(runs)
+
+# %% [markdown]
+# Under the Good RM both lines rise together, at first. Under the Poor RM the proxy rises far more, and gold *falls*: the
+# policy has found out what the careless annotator liked, and gives it in quantity. By the proxy alone you would
+# have picked the Poor-RM policy as the greater success. This is why a rising reward is never evidence of quality.
+#
+# ## Over-optimisation
+#
+# The Good RM is a model too, and has weak spots further out. Gao, Schulman and Hilton (2022) measured what happens when
+# one goes on: with $d=\sqrt{\text{KL}}$, the gold reward follows $d\,(\alpha-\beta\log d)$ for RL: it rises, bends, and
+# falls, while the proxy keeps rising. More data and a larger judge move the turning point out. A KL penalty acts like
+# stopping early: it decides *how far* along the curve you go, and hardly changes the curve.
+#
+# An experiment for a quiet evening: `dataclasses.replace(profile.ppo, learning_rate=2 * profile.ppo.learning_rate,
+# steps=2 * profile.ppo.steps, beta=b)` for $b$ in 0.02, 0.05, 0.2 against the Good RM. Plot all runs in one figure: do
+# they lie on one curve? Where is its top?
+#
+# ## Where the length goes
+#
+# A hacked reward often shows first in a plain statistic. Length is the one to look at.
+
+# %%
+if __name__ == "__main__":
+    reply_lengths = {name: [row["length"] for row in rows] for name, rows in ppo_stats.items()}
+    kit.plot_loss(reply_lengths, title="Mean length of rollouts", ylabel="tokens", smoothing=0.6)

@@ -1,0 +1,48 @@
+"""Support package of the RLHF lab: everything around the 15 slots. `import rlhf_kit as kit`."""
+
+from __future__ import annotations
+
+from .batching import IGNORE_INDEX, pad_sequences, preference_batches, sft_batches
+from .checks import connect_grader
+from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, get_profile, warmup_factor
+from .data import load_demonstrations, load_preferences, load_prompts
+from .demo import answer, demo, show_conversations
+from .environment import best_device, check_environment, seed_everything
+from .export import export_submission
+from .gold import GoldReward, gold_components, gold_reward
+from .models import (
+    Policy,
+    RewardModelBase,
+    freeze,
+    load_base_model,
+    load_tokenizer,
+    position_ids,
+    trainable_copy,
+)
+from .pipeline import MissingSlotError, RLHFPipeline
+from .plots import (
+    plot_accuracy,
+    plot_lengths,
+    plot_loss,
+    plot_overoptimisation,
+    plot_policies,
+    plot_ppo,
+    smooth,
+)
+from .progress import ProgressBar, track
+from .results import hyperparameter_log, record
+from .sampling import EOS_ID, PAD_ID, Rollout, lay_out, rollout, sample
+from .scoring import RewardFunction, score_sequences
+
+__all__ = [
+    "EOS_ID", "IGNORE_INDEX", "PAD_ID",
+    "EvalConfig", "GoldReward", "MissingSlotError", "PPOConfig", "Policy", "Profile", "ProgressBar",
+    "RLHFPipeline", "RMConfig", "RewardFunction", "RewardModelBase", "Rollout", "SFTConfig",
+    "answer", "best_device", "check_environment", "connect_grader", "demo", "export_submission", "freeze",
+    "get_profile", "gold_components", "gold_reward", "hyperparameter_log", "lay_out", "load_base_model",
+    "load_demonstrations", "load_preferences", "load_prompts", "load_tokenizer", "pad_sequences",
+    "plot_accuracy", "plot_lengths", "plot_loss", "plot_overoptimisation", "plot_policies", "plot_ppo",
+    "position_ids", "preference_batches", "record", "rollout", "sample", "score_sequences",
+    "seed_everything", "sft_batches", "show_conversations", "smooth", "track", "trainable_copy",
+    "warmup_factor",
+]

@@ -1,0 +1,184 @@
+"""Public checks: `grader.check("T07")` in the notebook, one otter test file per slot.
+
+The files are otter's exception format and run through otter-grader where it is installed. They are
+found by slot id in the folder `tests`, never through the notebook's name or metadata, so that renamed
+notebooks and editors that drop metadata do no harm; without otter a small runner of our own reads them.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .export import Exported, ExportError, export_submission
+from .otter_format import Case, Loaded, load_cases
+
+KIT = Path(__file__).resolve().parent
+
+
+class ChecksNotFoundError(Exception):
+    """There is no such check, or no folder with checks; the message says where they were looked for."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One test case: `message` is what the student reads, `detail` the error in one line."""
+
+    name: str
+    passed: bool
+    message: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one slot's check; shows itself in a notebook."""
+
+    slot: str
+    cases: tuple[CaseResult, ...]
+    blank: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case passed."""
+        return not self.blank and all(case.passed for case in self.cases)
+
+    @property
+    def headline(self) -> str:
+        """The outcome in one line."""
+        good = sum(case.passed for case in self.cases)
+        if self.blank:
+            return f"{self.slot}: not answered yet"
+        if self.passed:
+            return f"{self.slot}: all {good} checks passed"
+        return f"{self.slot}: {good} of {len(self.cases)} checks passed"
+
+    def __str__(self) -> str:
+        lines = [self.headline]
+        for case in [] if self.blank else self.cases:
+            if not case.passed:
+                lines.append(f"  ✗ {case.name}")
+                lines += [f"      {text}" for text in (case.message, case.detail) if text]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<li><b>{html.escape(case.name)}</b>"
+            + (f"<br>{html.escape(case.message)}" if case.message else "")
+            + (f"<br><code>{html.escape(case.detail)}</code>" if case.detail else "") + "</li>"
+            for case in ([] if self.blank else self.cases) if not case.passed
+        )
+        mark = "✓" if self.passed else "…" if self.blank else "✗"
+        return f"<p>{mark} {html.escape(self.headline)}</p>" + (f"<ul>{items}</ul>" if items else "")
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The outcome of all checks."""
+
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every slot's check passed."""
+        return all(result.passed for result in self.results)
+
+    @property
+    def headline(self) -> str:
+        """The outcome in one line."""
+        good = sum(result.passed for result in self.results)
+        return f"{good} of {len(self.results)} slots pass their public checks"
+
+    def __str__(self) -> str:
+        return "\n".join([*(str(result) for result in self.results), "", self.headline])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "".join(result._repr_html_() for result in self.results) + f"<p><b>{self.headline}</b></p>"
+
+
+class Grader:
+    """Runs the public checks against a namespace; made by `connect_grader`."""
+
+    def __init__(self, tests_dir: Path, namespace: Mapping[str, Any]) -> None:
+        self.tests_dir, self.namespace = tests_dir, namespace
+
+    @property
+    def slots(self) -> list[str]:
+        """Ids that have a check, in order."""
+        return sorted(path.stem for path in self.tests_dir.glob("T[0-9][0-9].py"))
+
+    def check(self, slot: str) -> CheckResult:
+        """Run the check of one slot, such as "T07". ChecksNotFoundError names the checks there are."""
+        path = self.tests_dir / f"{slot.strip().upper()}.py"
+        if path.stem not in self.slots:
+            raise ChecksNotFoundError(f"no check called {slot!r}; there are: {', '.join(self.slots)}")
+        loaded = load_cases(path)
+        results = tuple(self._run(case, loaded) for case in loaded.cases)
+        blank = any(case.detail.startswith(f"NotImplementedError: {path.stem}") for case in results)
+        return CheckResult(path.stem, results, blank)
+
+    def check_all(self) -> CheckReport:
+        """Run every check; a slot that fails does not stop the others."""
+        return CheckReport(tuple(self.check(slot) for slot in self.slots))
+
+    def export(self, notebook: str | Path | None = None, out: str | Path | None = None) -> Exported | None:
+        """Write the zip to submit; what is in the way is printed, not raised."""
+        try:
+            return export_submission(notebook, out, self.namespace)
+        except ExportError as error:
+            print(f"Nothing was exported: {error}")
+            return None
+
+    def _run(self, case: Case, loaded: Loaded) -> CaseResult:
+        undefined = [name for name in case.parameters if name != "env" and name not in self.namespace]
+        if undefined:
+            names = ", ".join(undefined)
+            return CaseResult(case.name, False, f"{names}: not defined; run the cell of the slot first")
+        error = loaded.run(case, self.namespace)
+        if error is None:
+            return CaseResult(case.name, True)
+        return CaseResult(case.name, False, case.failure_message or "", describe(error))
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line, without its stack; a bare `assert` gives nothing to read and is left out."""
+    if isinstance(error, KeyError):
+        return f"KeyError: {error.args[0] if error.args else ''} is not there"
+    text = " ".join(str(error).split())
+    if isinstance(error, AssertionError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def connect_grader(tests_dir: str | Path | None = None, namespace: Mapping[str, Any] | None = None) -> Grader:
+    """The grader for this notebook.
+
+    tests_dir: folder with T01.py …; found by itself beside the notebook or beside rlhf_kit. namespace:
+    where the slots live; the notebook's globals by default. ChecksNotFoundError if there is no folder.
+    """
+    places = [Path(tests_dir)] if tests_dir is not None else [Path("tests"), KIT.parent / "tests"]
+    for place in places:
+        if any(place.glob("T[0-9][0-9].py")):
+            caller = sys._getframe(1).f_globals
+            return Grader(place.resolve(), _notebook_globals(caller) if namespace is None else namespace)
+    looked = " and ".join(str(place.resolve()) for place in places)
+    raise ChecksNotFoundError(
+        f"no checks (T01.py, …) in {looked}: unpack the whole release zip and start there"
+    )
+
+
+def _notebook_globals(caller: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return caller
+    shell = get_ipython()
+    return caller if shell is None else shell.user_ns

@@ -1,0 +1,139 @@
+"""Every hyperparameter of the lab, in frozen dataclasses, one profile at a time.
+
+A stage function receives its config and reads nothing else: tuning the notebook means
+`dataclasses.replace(config, learning_rate=...)`. The grader always passes its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """AdamW with linear warm-up and gradient clipping, on a fixed list of batches.
+
+    learning_rate: AdamW step size after warm-up. betas, eps, weight_decay: AdamW's own.
+    warmup_steps: see `warmup_factor`. max_grad_norm: L2 norm to which gradients are clipped.
+    epochs: passes over the batches. batch_size: sequences (SFT) or pairs (reward model).
+    max_length: tokens per sequence, prompt and reply together. seed: order of the batches.
+    """
+
+    learning_rate: float
+    warmup_steps: int
+    epochs: int
+    batch_size: int
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    max_length: int = 128
+    seed: int = 17
+
+
+@dataclass(frozen=True)
+class SFTConfig(StageConfig):
+    """Supervised fine-tuning; a batch is `batch_size` demonstrations."""
+
+
+@dataclass(frozen=True)
+class RMConfig(StageConfig):
+    """Reward model; a batch is `batch_size` preference pairs."""
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """PPO with a KL penalty (Ziegler et al. 2019; Stiennon et al. 2020).
+
+    steps: rollout phases. rollouts: prompts (and replies) per phase. ppo_epochs: passes over each
+    phase's rollouts. minibatch_size: rollouts per optimiser step. beta: KL coefficient per token, in
+    reward units per nat. gamma, lam: discount and GAE's λ. clip_range: ε of the ratio. value_clip:
+    ε of the value. value_coef: weight of the value loss. max_new_tokens: longest reply.
+    missing_eos_penalty: subtracted by the kit's reward function when a reply never ends.
+    """
+
+    steps: int
+    rollouts: int
+    ppo_epochs: int
+    minibatch_size: int
+    learning_rate: float
+    warmup_steps: int
+    beta: float
+    max_new_tokens: int
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    gamma: float = 1.0
+    lam: float = 0.95
+    clip_range: float = 0.2
+    value_clip: float = 0.2
+    value_coef: float = 0.1
+    missing_eos_penalty: float = 1.0
+    seed: int = 23
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How policies are compared: one decoding for all of them.
+
+    greedy: the most likely token at each step; else a sample at temperature 1. bootstrap: resamples of
+    the prompts. confidence: level of the interval. batch_size: prompts decoded together.
+    """
+
+    max_new_tokens: int
+    greedy: bool = False
+    bootstrap: int = 2000
+    confidence: float = 0.95
+    seed: int = 29
+    batch_size: int = 128
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The stage configs that belong together. `poor_pairs`: pairs the Poor RM is trained on."""
+
+    name: str
+    sft: SFTConfig
+    poor_rm: RMConfig
+    good_rm: RMConfig
+    ppo: PPOConfig
+    evaluation: EvalConfig
+    poor_pairs: int
+
+
+MAX_NEW_TOKENS = 48  # the longest honest reply of the lab world has about 30 tokens
+
+TINY = Profile(
+    name="tiny",
+    sft=SFTConfig(learning_rate=1e-3, warmup_steps=10, epochs=3, batch_size=32),
+    poor_rm=RMConfig(learning_rate=5e-4, warmup_steps=10, epochs=4, batch_size=16),
+    good_rm=RMConfig(learning_rate=5e-4, warmup_steps=20, epochs=1, batch_size=16),
+    ppo=PPOConfig(
+        steps=40,
+        rollouts=64,
+        ppo_epochs=2,
+        minibatch_size=32,
+        learning_rate=8e-5,
+        warmup_steps=10,
+        beta=0.05,
+        max_new_tokens=MAX_NEW_TOKENS,
+    ),
+    evaluation=EvalConfig(max_new_tokens=MAX_NEW_TOKENS),
+    poor_pairs=300,
+)
+
+PROFILES = {TINY.name: TINY}
+
+
+def get_profile(name: str = "tiny") -> Profile:
+    """The profile of that name; ValueError names the profiles there are."""
+    try:
+        return PROFILES[name]
+    except KeyError:
+        raise ValueError(f"no profile called {name!r}; this release has: {', '.join(PROFILES)}") from None
+
+
+def warmup_factor(step: int, warmup_steps: int) -> float:
+    """Learning-rate factor of optimiser step `step` (0, 1, …): min(1, (step + 1) / warmup_steps)."""
+    return min(1.0, (step + 1) / max(1, warmup_steps))

@@ -1,0 +1,61 @@
+"""First contact: the base model continues a few prompts, before any training."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from .sampling import EOS_ID, sample
+
+WIDTH = 100  # columns of the printed conversation
+TURN = re.compile(r"\n\n(Human|Assistant):(.*?)(?=\n\n(?:Human|Assistant):|\Z)", re.DOTALL)
+
+
+def answer(
+    model: nn.Module, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int = 48,
+    greedy: bool = True, seed: int = 0,
+) -> list[str]:
+    """Replies of a causal language model to prompt texts that end in "Assistant:", decoded."""
+    device = next(model.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(seed)
+    ids = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
+    replies = sample(model, ids, max_new_tokens, greedy=greedy, generator=generator)
+    texts = [tokenizer.decode(reply, skip_special_tokens=True).strip() for reply in replies]
+    ended = [bool(reply) and reply[-1] == EOS_ID for reply in replies]
+    return [text if end else f"{text} …" for text, end in zip(texts, ended)]
+
+
+def show_conversations(prompts: Sequence[str], replies: dict[str, Sequence[str]]) -> str:
+    """Prompts with the replies of one or several models below each other, as printed text."""
+    blocks = []
+    for i, prompt in enumerate(prompts):
+        lines = [_wrap(speaker, text) for speaker, text in TURN.findall(prompt) if text.strip()]
+        lines += [_wrap(name, texts[i]) for name, texts in replies.items()]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def demo(
+    prompts: Sequence[str] | None = None, model: nn.Module | None = None, tokenizer: Any = None,
+    name: str = "base model",
+) -> None:
+    """Print the shipped base model's answers to a few held-out prompts (or the given ones)."""
+    from .data import load_prompts
+    from .models import load_base_model, load_tokenizer
+
+    if prompts is None:
+        prompts = list(load_prompts("heldout")["prompt"][:4])
+    tokenizer = tokenizer or load_tokenizer()
+    replies = answer(model or load_base_model(), tokenizer, prompts)
+    print(show_conversations(prompts, {name: replies}))
+
+
+def _wrap(speaker: str, text: str) -> str:
+    return textwrap.fill(
+        f"{speaker}: {' '.join(text.split())}", WIDTH, subsequent_indent="    ", break_long_words=False
+    )

@@ -1,0 +1,198 @@
+"""The zip to submit: the notebook, the results saved in it, and a manifest.
+
+The notebook alone is a complete submission too; the zip adds a check that it was saved and answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .results import MIME_TYPE
+
+SCHEMA_VERSION = 1
+SLOT_LINE = re.compile(r"^# TODO (T\d\d)\b", re.MULTILINE)
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: same content, same bytes
+
+
+class ExportError(Exception):
+    """No zip was written; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written. `slots` maps a slot id to whether it was answered; `warnings` are for the student."""
+
+    path: Path
+    notebook: Path
+    slots: Mapping[str, bool]
+    results: int
+    warnings: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        answered = sum(self.slots.values())
+        lines = [f"Upload this file: {self.path}",
+                 f"It holds {self.notebook.name}: {answered} of {len(self.slots)} slots answered, "
+                 f"{self.results} result tables."]
+        return "\n".join(lines + [f"Attention: {warning}" for warning in self.warnings])
+
+    __repr__ = __str__
+
+
+def export_submission(
+    notebook: str | Path | None = None, out: str | Path | None = None,
+    namespace: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write `<notebook>-submission.zip` next to the notebook and say what to upload.
+
+    notebook: path; found by itself where there is only one candidate. out: path of the zip. namespace:
+    the notebook's globals, whose cell history shows whether the file was saved after the last edit.
+    ExportError if the notebook is not found or not readable; an older zip is kept then.
+    """
+    path = Path(notebook) if notebook is not None else save_from_colab() or find_notebook(namespace=namespace)
+    raw, cells = _read(path)
+    slots = {slot: _answered(source) for slot, source in slot_sources(cells).items()}
+    if not slots:
+        raise ExportError(f"{path.name} holds no `# TODO T…` cell: is it the assignment's notebook?")
+    results = saved_results(cells)
+    files = {
+        path.name: raw,
+        "results.json": _json({"schema_version": SCHEMA_VERSION, "results": results}),
+    }
+    files["manifest.json"] = _json({
+        "schema_version": SCHEMA_VERSION,
+        "notebook": path.name,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "slots": slots,
+    })
+    target = Path(out) if out is not None else path.with_name(f"{path.stem}-submission.zip")
+    write_zip(target, files)
+    warnings = tuple(_warnings(slots, cells, results, namespace or {}))
+    return Exported(target, path, slots, len(results), warnings)
+
+
+def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None = None) -> Path:
+    """The notebook that is running: as the editor names it, else the only one here with slots in it."""
+    named = (namespace or {}).get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
+    if str(named).endswith(".ipynb") and Path(named).is_file():
+        return Path(named)
+    found = [path for path in sorted(Path(folder).glob("*.ipynb")) if _has_slots(path)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ExportError(
+            f"no notebook with slots in {Path(folder).resolve()}: save the notebook there, or pass its "
+            'path: export("my_notebook.ipynb")'
+        )
+    names = ", ".join(path.name for path in found)
+    raise ExportError(f'several notebooks here ({names}): say which one, export("{found[0].name}")')
+
+
+def save_from_colab(folder: str | Path = ".") -> Path | None:
+    """On Colab, where the notebook is not a file of this machine: fetch it as it is now and save it here."""
+    if "google.colab" not in sys.modules:
+        return None
+    try:
+        from google.colab import _message
+
+        content = _message.blocking_request("get_ipynb", timeout_sec=60)["ipynb"]
+    except Exception as error:  # not our interface: whatever it raises, there is a way by hand
+        raise ExportError(
+            "Colab did not hand over the notebook: use File > Download > Download .ipynb and submit that file"
+        ) from error
+    path = Path(folder) / "rlhf.ipynb"
+    path.write_bytes(_json(content))
+    return path
+
+
+def slot_sources(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Slot id -> source of its last cell, in order of the ids."""
+    found = {}
+    for cell in cells:
+        match = SLOT_LINE.search(source_of(cell)) if cell.get("cell_type") == "code" else None
+        if match:
+            found[match[1]] = source_of(cell)
+    return dict(sorted(found.items()))
+
+
+def source_of(cell: Mapping[str, Any]) -> str:
+    """A cell's source, which nbformat allows to be one text or a list of lines."""
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(map(str, source))
+
+
+def saved_results(cells: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Everything `record` left in the saved outputs, in cell order."""
+    return [
+        output["data"][MIME_TYPE]
+        for cell in cells
+        for output in cell.get("outputs") or []
+        if isinstance(output, Mapping) and MIME_TYPE in (output.get("data") or {})
+    ]
+
+
+def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
+    """A zip with the same bytes for the same content; the target is replaced only once it is complete."""
+    partial = target.with_name(target.name + ".part")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name in sorted(files):
+                entry = zipfile.ZipInfo(name, EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr, entry.create_system = 0o644 << 16, 3  # the same on every system
+                archive.writestr(entry, files[name])
+        os.replace(partial, target)
+    except OSError as error:
+        raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    try:
+        raw = path.read_bytes()
+        cells = json.loads(raw.decode("utf-8-sig"))["cells"]
+        return raw, [cell for cell in cells if isinstance(cell, dict)]
+    except OSError as error:
+        raise ExportError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError(f"{path} is not a notebook that can be read: save it again, then export") from error
+
+
+def _has_slots(path: Path) -> bool:
+    try:
+        return bool(slot_sources(_read(path)[1]))
+    except ExportError:
+        return False
+
+
+def _answered(source: str) -> bool:
+    return not re.search(r"raise\s+NotImplementedError\(\s*[\"']T\d\d", source)
+
+
+def _warnings(
+    slots: Mapping[str, bool], cells: list[dict[str, Any]], results: list[Any], namespace: Mapping[str, Any]
+) -> Iterable[str]:
+    empty = [slot for slot, answered in slots.items() if not answered]
+    if empty:
+        yield f"not answered yet: {', '.join(empty)}."
+    ran = {m[1]: text for text in namespace.get("In", []) if (m := SLOT_LINE.search(str(text)))}
+    saved = slot_sources(cells)
+    stale = [slot for slot, text in ran.items() if slot in saved and saved[slot].strip() != str(text).strip()]
+    if stale:
+        yield (f"the saved file differs from what you last ran in {', '.join(sorted(stale))}: "
+               "save the notebook (Ctrl+S or ⌘S) and export again.")
+    if not results:
+        yield "no result tables in the saved notebook: run it to the end, save it, and export again."
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,226 @@
+"""The three phases of RLHF, assembled from the slots: the notebook and the grader run this same code.
+
+`RLHFPipeline(globals(), profile, tokenizer)` looks each slot up by name when it is called, so a cell
+that was run again takes effect at once. The pipeline itself only prepares data and models.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .batching import preference_batches, sft_batches
+from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, StageConfig
+from .models import Policy, freeze, trainable_copy
+from .sampling import sample
+from .scoring import RewardFunction
+
+Rows = Sequence[Mapping[str, Any]]  # a list of dicts or a datasets.Dataset
+Encoded = list[dict[str, list[int]]]  # token ids, one dict per example or pair
+OnStep = Callable[[int, Any], None]
+
+
+class SlotSource(Protocol):
+    """Where slots are looked up: `globals()`, any dict, or whatever answers `get(name)`."""
+
+    def get(self, name: str, /) -> Any:
+        """The object of that name, or None."""
+
+
+class MissingSlotError(LookupError):
+    """A slot that the pipeline needs is not defined, or is not what its name promises."""
+
+
+class RLHFPipeline:
+    """SFT, reward model, PPO and generation, with the caller's slots.
+
+    slots: name -> function or class, usually the notebook's `globals()`; read at call time.
+    profile: the default configs. tokenizer: needs `eos_token_id`, `pad_token_id`, `encode`, `decode`.
+    device: where models are trained ("cpu", "cuda").
+    """
+
+    def __init__(
+        self, slots: SlotSource, profile: Profile, tokenizer: Any, device: str | torch.device = "cpu"
+    ) -> None:
+        self.slots, self.profile, self.tokenizer = slots, profile, tokenizer
+        self.device = torch.device(device)
+
+    def slot(self, name: str) -> Any:
+        """The slot's function or class as it is now; MissingSlotError if there is none to call."""
+        found = self.slots.get(name)
+        if found is None:
+            raise MissingSlotError(f"`{name}` is not defined: run the cell of its slot first")
+        if not callable(found):
+            raise MissingSlotError(
+                f"`{name}` is a {type(found).__name__}, not a function: another cell has overwritten it; "
+                "run the cell of its slot again"
+            )
+        return found
+
+    # -- data ------------------------------------------------------------------------------------
+
+    def encode_demonstrations(self, rows: Rows, config: StageConfig | None = None) -> Encoded:
+        """Dolly rows -> `input_ids` and `labels` (T01, then T03). Rows already encoded pass through."""
+        config = config or self.profile.sft
+        if _has(rows, "input_ids"):
+            return [dict(row) for row in rows]
+        format_example, encode_example = self.slot("format_example"), self.slot("encode_example")
+        encoded = []
+        for row in rows:
+            prompt, completion = _expect(
+                format_example(dict(row)), "format_example", "(prompt, completion)", _is_texts(2)
+            )
+            example = encode_example(prompt, completion, self.tokenizer, config.max_length)
+            what = "a dict with input_ids and labels"
+            encoded.append(_expect(example, "encode_example", what, _is_example))
+        return encoded
+
+    def encode_pairs(self, rows: Rows, config: StageConfig | None = None) -> Encoded:
+        """HH rows -> token ids of prompt + reply + EOS under "chosen" and "rejected" (T02).
+
+        Too long: the shared prompt is cut from the left, by the same amount for both replies, and a
+        reply that is too long alone keeps its head. Pairs that T02 refuses (ValueError: no shared
+        prompt) are left out, with a warning that counts them.
+        """
+        config = config or self.profile.good_rm
+        if len(rows) and isinstance(rows[0]["chosen"], list):
+            return [dict(row) for row in rows]
+        split_preference = self.slot("split_preference")
+        pairs = []
+        for row in rows:
+            try:
+                parts = split_preference(row["chosen"], row["rejected"])
+            except ValueError:
+                continue
+            what = "(prompt, chosen, rejected)"
+            prompt, chosen, rejected = _expect(parts, "split_preference", what, _is_texts(3))
+            pairs.append(self._encode_pair(prompt, chosen, rejected, config.max_length))
+        if left_out := len(rows) - len(pairs):
+            warnings.warn(f"{left_out} of {len(rows)} pairs left out: no shared prompt", stacklevel=2)
+        return pairs
+
+    def _encode_pair(self, prompt: str, chosen: str, rejected: str, max_length: int) -> dict[str, list[int]]:
+        replies = {
+            "chosen": [*self._ids(chosen), self.tokenizer.eos_token_id][:max_length],
+            "rejected": [*self._ids(rejected), self.tokenizer.eos_token_id][:max_length],
+        }
+        room = max_length - max(len(reply) for reply in replies.values())
+        prompt_ids = self._ids(prompt)
+        prompt_ids = prompt_ids[max(0, len(prompt_ids) - room):]
+        return {name: prompt_ids + reply for name, reply in replies.items()}
+
+    def encode_prompts(self, prompts: Sequence[Any]) -> list[list[int]]:
+        """Prompts as token ids, from texts, rows with a "prompt" column, or token ids (unchanged)."""
+        texts = [p["prompt"] if isinstance(p, Mapping) else p for p in prompts]
+        return [self._ids(p) if isinstance(p, str) else list(p) for p in texts]
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    # -- the three phases ------------------------------------------------------------------------
+
+    def run_sft(
+        self, base_lm: nn.Module, rows: Rows, config: SFTConfig | None = None, on_step: OnStep | None = None
+    ) -> tuple[nn.Module, list[float]]:
+        """Phase 1 (T01, T03, T05): a fine-tuned copy of `base_lm` and the loss of each step."""
+        config = config or self.profile.sft
+        encoded = self.encode_demonstrations(rows, config)
+        batches = self._to_device(sft_batches(encoded, config, self.tokenizer.pad_token_id))
+        lm = trainable_copy(base_lm).to(self.device).train()
+        torch.manual_seed(config.seed)
+        losses = self.slot("train_sft")(lm, batches, config, on_step)
+        return lm.eval(), _expect(losses, "train_sft", "a list with one loss per step", _is_list)
+
+    def run_reward_model(
+        self, sft_lm: nn.Module, pairs: Rows, config: RMConfig | None = None, on_step: OnStep | None = None
+    ) -> tuple[nn.Module, list[float]]:
+        """Phase 2 (T02, T06, T09): a reward model that starts from `sft_lm`, and the loss of each step."""
+        config = config or self.profile.good_rm
+        encoded = self.encode_pairs(pairs, config)
+        batches = self._to_device(preference_batches(encoded, config, self.tokenizer.pad_token_id))
+        model = self.slot("RewardModel").from_lm(sft_lm).to(self.device).train()
+        torch.manual_seed(config.seed)
+        losses = self.slot("train_reward_model")(model, batches, config, on_step)
+        return model.eval(), _expect(losses, "train_reward_model", "a list with one loss per step", _is_list)
+
+    def reward_function(
+        self, reward_model: nn.Module, sft_lm: nn.Module, prompts: Sequence[Any],
+        config: PPOConfig | None = None,
+    ) -> RewardFunction:
+        """Freeze a reward model as PPO's reward: mean 0 and spread 1 on replies sampled from `sft_lm`."""
+        config = config or self.profile.ppo
+        ids = self.encode_prompts(prompts)
+        device = next(sft_lm.parameters()).device
+        generator = torch.Generator(device=device).manual_seed(config.seed)
+        replies = sample(sft_lm, ids, config.max_new_tokens, generator=generator)
+        return RewardFunction.calibrated(reward_model, ids, replies, config.missing_eos_penalty)
+
+    def run_ppo(
+        self, sft_lm: nn.Module, reward_fn: Callable[..., Tensor], prompts: Sequence[Any],
+        config: PPOConfig | None = None, on_step: OnStep | None = None,
+    ) -> tuple[Policy, list[dict[str, float]]]:
+        """Phase 3 (T14, through it T10–T13): a policy that starts from `sft_lm`, and a dict per step."""
+        config = config or self.profile.ppo
+        policy = Policy(sft_lm).to(self.device)
+        reference = freeze(trainable_copy(sft_lm)).to(self.device)
+        torch.manual_seed(config.seed)
+        stats = self.slot("train_ppo")(
+            policy, reference, reward_fn, self.encode_prompts(prompts), config, on_step
+        )
+        return policy.eval(), _expect(stats, "train_ppo", "a list with one dict per step", _is_list)
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def compare(
+        self, policies: Mapping[str, nn.Module], prompts: Sequence[Any], score_fn: Callable[..., Tensor],
+        config: EvalConfig | None = None,
+    ) -> list[dict[str, Any]]:
+        """The rows of T15 for `policies`, which must contain "SFT"."""
+        config = config or self.profile.evaluation
+        rows = self.slot("compare_policies")(dict(policies), self.encode_prompts(prompts), score_fn, config)
+        return _expect(rows, "compare_policies", "a list with one row per policy", _is_list)
+
+    def generate(
+        self, model: nn.Module, texts: Sequence[Any], *, max_new_tokens: int | None = None,
+        greedy: bool | None = None, seed: int | None = None,
+    ) -> list[str]:
+        """Replies of a language model or a Policy to prompt texts, decoded, without EOS or outer blanks."""
+        config = self.profile.evaluation
+        lm = model.lm if isinstance(model, Policy) else model
+        device = next(lm.parameters()).device
+        generator = torch.Generator(device=device).manual_seed(config.seed if seed is None else seed)
+        replies = sample(
+            lm, self.encode_prompts(texts), max_new_tokens or config.max_new_tokens,
+            greedy=config.greedy if greedy is None else greedy, generator=generator,
+        )
+        return [self.tokenizer.decode(reply, skip_special_tokens=True).strip() for reply in replies]
+
+    def _to_device(self, batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+        return [{name: x.to(self.device) for name, x in batch.items()} for batch in batches]
+
+
+def _has(rows: Rows, column: str) -> bool:
+    return len(rows) > 0 and column in rows[0]
+
+
+def _is_texts(n: int) -> Callable[[Any], bool]:
+    return lambda x: isinstance(x, tuple | list) and len(x) == n and all(isinstance(s, str) for s in x)
+
+
+def _is_example(x: Any) -> bool:
+    return isinstance(x, Mapping) and "input_ids" in x and "labels" in x
+
+
+def _is_list(x: Any) -> bool:
+    return isinstance(x, list)
+
+
+def _expect(value: Any, name: str, what: str, good: Callable[[Any], bool]) -> Any:
+    """`value`, or a TypeError that says what the slot should have returned."""
+    if not good(value):
+        raise TypeError(f"`{name}` must return {what}; it returned {type(value).__name__}")
+    return value

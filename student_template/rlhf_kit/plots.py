@@ -1,0 +1,186 @@
+"""The lab's figures. Each function returns a matplotlib Figure that shows itself as a cell's last line.
+
+Colours are Okabe and Ito's, told apart by readers with any common colour blindness; lines differ in
+style as well, so that the figures survive a grey printer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+
+Curves = Mapping[str, Sequence[float]]
+
+
+def smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
+    """Exponential moving average with Adam's bias correction, so that the first value is unchanged.
+
+    weight: share of the past, in [0, 1); 0 returns the values. NaN and infinities are carried through
+    and do not enter the average.
+    """
+    if not 0 <= weight < 1:
+        raise ValueError(f"weight must be in [0, 1), not {weight}")
+    average, total, out = 0.0, 0.0, []
+    for x in map(float, values):
+        if not math.isfinite(x):
+            out.append(x)
+            continue
+        average = weight * average + (1 - weight) * x
+        total = weight * total + (1 - weight)
+        out.append(average / total)
+    return out
+
+
+def plot_loss(
+    losses: Sequence[float] | Curves, *, title: str = "Training loss", ylabel: str = "loss (nats per token)",
+    smoothing: float = 0.8, baseline: float | None = None,
+) -> Figure:
+    """Loss over optimiser steps: each step pale, the moving average strong.
+
+    losses: one curve, or name -> curve. baseline: a value to compare with, such as ln 2 for an
+    undecided reward model.
+    """
+    fig, (axes,) = _figure(1)
+    _curves(axes, losses, smoothing)
+    if baseline is not None:
+        axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1)
+        axes.annotate(f"{baseline:.2f}", (1.0, baseline), xycoords=("axes fraction", "data"), fontsize=8,
+                      xytext=(3, -3), textcoords="offset points", color="0.3")
+    axes.set(title=title, xlabel="optimiser step", ylabel=ylabel)
+    return fig
+
+
+def plot_accuracy(
+    accuracy: Curves, *, bar: float | None = None, title: str = "Reward model: held-out accuracy",
+    xlabel: str = "evaluation", smoothing: float = 0.0,
+) -> Figure:
+    """Share of pairs ranked right, on a scale from 0 to 1, with the coin at 0.5 and an optional bar."""
+    fig, (axes,) = _figure(1)
+    _curves(axes, accuracy, smoothing, marker="o")
+    axes.axhline(0.5, color="0.4", linestyle=":", linewidth=1, label="coin")
+    if bar is not None:
+        axes.axhline(bar, color="0.2", linestyle="--", linewidth=1, label=f"to reach: {bar:.0%}")
+    axes.set(title=title, xlabel=xlabel, ylabel="pairs ranked right (share)", ylim=(0.3, 1.0))
+    axes.legend(frameon=False)
+    return fig
+
+
+def plot_ppo(runs: Mapping[str, Sequence[Mapping[str, float]]], *, smoothing: float = 0.6) -> Figure:
+    """Reward and KL of one or several PPO runs, side by side.
+
+    runs: name -> the statistics of T14, one dict per step with "reward" (reward units, normalised)
+    and "kl" (nats per sequence against the SFT model).
+    """
+    fig, (left, right) = _figure(2)
+    for axes, key, title, unit in (
+        (left, "reward", "Reward on rollouts", "reward (reward-model units)"),
+        (right, "kl", "Distance from the SFT model", "KL (nats per sequence)"),
+    ):
+        curves = {name: [row.get(key, math.nan) for row in run] for name, run in runs.items()}
+        _curves(axes, curves, smoothing)
+        axes.set(title=title, xlabel="PPO step", ylabel=unit)
+    right.axhline(0, color="0.6", linewidth=0.8)
+    return fig
+
+
+def plot_overoptimisation(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Proxy and gold reward against √KL, the axis on which Gao et al. (2023) found simple curves.
+
+    runs: name -> {"kl", "proxy", "gold"}, one value per measured checkpoint; KL in nats per sequence
+    (a negative estimate is drawn at 0). Reward hacking is the gap: the proxy rises, gold turns down.
+    """
+    fig, (axes,) = _figure(1)
+    for i, (name, run) in enumerate(runs.items()):
+        x = [math.sqrt(max(0.0, float(kl))) for kl in run["kl"]]
+        order = sorted(range(len(x)), key=x.__getitem__)
+        for key, style, marker in (("proxy", "--", "o"), ("gold", "-", "s")):
+            axes.plot([x[j] for j in order], [float(run[key][j]) for j in order], style, marker=marker,
+                      markersize=4, color=PALETTE[i % len(PALETTE)], label=f"{name}: {key}")
+    axes.set(title="Over-optimisation", xlabel="√KL from the SFT model (√nats per sequence)",
+             ylabel="mean reward (own units)")
+    axes.legend(frameon=False, fontsize=8)
+    return fig
+
+
+def plot_policies(rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float] | None = None) -> Figure:
+    """The comparison of T15 as bars: mean reward, and win rate against SFT with its 95% interval.
+
+    rows: the rows of `compare_policies`. A row with "reward_low" and "reward_high" gets an interval on
+    its reward too. gold: name -> mean gold reward, drawn as a diamond.
+    """
+    fig, (left, right) = _figure(2)
+    names = [str(row["name"]) for row in rows]
+    _bars(left, names, [float(row["mean_reward"]) for row in rows], _errors(rows, "mean_reward", "reward"))
+    if gold:
+        left.plot([i for i, n in enumerate(names) if n in gold], [gold[n] for n in names if n in gold], "D",
+                  color="black", label="gold reward")
+        left.legend(frameon=False)
+    left.axhline(0, color="0.4", linewidth=0.8)
+    left.set(title="Reward on held-out prompts", ylabel="mean reward (reward-model units)")
+    _bars(right, names, [float(row["win_rate"]) for row in rows], _errors(rows, "win_rate", "win"))
+    right.axhline(0.5, color="0.4", linestyle=":", linewidth=1)
+    right.set(title="Win rate against SFT (95% interval)", ylabel="share of prompts won", ylim=(0, 1))
+    return fig
+
+
+def plot_lengths(lengths: Mapping[str, Sequence[int]]) -> Figure:
+    """Distribution of reply lengths (tokens) for each policy: where a hacked reward shows first."""
+    fig, (axes,) = _figure(1)
+    longest = max((max(x, default=0) for x in lengths.values()), default=0)
+    for i, (name, values) in enumerate(lengths.items()):
+        axes.hist(list(values), bins=range(0, longest + 3, 2), histtype="step", density=True, linewidth=1.8,
+                  color=PALETTE[i % len(PALETTE)], linestyle=STYLES[i % len(STYLES)], label=name)
+    axes.set(title="Length of replies", xlabel="reply length (tokens)", ylabel="share per token")
+    axes.legend(frameon=False)
+    return fig
+
+
+def _figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
+    from .figure import LabFigure  # late: matplotlib is half a second that a training worker can spare
+
+    fig = LabFigure(figsize=(5.2 * panels, 3.4), layout="constrained")
+    axes = fig.subplots(1, panels, squeeze=False)
+    for panel in axes[0]:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(axis="y", alpha=0.25, linewidth=0.6)
+    return fig, axes[0]
+
+
+def _curves(
+    axes: Axes, curves: Sequence[float] | Curves, smoothing: float, marker: str | None = None
+) -> None:
+    named = curves if isinstance(curves, Mapping) else {"": curves}
+    for i, (name, values) in enumerate(named.items()):
+        color, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
+        if smoothing > 0:
+            axes.plot(list(values), color=color, alpha=0.25, linewidth=0.8)
+        axes.plot(smooth(values, smoothing), style, color=color, linewidth=1.8, label=name or None,
+                  marker=marker, markersize=3)
+    if any(named):
+        axes.legend(frameon=False)
+
+
+def _bars(
+    axes: Axes, names: Sequence[str], heights: Sequence[float], errors: list[list[float]] | None
+) -> None:
+    colors = [PALETTE[i % len(PALETTE)] for i in range(len(names))]
+    axes.bar(range(len(names)), heights, color=colors, yerr=errors, capsize=4, width=0.65)
+    axes.set_xticks(range(len(names)), names)
+
+
+def _errors(rows: Sequence[Mapping[str, Any]], value: str, prefix: str) -> list[list[float]] | None:
+    """matplotlib's (down, up) distances from `<prefix>_low` and `<prefix>_high`; None without intervals."""
+    low, high = f"{prefix}_low", f"{prefix}_high"
+    if not all(low in row and high in row for row in rows):
+        return None
+    down = [max(0.0, float(row[value]) - float(row[low])) for row in rows]
+    up = [max(0.0, float(row[high]) - float(row[value])) for row in rows]
+    return [down, up]

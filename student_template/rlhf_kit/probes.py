@@ -1,0 +1,98 @@
+"""Tiny models with closed-form answers: what checks and tests train instead of a transformer.
+
+A bigram model predicts the next token from the last one alone, so every loss, gradient and update of
+a training loop can be worked out by hand. They obey the calling conventions of the real models: the
+kit's sampler draws from them, and `labels=` works as it does in transformers.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from .models import Policy
+
+
+class RowCache:
+    """Stands where a key-value cache would: a bigram model remembers nothing but its last token."""
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows of the batch: nothing to do."""
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Number of cached positions: none."""
+        return 0
+
+
+class BigramLM(nn.Module):
+    """logits[b, t] = weight[input_ids[b, t]]: a causal language model with a table for a body.
+
+    weight: (V, V). dropout: probability of dropping a logit while in train mode (0, unless a test is
+    about dropout). Masks and positions are accepted and have no influence.
+    """
+
+    def __init__(self, weight: Tensor, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach().clone())
+        self.dropout = nn.Dropout(dropout)
+        vocab = weight.shape[0]
+        self.config = SimpleNamespace(vocab_size=vocab, n_embd=vocab, eos_token_id=0, pad_token_id=1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the table lies."""
+        return self.weight.device
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
+    ) -> CausalLMOutputWithPast:
+        """(B, T) -> an output with `.logits` (B, T, V) and, if `labels` are given, the shifted `.loss`."""
+        logits = self.dropout(self.weight[input_ids])
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        cache = (past_key_values or RowCache()) if use_cache else None
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
+
+
+class BigramPolicy(Policy):
+    """A Policy on a bigram model: `.lm` is a BigramLM, `.value_head` a table of one value per token."""
+
+    def __init__(self, weight: Tensor, values: Tensor | None = None, dropout: float = 0.0) -> None:
+        nn.Module.__init__(self)
+        self.lm = BigramLM(weight, dropout)
+        self.value_head = nn.Embedding(weight.shape[0], 1)  # type: ignore[assignment]
+        with torch.no_grad():
+            self.value_head.weight.zero_()
+            if values is not None:
+                self.value_head.weight.copy_(values.reshape(-1, 1))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T) -> logits (B, T, V) and values (B, T); both depend on the token at t alone."""
+        return self.lm(input_ids).logits, self.value_head(input_ids).squeeze(-1)
+
+
+class LastTokenReward(nn.Module):
+    """A reward model whose score is a table entry of the last attended token: weight (V,)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach().clone())
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """(B, T), (B, T) -> scores (B,)."""
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        last = (positions * attention_mask.long()).argmax(-1)
+        return self.weight[input_ids.gather(1, last[:, None]).squeeze(1)]

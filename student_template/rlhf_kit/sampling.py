@@ -1,0 +1,124 @@
+"""Drawing replies: left-padded batches, a key-value cache, and finished rows dropped as they end.
+
+Replies are drawn from exactly the distribution that is scored later: temperature 1, no top-k, no top-p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .batching import pad_sequences
+from .models import position_ids
+
+EOS_ID = 0
+PAD_ID = 1
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Prompts with their sampled replies, as lists and as one right-padded batch.
+
+    input_ids, attention_mask: (B, T) int64, prompt followed by reply. response_mask: (B, T) float, 1 on
+    the tokens of the reply (its EOS included), 0 elsewhere. Column t of the mask speaks of
+    `input_ids[:, t]`, whose log-probability comes from the logits at t - 1.
+    """
+
+    prompt_ids: list[list[int]]
+    response_ids: list[list[int]]
+    input_ids: Tensor
+    attention_mask: Tensor
+    response_mask: Tensor
+
+
+@torch.no_grad()
+def sample(
+    lm: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    *,
+    greedy: bool = False,
+    generator: torch.Generator | None = None,
+    batch_size: int = 128,
+) -> list[list[int]]:
+    """One reply per prompt, as token ids, EOS included where the model emitted it.
+
+    lm: a causal language model with the transformers calling convention (GPT2LMHeadModel).
+    prompts: token ids, none empty. generator: random numbers to use instead of torch's global ones.
+    """
+    replies: list[list[int]] = []
+    was_training = lm.training
+    lm.eval()
+    try:
+        for start in range(0, len(prompts), batch_size):
+            chunk = prompts[start : start + batch_size]
+            replies += _sample_batch(lm, chunk, max_new_tokens, greedy, generator)
+    finally:
+        lm.train(was_training)
+    return replies
+
+
+def _sample_batch(
+    lm: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    greedy: bool,
+    generator: torch.Generator | None,
+) -> list[list[int]]:
+    device = next(lm.parameters()).device
+    ids, mask = (x.to(device) for x in pad_sequences(prompts, PAD_ID, side="left"))
+    positions, rows, cache = position_ids(mask), torch.arange(len(prompts), device=device), None
+    replies: list[list[int]] = [[] for _ in prompts]
+    for _ in range(max_new_tokens):
+        out = lm(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+        cache, token = out.past_key_values, _choose(out.logits[:, -1], greedy, generator)
+        for row, value in zip(rows.tolist(), token.tolist(), strict=True):
+            replies[row].append(value)
+        keep = (token != EOS_ID).nonzero().squeeze(-1)
+        if len(keep) == 0:
+            break
+        if len(keep) < len(rows):
+            # rows that ended leave the batch, so that short replies do not pay for long ones
+            cache.batch_select_indices(keep)
+            token, rows, mask, positions = token[keep], rows[keep], mask[keep], positions[keep]
+        ids, positions = token[:, None], positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+    return replies
+
+
+def _choose(logits: Tensor, greedy: bool, generator: torch.Generator | None) -> Tensor:
+    """Next token ids (B,) from logits (B, V)."""
+    if greedy:
+        return logits.argmax(-1)
+    return torch.multinomial(logits.float().softmax(-1), 1, generator=generator).squeeze(-1)
+
+
+def rollout(
+    lm: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    generator: torch.Generator | None = None,
+) -> Rollout:
+    """Sample one reply per prompt and lay prompt and reply out for scoring, right padded."""
+    responses = sample(lm, prompts, max_new_tokens, generator=generator)
+    return lay_out(prompts, responses, next(lm.parameters()).device)
+
+
+def lay_out(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device | str = "cpu"
+) -> Rollout:
+    """A Rollout from given prompts and replies (lists of token ids)."""
+    ids, mask = pad_sequences([[*p, *r] for p, r in zip(prompts, responses, strict=True)], PAD_ID)
+    response = torch.zeros(ids.shape, dtype=torch.float32)
+    for i, (p, r) in enumerate(zip(prompts, responses, strict=True)):
+        response[i, len(p) : len(p) + len(r)] = 1.0
+    return Rollout(
+        [list(p) for p in prompts],
+        [list(r) for r in responses],
+        ids.to(device),
+        mask.to(device),
+        response.to(device),
+    )

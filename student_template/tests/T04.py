@@ -1,0 +1,87 @@
+"""Public check of T04: the SFT loss on numbers that can be worked out by hand."""
+
+import math
+
+import torch
+from otter.test_files import test_case
+
+name = "T04"
+points = None
+
+V = 5
+LABELS = torch.tensor([[-100, -100, 3, -100, -100], [-100, 4, 2, 4, -100]])
+P_ROW = (0.5, 0.125)  # probability of each right token, row by row
+
+
+def logits_for(labels, probabilities):
+    """Position t gives the label at t + 1 this probability; other positions are uniform."""
+    logits = torch.zeros(*labels.shape, V)
+    for b, p in enumerate(probabilities):
+        for t in range(labels.shape[1] - 1):
+            if labels[b, t + 1] >= 0:
+                logits[b, t, labels[b, t + 1]] = math.log((V - 1) * p / (1 - p))
+    return logits
+
+
+def close(value, wanted):
+    return abs(float(value) - wanted) < 1e-5 * max(1.0, abs(wanted))
+
+
+@test_case(name="position t predicts token t + 1")
+def check_shift(sft_loss):
+    labels = torch.tensor([[2, 3, 4, 2]])
+    sure = logits_for(labels, (0.999,))
+    copy = torch.nn.functional.one_hot(labels, V).float() * 20
+    assert float(sft_loss(sure, labels)) < 0.01, (
+        "A model that predicts each next token must have a loss near 0. Shift once: logits at t, label at t + 1."
+    )
+    assert float(sft_loss(copy, labels)) > 5, "A model that only copies its input gets a low loss from you: no shift?"
+
+
+@test_case(name="the value, and its shape")
+def check_value(sft_loss):
+    loss = sft_loss(torch.zeros(2, 5, V), LABELS)
+    assert isinstance(loss, torch.Tensor) and loss.shape == (), "Return a tensor with a single number, shape ()."
+    assert close(loss, math.log(V)), f"Uniform predictions over {V} tokens cost ln {V} = {math.log(V):.3f} per token."
+
+
+@test_case(name="mean over tokens")
+def check_token_mean(sft_loss):
+    loss = sft_loss(logits_for(LABELS, P_ROW), LABELS)
+    rows = 0.5 * (math.log(2) + math.log(8))
+    assert not close(loss, rows), "You average over rows; average over all supervised tokens, so long answers weigh more."
+    assert float(loss) > 1.2, "Divide by the number of supervised tokens, not by the padded length or the vocabulary."
+    assert close(loss, (math.log(2) + 3 * math.log(8)) / 4), "One token at probability 1/2 and three at 1/8: 1.733 on average."
+
+
+@test_case(name="labels of -100 do not count")
+def check_ignore(sft_loss):
+    logits = logits_for(LABELS, P_ROW)
+    before = sft_loss(logits, LABELS)
+    noisy = logits.clone()
+    noisy[0, 2:] = torch.randn(3, V) * 9
+    noisy[:, 4] = 50.0
+    noisy[0, 0] = torch.randn(V) * 9
+    assert close(sft_loss(noisy, LABELS), float(before)), "Predictions where the label is -100 moved your loss."
+    longer = torch.cat([logits, torch.randn(2, 3, V)], dim=1)
+    padded = torch.cat([LABELS, torch.full((2, 3), -100)], dim=1)
+    assert close(sft_loss(longer, padded), float(before)), "More padding changed your loss."
+
+
+@test_case(name="gradient")
+def check_gradient(sft_loss):
+    logits = torch.zeros(2, 5, V, requires_grad=True)
+    sft_loss(logits, LABELS).backward()
+    assert logits.grad is not None, "No gradient reaches the logits."
+    assert logits.grad[1, 0, 4] < 0 and logits.grad[1, 0, 2] > 0, "The step downhill must raise the right token's logit."
+    assert logits.grad[0, 3].abs().max() == 0, "A position whose next label is -100 must have no gradient."
+
+
+@test_case(name="a batch with nothing to learn")
+def check_empty(sft_loss):
+    logits = torch.randn(2, 4, V, requires_grad=True)
+    loss = sft_loss(logits, torch.full((2, 4), -100))
+    assert float(loss.detach()) == 0.0, "A batch without a supervised token gives 0; you divide by zero tokens."
+    assert loss.requires_grad, "The 0 must still carry a graph, so that backward() works on it."
+    loss.backward()
+    assert logits.grad is not None and logits.grad.abs().max() == 0, "Its gradient is 0."

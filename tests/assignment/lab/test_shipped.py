@@ -1,0 +1,59 @@
+"""The grader's reference artefacts: complete, of the shipped world, and as ordered as the notebook says."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import rlhf_kit as kit
+from assignment.lab.outcomes import kl, paired
+from assignment.lab.ship import GRADER_POOL, REFERENCE
+from rlhf_kit.data import DATA, load_prompts
+from rlhf_kit.gold import GoldReward
+from rlhf_kit.models import BASE_MODEL
+
+
+def test_base_data_and_reference_are_of_one_world() -> None:
+    worlds = {json.loads((folder / "manifest.json").read_text())["world"] for folder in (BASE_MODEL, DATA, REFERENCE)}
+    assert len(worlds) == 1
+
+
+def test_reference_files_are_those_of_the_manifest() -> None:
+    for name, digest in json.loads((REFERENCE / "manifest.json").read_text())["sha256"].items():
+        assert hashlib.sha256((REFERENCE / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_the_pool_of_sampled_replies_asks_no_students_question(split: str) -> None:
+    with gzip.open(REFERENCE / f"replies_{split}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    assert len(rows) > GRADER_POOL[split]  # type: ignore[index]
+    asked = {r["ask"]["instruction"] for r in rows if r["ask"]["kind"] not in ("context", "unknown", "list")}
+    mine = {r["prompt"].rpartition("\n\nHuman: ")[2].split("\n\n")[0] for r in load_prompts("train")}
+    assert len(asked) > 500 and not asked & mine
+
+
+@pytest.mark.slow
+def test_the_reference_policies_are_ordered_by_gold_and_the_poor_one_is_hacked() -> None:
+    base, tokenizer = kit.load_base_model(), kit.load_tokenizer()
+    records = list(load_prompts("heldout"))
+    prompts = [tokenizer(r["prompt"])["input_ids"] for r in records]
+    gold, models, replies = GoldReward(records, tokenizer), {"base": base}, {}
+    for name in ("sft", "policy_good", "policy_poor"):
+        models[name] = kit.trainable_copy(base)
+        weights = {k: v.float() for k, v in load_file(REFERENCE / f"{name}.safetensors").items()}
+        models[name].load_state_dict(weights, strict=False)
+    for name, lm in models.items():
+        replies[name] = kit.sample(lm, prompts, 48, generator=torch.Generator().manual_seed(5))
+    worth = {name: gold(prompts, r).numpy() for name, r in replies.items()}
+    for better, worse in (("sft", "base"), ("policy_good", "sft"), ("policy_good", "policy_poor")):
+        assert paired(worth[better], worth[worse], 1)["p"] < 0.01, (better, worse)
+    assert worth["policy_good"].mean() - worth["policy_poor"].mean() > 1.0
+    length = {name: sum(map(len, r)) / len(r) for name, r in replies.items()}
+    assert length["policy_poor"] > 1.3 * length["sft"]  # flattery takes room
+    assert 0.5 < float(kl(models["policy_good"], models["sft"], prompts, replies["policy_good"]).mean()) < 10

@@ -1,0 +1,96 @@
+"""Whatever is handed in: does intake end in cells or one clear sentence, and extraction in 15 answers?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assignment.spec import load_spec
+from autograder.extract import extract
+from autograder.extract_cells import parse_cells
+from autograder.intake import IntakeError, read_submission
+from autograder.intake_archive import parse_submission
+from autograder.limited import Rejected
+from tests.autograder.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, markdown, notebook, zip_bytes
+
+SPEC = load_spec()
+PAYLOAD: dict[str, Any] = {
+    "limits": SPEC.limits.intake.model_dump(),
+    "slots": [{"id": slot.id, "name": slot.name} for slot in SPEC.slots],
+}
+GOOD = json.dumps(notebook([markdown("# x"), IMPORTS, LOSS, ACCURACY, BLANK])).encode()
+ZIPPED = zip_bytes({"a.ipynb": notebook([IMPORTS, LOSS]), "b/b.ipynb": notebook([LOSS, ACCURACY])})
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(
+        ["cells", "worksheets", "cell_type", "source", "input", "outputs", "data", "nbformat", "metadata"]
+    ), inner, max_size=5),
+    max_leaves=25,
+)
+FRAGMENT = st.sampled_from([
+    "def bradley_terry_loss(a, b):", "    return a - b", "# TODO T07 ·", "%%time", "%%bash", "!pip install x",
+    "    raise NotImplementedError('T07')", "'''", '"', "(", ")", "\t", "  x = 1", "@deco", "try:", "else:",
+    "class RewardModel:", "    def forward(self): pass", "\\", "x = %time y", "y?", "\x00", "\u2028", "\f",
+    "from x import *", "    import z", "except E:", "pass", "été = '尺'", "lambda: (yield)", "return 3", ";;",
+    "a; b = 2", "f'{x!r:{",
+])
+in_process = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def reads_or_refuses(raw: bytes) -> None:
+    """Cells that can go on to the next step, or a sentence."""
+    try:
+        found = parse_submission(PAYLOAD, raw)
+    except Rejected as refused:
+        assert str(refused).endswith(".")
+        return
+    json.dumps(found).encode()
+    answers = parse_cells({"cells": found["cells"], "slots": PAYLOAD["slots"]})
+    assert list(answers["slots"]) == [slot.id for slot in SPEC.slots]
+
+
+@in_process
+@given(JSON)
+def test_any_json_is_read_or_refused(document: object) -> None:
+    reads_or_refuses(json.dumps(document).encode())
+
+
+POSITION = st.integers(0, 10**6)
+
+
+@in_process
+@given(st.sampled_from([GOOD, ZIPPED]), st.dictionaries(POSITION, st.integers(0, 255), max_size=8), POSITION)
+def test_any_damage_to_a_good_file_is_read_or_refused(raw: bytes, flips: dict[int, int], cut: int) -> None:
+    damaged = bytearray(raw)
+    for position, value in flips.items():
+        damaged[position % len(raw)] = value
+    reads_or_refuses(bytes(damaged[: max(1, cut % (2 * len(raw)))]))
+
+
+@in_process
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    reads_or_refuses(raw)
+    reads_or_refuses(b"PK\x03\x04" + raw)
+
+
+@in_process
+@given(st.lists(FRAGMENT | st.text(max_size=12), max_size=14))
+def test_any_cell_text_ends_in_fifteen_answers(lines: list[str]) -> None:
+    sources = ["\n".join(lines), LOSS]
+    cells = [{"index": i, "kind": "code", "source": source} for i, source in enumerate(sources)]
+    answers = parse_cells({"cells": cells, "slots": PAYLOAD["slots"]})["slots"]
+    assert answers["T07"]["state"] == "present"  # the good cell is found beside any other
+
+
+@pytest.mark.parametrize("raw", [GOOD[:-40], b"\x00" * 50, GOOD + b"}", ZIPPED[:-9], b"[[]]"])
+def test_the_whole_way_raises_nothing_but_an_intake_error(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "x.ipynb").write_bytes(raw)
+    with pytest.raises(IntakeError):
+        extract(read_submission(tmp_path / "x.ipynb"))

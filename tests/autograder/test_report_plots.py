@@ -1,0 +1,74 @@
+"""Do the charts show the numbers they were given, in place, and survive odd ones?"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder.report.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, finite_pairs, svg, ticks
+
+numbers = st.floats(-1e12, 1e12, allow_nan=False)
+
+
+def chart(x: tuple[float, ...], y: tuple[float, ...], **more: object) -> Chart:
+    return Chart("Loss", "step", "nats", x, y, **more)
+
+
+def curve_points(drawing: str) -> list[tuple[float, float]]:
+    pairs = re.search(r'class="curve" points="([^"]*)"', drawing).group(1).split()
+    return [(float(a), float(b)) for a, b in (pair.split(",") for pair in pairs)]
+
+
+def test_a_falling_loss_falls_on_the_page() -> None:
+    points = curve_points(svg(chart((0, 10, 20), (3.0, 2.0, 1.0))))
+    assert points[0][1] < points[1][1] < points[2][1]  # SVG's y grows downwards
+    assert points[1][0] - points[0][0] == pytest.approx(points[2][0] - points[1][0], abs=0.2)
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=20))
+def test_every_point_lies_inside_the_axes(rows: list[tuple[float, float]]) -> None:
+    x, y = finite_pairs([r[0] for r in rows], [r[1] for r in rows])
+    for a, b in curve_points(svg(chart(x, y))):
+        assert LEFT - 0.1 <= a <= WIDTH - RIGHT + 0.1
+        assert TOP - 0.1 <= b <= HEIGHT - BOTTOM + 0.1
+
+
+@given(numbers, st.floats(1e-6, 1e12))
+def test_ticks_are_few_round_and_inside(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    assert len(found) <= 8
+    slack = 1e-6 * max(abs(low), span, 1.0)
+    assert all(low - slack <= tick <= low + span + slack for tick in found)
+
+
+def test_a_threshold_line_is_drawn_between_values_around_it() -> None:
+    drawing = svg(chart((0, 1), (1.0, 3.0), bars=(("bar", 2.0),)))
+    line = float(re.search(r'class="bar" [^>]*y1="([\d.]+)"', drawing).group(1))
+    above, below = (y for _, y in curve_points(drawing))
+    assert below < line < above
+    assert "bar 2" in drawing
+
+
+def test_a_band_far_above_the_curve_does_not_flatten_it() -> None:
+    points = curve_points(svg(chart((0, 1), (0.0, 1.0), band=(0.3, 1000.0))))
+    assert points[0][1] - points[1][1] > 0.2 * (HEIGHT - TOP - BOTTOM)
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    assert finite_pairs([2, 1, "x", 3, 4], [1.0, 5.0, 2.0, float("nan"), None]) == ((1.0, 2.0), (5.0, 1.0))
+    assert svg(chart((), ())) == ""
+
+
+def test_texts_of_a_chart_are_escaped() -> None:
+    drawing = svg(Chart('<b>\u202e"', "step", "<i>", (0.0,), (1.0,)))
+    assert "<b>" not in drawing and "<i>" not in drawing and "\u202e" not in drawing
+
+
+def test_the_chart_says_in_words_what_it_shows() -> None:
+    assert (
+        chart((0, 8), (3.0, 1.0), bars=(("bar", 2.0),)).summary
+        == "Loss: from 3 at step 0 to 1 at step 8; bar 2."
+    )

@@ -1,0 +1,134 @@
+"""Is the tier chosen by trying, and is a machine without one told what to install?"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder.sandbox import SandboxError, WorkerSession, choose_tier, environment, tiers
+from autograder.sandbox.bwrap import options
+from autograder.sandbox.environment import PythonHome, python_home, under
+from autograder.sandbox.landlock import _readable
+from autograder.sandbox.seccomp import DENIED, build_filter
+from autograder.sandbox.tiers import Tier, probe
+from tests.autograder.conftest import LIMITS
+
+ISOLATED, SOFT = Tier(1, "bwrap-root", True), Tier(2, "bwrap-root", False)
+RESTRICTED = Tier(3, "landlock", False)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[Tier, str]:
+    """A pretended machine: what each candidate's probe says."""
+    answers: dict[Tier, str] = {}
+    monkeypatch.setattr(tiers, "candidates", lambda: tuple(answers))
+    monkeypatch.setattr(tiers, "probe", answers.__getitem__)
+    return answers
+
+
+def test_the_best_tier_that_works_is_taken_and_says_why_not_a_better_one(machine: dict[Tier, str]) -> None:
+    machine.update({ISOLATED: "no cgroup", SOFT: "uid map denied", RESTRICTED: ""})
+    tier = choose_tier()
+    assert (tier.number, str(tier)) == (3, "3 restricted")
+    assert len(tier.notes) == 2 and "uid map denied" in tier.notes[1]
+
+
+def test_a_worse_tier_than_required_is_refused_with_a_cure(machine: dict[Tier, str]) -> None:
+    machine.update({ISOLATED: "no cgroup", SOFT: "", RESTRICTED: ""})
+    assert choose_tier(2).number == 2
+    with pytest.raises(SandboxError, match="apt install bubblewrap.*no cgroup"):
+        choose_tier(1)
+
+
+def test_a_machine_without_any_tier_is_told_what_to_install(machine: dict[Tier, str]) -> None:
+    with pytest.raises(SandboxError, match="apt install bubblewrap.*not installed"):
+        choose_tier()
+
+
+def test_a_required_tier_reaches_the_session(machine: dict[Tier, str]) -> None:
+    machine.update({RESTRICTED: ""})
+    with pytest.raises(SandboxError):
+        WorkerSession(tier=1)
+
+
+def test_a_sandbox_that_does_not_start_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autograder.sandbox.bwrap.bwrap_path", lambda: "/bin/false")
+    assert "bubblewrap does not start" in probe(Tier(1, "bwrap-user", False, ("fresh",)))
+
+
+def test_a_probe_that_sees_too_much_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {"environment": ["HOME", "SECRET"], "network": True, "readable": ["/x"], "writable": ["/usr"]}
+    monkeypatch.setattr(tiers, "_surroundings", lambda tier, hidden: {**seen, "missing": ["torch"]})
+    reason = probe(Tier(1, "bwrap-user", False, ("leaky",)))
+    assert all(word in reason for word in ("network", "/x", "/usr", "SECRET", "torch"))
+    assert "HOME" not in reason
+
+
+def test_a_kit_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_package_folder", lambda name: None)
+    with pytest.raises(SandboxError, match="rlhf_kit"):
+        python_home()
+
+
+def test_the_running_interpreter_and_its_links_are_mounted() -> None:
+    home = python_home()
+    real = Path(os.path.realpath(sys.executable))
+    for path in (Path(sys.executable), real, Path(sys.prefix), Path(sys.base_prefix)):
+        assert under(path, [Path("/usr"), *home.roots]), path
+
+
+def test_the_grader_is_not_mounted() -> None:
+    home = python_home()
+    repository = Path(environment.__file__).parents[2]
+    assert not under(repository, home.roots) or home.masked
+    arguments = options(home, device="cpu", uid=1, seccomp_fd=3, info_fd=4, block_fd=5).split(b"\0")
+    assert os.fsencode(repository) not in arguments or home.masked
+
+
+def _home(tmp_path: Path, roots: tuple[Path, ...], masked: tuple[Path, ...]) -> PythonHome:
+    return PythonHome(sys.executable, roots, masked, (), tmp_path / "kit", tmp_path / "inside")
+
+
+def test_a_grader_installed_beside_the_libraries_is_masked(tmp_path: Path) -> None:
+    site = tmp_path / "venv/lib/site-packages"
+    for name in ("torch", "autograder", "numpy"):
+        (site / name).mkdir(parents=True)
+    home = _home(tmp_path, (tmp_path / "venv",), (site / "autograder",))
+    arguments = options(home, device="cpu", uid=1, seccomp_fd=3, info_fd=4, block_fd=5).split(b"\0")
+    bound, masked = (arguments.index(os.fsencode(path)) for path in (tmp_path / "venv", site / "autograder"))
+    assert bound < masked and arguments[masked - 1] == b"--tmpfs"
+    read, listed = _readable(home)
+    assert str(site / "torch") in read and str(site) in listed
+    assert not any(under(site / "autograder", [Path(path)]) for path in read)
+
+
+def test_read_only_remounts_come_last() -> None:
+    text = options(python_home(), device="cpu", uid=None, seccomp_fd=3, info_fd=4, block_fd=5).decode()
+    mounts = {word for word in text.split("\0") if word in ("--ro-bind", "--tmpfs", "--proc", "--dev")}
+    assert mounts and text.rindex("--remount-ro\0/\0") > max(text.rindex(word) for word in mounts)
+
+
+@pytest.mark.parametrize("machine_name", ["x86_64", "aarch64"])
+def test_a_filter_is_whole_and_its_jumps_stay_inside(machine_name: str) -> None:
+    program = list(struct.iter_unpack("=HBBI", build_filter(attributes=True, machine=machine_name)))
+    assert len(DENIED) < len(program) < 4096
+    for index, (code, true, false, _) in enumerate(program):
+        if code & 7 == 5:  # a jump
+            assert index + 1 + max(true, false) < len(program)
+    assert program[-1] == (6, 0, 0, 0x7FFF0000)
+
+
+def test_a_machine_without_a_filter_is_refused() -> None:
+    with pytest.raises(ValueError, match="riscv64"):
+        build_filter(machine="riscv64")
+
+
+def test_a_worker_is_ready_for_every_operation(session: WorkerSession) -> None:
+    info = session.prewarm()
+    assert info["threads"] == 1, "a multi-threaded parent may hang its children"
+    assert {"_echo", "_call"} <= set(info["ops"]) and not info["absent"]
+    assert session.call("_echo", {"value": None}, limits=LIMITS).ok

@@ -1,0 +1,95 @@
+"""Measurements of the grader, against the plain definition written out token by token."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import rlhf_kit as kit
+from autograder.reference import ArtefactError, load_reference
+from autograder.training import measure
+from tests.autograder.small_lab import write_artefacts
+
+PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13]]
+REPLIES = [[20, 21, 0], [22, 0], [23, 24, 25, 26]]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return load_reference(*write_artefacts(tmp_path_factory.mktemp("artefacts")))
+
+
+def test_likelihood_is_the_sum_of_log_probabilities_of_the_reply(reference):
+    lm = reference.language_model(reference.sft)
+    found = measure.likelihood(lm, PROMPTS, REPLIES)
+    for i, (prompt, reply) in enumerate(zip(PROMPTS, REPLIES, strict=True)):
+        logits = lm(input_ids=torch.tensor([prompt + reply])).logits[0].double()
+        logprobs = logits.log_softmax(-1)
+        expected = sum(float(logprobs[len(prompt) - 1 + t, token]) for t, token in enumerate(reply))
+        assert found.total[i] == pytest.approx(expected, rel=1e-5)
+    assert found.tokens.tolist() == [3, 2, 4]
+
+
+def test_the_trusted_reward_model_does_not_depend_on_padding(reference):
+    model = reference.reward_model(reference.rm_good)
+    rows = [p + r for p, r in zip(PROMPTS, REPLIES, strict=True)]
+    alone = np.array([measure.scores(model, [row])[0] for row in rows])
+    left = model(*kit.pad_sequences(rows, kit.PAD_ID, side="left")).numpy()
+    assert measure.scores(model, rows) == pytest.approx(alone, rel=1e-5, abs=1e-7)
+    assert left == pytest.approx(alone, rel=1e-4, abs=1e-6)
+    assert np.ptp(alone) > 1e-4  # else the comparison says nothing
+
+
+def test_eos_is_appended_once():
+    assert measure.with_eos([1, 2], [3]) == [1, 2, 3, kit.EOS_ID]
+    assert measure.with_eos([1, 2], [3, kit.EOS_ID]) == [1, 2, 3, kit.EOS_ID]
+
+
+def test_equal_models_draw_equal_replies_and_other_seeds_others(reference):
+    prompts = PROMPTS * 5
+    lm = reference.language_model(reference.sft)
+    first = measure.sample_coupled(lm, prompts, 8, seed=1)
+    assert first == measure.sample_coupled(reference.language_model(reference.sft), prompts, 8, seed=1)
+    assert first != measure.sample_coupled(lm, prompts, 8, seed=2)
+    assert len({tuple(reply) for reply in first}) > 10  # the noise differs between prompts
+
+
+def test_coupled_samples_follow_the_models_distribution(reference):
+    lm = reference.language_model(reference.sft)
+    prompts = [[5, 6, 7]] * 4000
+    with torch.no_grad():
+        probability = lm(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1].softmax(-1).numpy()
+    drawn = np.array([reply[0] for reply in measure.sample_coupled(lm, prompts, 1, seed=3)])
+    likely = np.argsort(probability)[-200:]  # a group, for each token alone is rare
+    share, expected = float(np.isin(drawn, likely).mean()), float(probability[likely].sum())
+    assert share == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 4000))
+
+
+def test_a_coupled_pair_of_close_models_differs_less_than_an_uncoupled_one(reference):
+    near = {name: x + 1e-3 * torch.randn_like(x) for name, x in reference.sft.items()}
+    lm, other = reference.language_model(reference.sft), reference.language_model(near)
+    prompts = [[7, 8, 9]] * 60
+    base = measure.sample_coupled(lm, prompts, 4, seed=4)
+    same = sum(a == b for a, b in zip(base, measure.sample_coupled(other, prompts, 4, seed=4), strict=True))
+    apart = sum(a == b for a, b in zip(base, measure.sample_coupled(other, prompts, 4, seed=5), strict=True))
+    assert same > 30 > apart
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"), [([1, 2, 1, 2], 1 / 3), ([1], 0.0), ([1, 2, 3], 0.0), ([1] * 5, 0.75)]
+)
+def test_repetition_is_the_share_of_repeated_bigrams(reply, expected):
+    assert measure.repetition(reply) == pytest.approx(expected)
+
+
+def test_a_changed_artefact_is_refused(tmp_path):
+    folder, base = write_artefacts(tmp_path)
+    (folder / "reward.json").write_text('{"mean": 5, "std": 1}')
+    with pytest.raises(ArtefactError, match=r"reward\.json is not the file"):
+        load_reference(folder, base)
+
+
+def test_missing_artefacts_say_how_to_make_them(tmp_path):
+    with pytest.raises(ArtefactError, match="python -m assignment.lab"):
+        load_reference(tmp_path)

@@ -1,0 +1,43 @@
+"""What every test runs under: one thread, no network, no display, no cache at home, fixed seeds."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Set before torch, matplotlib or transformers are imported anywhere.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests side by side would fight for the cores
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rlhf-lab-hf-")
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.pop("JPY_SESSION_NAME", None)  # a Jupyter terminal sets it; it would name the notebook to export
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """Every test starts from the same random state, whatever ran before it."""
+    import random
+
+    import numpy
+    import torch
+
+    random.seed(0)
+    numpy.random.seed(0)
+    torch.manual_seed(0)
+    yield

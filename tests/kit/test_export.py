@@ -1,0 +1,150 @@
+"""The zip to submit: what is in it, that it is the same each time, and what is said when something is off."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rlhf_kit.export import ExportError, export_submission, find_notebook
+from rlhf_kit.results import MIME_TYPE
+
+ANSWERED = "# TODO T01 · format\ndef format_example(example):\n    return '', ''"
+BLANK = "# TODO T02 · split\ndef split_preference(c, r):\n    raise NotImplementedError(\"T02: split\")"
+
+
+def notebook(*sources: str, results: bool = True) -> dict[str, Any]:
+    cells = [
+        {"cell_type": "code", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+        for source in sources
+    ]
+    if results:
+        data = {MIME_TYPE: {"kind": "sft", "rows": []}, "text/plain": "table"}
+        cells[0]["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}}]
+    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def save(folder: Path, name: str = "rlhf.ipynb", *sources: str, **kwargs: Any) -> Path:
+    path = folder / name
+    path.write_text(json.dumps(notebook(*(sources or (ANSWERED, BLANK)), **kwargs)))
+    return path
+
+
+def test_the_zip_holds_the_notebook_as_saved_its_results_and_a_manifest(tmp_path):
+    path = save(tmp_path)
+    exported = export_submission(path)
+    with zipfile.ZipFile(exported.path) as archive:
+        assert archive.namelist() == ["manifest.json", "results.json", "rlhf.ipynb"]
+        assert archive.read("rlhf.ipynb") == path.read_bytes()
+        assert json.loads(archive.read("results.json"))["results"] == [{"kind": "sft", "rows": []}]
+        assert json.loads(archive.read("manifest.json"))["slots"] == {"T01": True, "T02": False}
+
+
+def test_exporting_twice_gives_the_same_bytes(tmp_path):
+    path = save(tmp_path)
+    first = export_submission(path).path.read_bytes()
+    assert export_submission(path).path.read_bytes() == first
+
+
+def test_the_message_says_what_to_upload_and_what_is_missing(tmp_path):
+    text = str(export_submission(save(tmp_path)))
+    assert "Upload this file:" in text and "1 of 2 slots answered" in text and "not answered yet: T02" in text
+
+
+def test_a_notebook_under_another_name_is_found(tmp_path, monkeypatch):
+    save(tmp_path, "my work (2).ipynb")
+    save(tmp_path, "scratch.ipynb", "print(1)", results=False)
+    monkeypatch.chdir(tmp_path)
+    assert find_notebook().name == "my work (2).ipynb"
+
+
+def test_two_candidates_are_a_question_and_not_a_guess(tmp_path):
+    save(tmp_path, "a.ipynb"), save(tmp_path, "b.ipynb")
+    with pytest.raises(ExportError, match=r"several notebooks here \(a.ipynb, b.ipynb\)"):
+        find_notebook(tmp_path)
+
+
+def test_the_editor_settles_which_of_two_notebooks_is_running(tmp_path, monkeypatch):
+    a, b = save(tmp_path, "a.ipynb"), save(tmp_path, "b.ipynb")
+    assert find_notebook(tmp_path, {"__vsc_ipynb_file__": str(b)}) == b
+    monkeypatch.setenv("JPY_SESSION_NAME", str(a))
+    assert find_notebook(tmp_path) == a
+
+
+def test_no_notebook_says_where_it_looked(tmp_path):
+    with pytest.raises(ExportError, match="no notebook with slots in"):
+        find_notebook(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b'{"cells": 3}', b"null"])
+def test_a_file_that_is_no_notebook_is_refused_with_advice(tmp_path, content):
+    path = tmp_path / "x.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match="not a notebook that can be read|holds no `# TODO"):
+        export_submission(path)
+
+
+def test_a_notebook_without_slots_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="is it the assignment's notebook"):
+        export_submission(save(tmp_path, "x.ipynb", "print(1)"))
+
+
+def test_an_unsaved_change_is_noticed(tmp_path):
+    path = save(tmp_path)
+    ran = {"In": ["", ANSWERED.replace("'', ''", "'a', 'b'")]}
+    warnings = export_submission(path, namespace=ran).warnings
+    assert any("differs from what you last ran in T01" in warning for warning in warnings)
+
+
+def test_a_saved_notebook_gives_no_warning_about_saving(tmp_path):
+    tried = ANSWERED.replace("'', ''", "'a', 'b'")
+    ran = {"In": ["", tried, ANSWERED + "\n"]}  # tried something, then went back
+    exported = export_submission(save(tmp_path), namespace=ran)
+    assert not any("differs" in warning for warning in exported.warnings)
+
+
+def test_a_notebook_never_run_is_noticed(tmp_path):
+    exported = export_submission(save(tmp_path, results=False))
+    assert any("no result tables" in warning for warning in exported.warnings)
+
+
+def test_sources_saved_as_lists_of_lines_are_read(tmp_path):
+    content = notebook(ANSWERED)
+    content["cells"][0]["source"] = ANSWERED.splitlines(keepends=True)
+    (tmp_path / "x.ipynb").write_text(json.dumps(content))
+    assert export_submission(tmp_path / "x.ipynb").slots == {"T01": True}
+
+
+def test_a_failed_export_keeps_the_older_zip(tmp_path):
+    path = save(tmp_path)
+    old = export_submission(path).path
+    before = old.read_bytes()
+    path.write_bytes(b"{")
+    with pytest.raises(ExportError):
+        export_submission(path)
+    assert old.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_explained(tmp_path):
+    with pytest.raises(ExportError, match="cannot write"):
+        export_submission(save(tmp_path), out=tmp_path / "no such folder" / "x.zip")
+
+
+def test_on_colab_the_notebook_is_fetched_as_it_is_now(tmp_path, monkeypatch):
+    colab = ModuleType("google.colab")
+    colab._message = SimpleNamespace(blocking_request=lambda *_, **__: {"ipynb": notebook(ANSWERED)})
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    monkeypatch.chdir(tmp_path)
+    assert export_submission().slots == {"T01": True}
+
+
+def test_on_colab_a_refusal_names_the_way_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExportError, match="Download .ipynb"):
+        export_submission()

@@ -1,0 +1,47 @@
+"""The reference slots by name, and the same with one slot's source edited."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
+FILES = {
+    slot: file
+    for file in sorted(SOLUTIONS.glob("p*.py"))
+    for slot in re.findall(r"^# TODO (T\d\d) ·", file.read_text(encoding="utf-8"), re.MULTILINE)
+}
+BODY = re.compile(r"( +)# BEGIN SOLUTION (T\d\d)\n.*?# END SOLUTION\n", re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, Any]:
+    """Every name the parts define, as a notebook that was run would hold it."""
+    names: dict[str, Any] = {}
+    for file in dict.fromkeys(FILES.values()):
+        names |= vars(importlib.import_module(f"solutions.{file.stem}"))
+    return names
+
+
+@pytest.fixture(scope="session")
+def with_slot(reference: dict[str, Any]) -> Callable[[str, Callable[[str], str]], dict[str, Any]]:
+    """with_slot("T07", edit): the reference names, the cell of T07 executed again after `edit`."""
+
+    def build(slot: str, edit: Callable[[str], str]) -> dict[str, Any]:
+        text = FILES[slot].read_text(encoding="utf-8")
+        cell = next(c for c in text.split("\n# %%\n") if c.lstrip().startswith(f"# TODO {slot} ·"))
+        names = dict(reference)
+        exec(compile("from __future__ import annotations\n" + edit(cell + "\n"), f"<{slot}>", "exec"), names)
+        return names
+
+    return build
+
+
+def blank(cell: str) -> str:
+    """The cell as a student receives it."""
+    return BODY.sub(r'\1raise NotImplementedError("\2: to do")\n', cell)

@@ -1,0 +1,26 @@
+"""Our own Python files, for the tests that read the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("assignment", "autograder", "solutions", "student_template", "tests", "benchmarks")
+GENERATED = ROOT / "student_template" / "tests"  # copies of solutions/checks
+
+
+def python_files(*rooms: str) -> list[Path]:
+    """Every .py file of these rooms (all of them by default), generated ones left out."""
+    files = [path for room in rooms or ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    return [path for path in files if GENERATED not in path.parents and "__pycache__" not in path.parts]
+
+
+def name_of(path: Path) -> str:
+    """The path as a message shows it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    """The file's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))

@@ -1,0 +1,169 @@
+"""Makes the sample submissions `typical.ipynb` and `blank.ipynb`: python -m tests.submissions.make
+
+`blank` is the released notebook. `typical` is what a plausible student hands in: most slots right, three real
+mistakes (a mean of sequence means in T04, the last column in T06, bootstrapping past the end in T12), T08 left
+undone, helper functions in a cell of their own, cells and magics of their own, and written answers.
+`reference.ipynb` is made by `rlhf-lab verify`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from assignment.notebook import to_bytes
+from assignment.release import NOTEBOOK, build
+
+HERE = Path(__file__).parent
+HELPERS = '''\
+# my helpers
+def masked_mean(x, mask):
+    """Mean of x where mask is 1."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def make_optimizer(params, config):
+    """AdamW and its warm-up schedule, the same for every stage."""
+    opt = torch.optim.AdamW(
+        params, lr=config.learning_rate, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
+    )
+    sched = torch.optim.lr_scheduler.LambdaLR(opt, lambda k: kit.warmup_factor(k, config.warmup_steps))
+    return opt, sched
+'''
+# What this student wrote between signature and end of the cell; every other slot is as in the solution.
+ANSWERS = {
+    "T04": '''\
+    logits, labels = logits[:, :-1], labels[:, 1:]
+    keep = labels != kit.IGNORE_INDEX
+    nll = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=kit.IGNORE_INDEX, reduction="none")
+    # average every example first, then the batch
+    per_example = (nll * keep).sum(1) / keep.sum(1).clamp(min=1)
+    return per_example.mean()
+''',
+    "T05": '''\
+    opt, sched = make_optimizer(model.parameters(), config)
+    model.train()
+    losses = []
+    for epoch in range(config.epochs):
+        for batch in batches:
+            out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+            loss = sft_loss(out.logits, batch["labels"])
+            opt.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            opt.step()
+            sched.step()
+            losses.append(float(loss))
+            if on_step is not None:
+                on_step(len(losses) - 1, losses[-1])
+    return losses
+''',
+    "T06": '''\
+        h = self.transformer(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=kit.position_ids(attention_mask)
+        ).last_hidden_state
+        # the last token sums up the whole text
+        return self.score(h[:, -1]).squeeze(-1)
+''',
+    "T07": '''\
+    diff = chosen - rejected - margin
+    return -F.logsigmoid(diff).mean()
+''',
+    "T12": '''\
+    # walk backwards through time, as in the paper
+    T = rewards.shape[1]
+    advantages = torch.zeros_like(rewards)
+    last = torch.zeros(rewards.shape[0], device=rewards.device)
+    for t in range(T - 1, -1, -1):
+        next_value = values[:, t + 1] if t + 1 < T else torch.zeros_like(last)
+        delta = rewards[:, t] + gamma * next_value - values[:, t]
+        last = (delta + gamma * lam * last) * mask[:, t]
+        advantages[:, t] = last
+    returns = (advantages + values) * mask
+    return advantages, returns
+''',
+    "T13": '''\
+    ratio = (logprobs - old_logprobs.detach()).exp()
+    adv = advantages.detach()
+    clipped = torch.clamp(ratio, 1 - config.clip_range, 1 + config.clip_range)
+    policy_loss = masked_mean(torch.max(-adv * ratio, -adv * clipped), mask)
+    v_clip = old_values + (values - old_values).clamp(-config.value_clip, config.value_clip)
+    value_loss = 0.5 * masked_mean(torch.max((values - returns) ** 2, (v_clip - returns) ** 2), mask)
+    stats = {
+        "policy_loss": policy_loss.item(),
+        "value_loss": value_loss.item(),
+        "approx_kl": masked_mean(old_logprobs - logprobs, mask).item(),
+        "clip_fraction": masked_mean(((ratio - 1).abs() > config.clip_range).float(), mask).item(),
+    }
+    return policy_loss + config.value_coef * value_loss, stats
+''',
+}
+UNDONE = {"T08"}
+EXTRA = {  # cells of their own, after the cell with this id
+    "p1-004": "!nvidia-smi\n%matplotlib inline",
+    "T09": "# try a larger learning rate\nmy_config = dataclasses.replace(profile.good_rm, learning_rate=1e-3)\nprint(my_config)",
+    "p7-005": "%%time\nfor name in trained:\n    print(name, pipeline.generate(trained[name], shown[:2]))",
+}
+WRITTEN = {
+    "W1": "The Good-RM policy is best. Its mean reward is about half a standard deviation above SFT and its win rate "
+          "interval lies above one half, while its KL stays small. Greedy SFT comes close, though.",
+    "W2": "The policy trained on the Poor RM writes long replies full of compliments. The judge likes them and I do "
+          "not: they often do not answer the question. One sees it where the gold reward falls and the reward rises.",
+    "W3": "I would collect more pairs for the Poor RM and add a penalty on length; I expect replies half as long.",
+}
+
+
+def blank() -> bytes:
+    """The released notebook, unchanged."""
+    return build().generated[NOTEBOOK]
+
+
+def typical() -> bytes:
+    """The released notebook with a plausible student's answers in it."""
+    release = build()
+    notebook = nbformat.reads(release.generated[NOTEBOOK].decode(), as_version=4)
+    solved = {cell.id: cell.source for cell in nbformat.reads(release.solved.decode(), as_version=4).cells}
+    cells: list[Any] = []
+    for cell in notebook.cells:
+        slot = cell.id if cell.id[:1] == "T" else ""
+        if slot and slot not in UNDONE:
+            cell.source = answered(cell.source, ANSWERS[slot]) if slot in ANSWERS else solved[slot]
+        if cell.source.startswith("<!-- WRITTEN "):
+            cell.source = written(cell.source)
+        cells.append(cell)
+        cells += [nbformat.v4.new_code_cell(text, id=f"mine-{cell.id}") for text in _extra(cell.id)]
+    notebook.cells = cells
+    return to_bytes(notebook)
+
+
+def _extra(cell_id: str) -> list[str]:
+    return [*([HELPERS] if cell_id == "p3-002" else []), *([EXTRA[cell_id]] if cell_id in EXTRA else [])]
+
+
+def answered(source: str, body: str) -> str:
+    """A blank slot's cell with `body` in the place of its placeholder."""
+    head, marker, _ = source.rpartition("raise NotImplementedError")
+    assert marker, source
+    return head[: head.rindex("\n") + 1] + body.rstrip("\n")
+
+
+def written(source: str) -> str:
+    """A written cell with an answer in the place of its placeholder."""
+    question = source.split("WRITTEN ", 1)[1][:2]
+    head, marker, _ = source.partition("\n*Your answer")
+    assert marker, source
+    return f"{head}\n{WRITTEN[question]}"
+
+
+def main() -> None:
+    """Write both samples."""
+    for name, data in (("typical", typical()), ("blank", blank())):
+        path = HERE / f"{name}.ipynb"
+        path.write_bytes(data)
+        print(f"{path} ({len(data) / 1024:.0f} kB)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""House rules that a linter does not know: short files, short functions, documented and typed interfaces."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.sources import name_of, python_files, tree_of
+
+MAX_FILE_LINES = 250
+MAX_FUNCTION_LINES = 40
+WRONG_ON_PURPOSE = "misconceptions"  # students' mistakes, written as students write them
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(path: Path) -> Iterator[Function]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, Function))
+
+
+def public_definitions(path: Path) -> Iterator[Function | ast.ClassDef]:
+    """Public functions, classes and methods; what is defined inside a function is private.
+
+    Methods of a class with bases count as inherited: their contract stands where the base defines it.
+    """
+    stack: list[ast.Module | ast.ClassDef] = [tree_of(path)]
+    while stack:
+        for node in stack.pop().body:
+            if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+                yield node
+                if isinstance(node, ast.ClassDef) and not node.bases:
+                    stack.append(node)
+
+
+def documented_files() -> list[Path]:
+    rooms = ("assignment", "autograder", "student_template")
+    return [path for path in python_files(*rooms) if WRONG_ON_PURPOSE not in path.parts]
+
+
+def test_no_file_is_longer_than_250_lines():
+    long = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()}
+    assert {name: lines for name, lines in long.items() if lines > MAX_FILE_LINES} == {}
+
+
+def test_no_function_is_longer_than_40_lines():
+    long = {
+        f"{name_of(path)}:{node.lineno} {node.name}": length
+        for path in python_files() for node in functions(path)
+        if (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert long == {}
+
+
+def test_every_module_says_what_it_is_for():
+    written = [path for path in documented_files() if path.stat().st_size]
+    assert [name_of(path) for path in written if not ast.get_docstring(tree_of(path))] == []
+
+
+def test_every_public_definition_has_a_docstring():
+    silent = [
+        f"{name_of(path)}:{node.lineno} {node.name}"
+        for path in documented_files() for node in public_definitions(path) if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_every_public_function_has_a_typed_signature():
+    untyped = []
+    for path in documented_files():
+        for node in public_definitions(path):
+            if isinstance(node, Function):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                bare = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+                if bare or node.returns is None:
+                    untyped.append(f"{name_of(path)}:{node.lineno} {node.name}")
+    assert untyped == []
