@@ -1,36 +1,54 @@
-"""`make bench`: how long the commands take, in seconds and in units of the bare training they contain.
+"""`make bench`: how long the commands take, in seconds and in units of the bare training that a grade contains.
 
-Seconds depend on the machine, ratios hardly do. The unit is one run of the three stages (SFT, Good
-reward model, PPO) with the reference slots in this process: no sandbox, no measurement, no report.
+Seconds depend on the machine, ratios hardly do. The unit is the training of one full grade and nothing else:
+the loops of SFT, Good reward model and PPO on the grader's data, with the reference slots, in this process.
+Bare training and full grade alternate, `--rounds` times each, so that both see the same machine.
 """
 
 from __future__ import annotations
 
+import argparse
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
 import rlhf_kit as kit
-from assignment.lab.experiment import CALIBRATION_PROMPTS, lab_pipeline
+from assignment.lab.experiment import reference_slots
 from assignment.spec import load_spec
+from autograder.inside.registry import OPS, load_ops
+from autograder.reference import load_reference
+from autograder.training.run import STAGES
+from autograder.training.stage import Lab
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBMISSIONS = ROOT / "tests" / "submissions"
+SEED = 20261
 
 
-def bare_training() -> None:
-    """The three stages on the shipped data, with the reference slots."""
-    pipeline = lab_pipeline(kit.get_profile(), kit.load_tokenizer())
-    lm, _ = pipeline.run_sft(kit.load_base_model(), kit.load_demonstrations())
-    model, _ = pipeline.run_reward_model(lm, kit.load_preferences("train"))
-    prompts = kit.load_prompts("train")
-    reward = pipeline.reward_function(model, lm, prompts.select(range(CALIBRATION_PROMPTS)))
-    pipeline.run_ppo(lm, reward, prompts)
+def bare_training() -> Callable[[], None]:
+    """The training runs of a grade with this seed, their data already drawn and their weights at hand."""
+    load_ops()
+    lab = Lab(load_reference(), load_spec(), kit.get_profile())
+    jobs: list[tuple[str, dict[str, Any], dict[str, torch.Tensor]]] = []
+    for stage in STAGES:
+        if stage.steps(lab) is not None:
+            request = stage.request(lab, SEED, stage.draw(lab, SEED))
+            tensors = {name: torch.from_numpy(values) for name, values in request.tensors.items()}
+            jobs.append((stage.op, dict(request.payload), tensors))
+
+    def call() -> None:
+        for op, payload, tensors in jobs:
+            OPS[op](reference_slots(), payload, tensors, lambda record: None)  # type: ignore[arg-type]
+
+    return call
 
 
 def command(*arguments: str) -> Callable[[], None]:
@@ -53,24 +71,43 @@ def seconds(task: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
+def grading(sample: str, folder: Path) -> Callable[[], None]:
+    """A full grade of a committed sample."""
+    path = SUBMISSIONS / f"{sample}.ipynb"
+    return command("grade", str(path), "--seed", str(SEED), "--out", str(folder / sample))
+
+
 def main() -> None:
-    """Time everything once and print the table."""
+    """Time everything and print a table: medians, and ratios to the bare training."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--verify", action="store_true", help="time the whole of verify too, once")
+    args = parser.parse_args()
     torch.set_num_threads(load_spec().threads)
-    unit = seconds(bare_training)
-    print(f"{'bare training of the three stages':44} {unit:7.1f} s    1.00", flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        unit = "bare training of one grade"
         tasks = {
+            unit: bare_training(),
+            "grade reference": grading("reference", Path(folder)),
+            "grade typical": grading("typical", Path(folder)),
+            "grade blank": grading("blank", Path(folder)),
             "build --check": command("build", "--check"),
             "verify --static": command("verify", "--static"),
-            "verify (runs the solved notebook)": command("verify"),
-            **{
-                f"grade {path.name}": command("grade", str(path), "--out", str(Path(folder) / path.stem))
-                for path in sorted(SUBMISSIONS.glob("*.ipynb"))
-            },
         }
-        for name, task in tasks.items():
-            took = seconds(task)
-            print(f"{name:44} {took:7.1f} s {took / unit:7.2f}", flush=True)
+        rounds = [name for _ in range(args.rounds) for name in tasks]
+        if args.verify:
+            tasks["verify"] = command("verify")
+            rounds.append("verify")
+        took: dict[str, list[float]] = {name: [] for name in tasks}
+        for name in tqdm(rounds, unit="run", disable=not sys.stderr.isatty()):
+            took[name].append(seconds(tasks[name]))
+    bare = statistics.median(took[unit])
+    print(f"{'':32} {'median':>9} {'min':>9} {'max':>9} {'ratio':>7}")
+    for name, values in took.items():
+        middle = statistics.median(values)
+        print(f"{name:32} {middle:7.1f} s {min(values):7.1f} s {max(values):7.1f} s {middle / bare:7.2f}")
+    more = [full - own for full, own in zip(took["grade reference"], took[unit], strict=True)]
+    print(f"a full grade of the reference takes {statistics.median(more):.1f} s more than the training in it")
 
 
 if __name__ == "__main__":

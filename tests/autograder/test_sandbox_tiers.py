@@ -86,7 +86,8 @@ def test_the_grader_is_not_mounted() -> None:
     repository = Path(environment.__file__).parents[2]
     assert not under(repository, home.roots) or home.masked
     arguments = options(home, device="cpu", uid=1, seccomp_fd=3, info_fd=4, block_fd=5).split(b"\0")
-    assert os.fsencode(repository) not in arguments or home.masked
+    bound = {arguments[at + 2] for at, word in enumerate(arguments) if word.startswith((b"--ro-bind", b"--bind"))}
+    assert os.fsencode(repository) not in bound or home.masked  # an empty folder above a .venv in it may be made
 
 
 def _home(tmp_path: Path, roots: tuple[Path, ...], masked: tuple[Path, ...]) -> PythonHome:
