@@ -190,15 +190,15 @@ def set_ids(cells: Cells, options: Options) -> Cells:
 
 
 PIPELINE: tuple[Pass, ...] = (
-    refuse_redefinitions,    # first: errors name the line in the part file, which later passes move
+    refuse_redefinitions,  # first: errors name the line in the part file, which later passes move
     drop_module_docstrings,  # before empty cells go: a cell may hold nothing else
-    dedent_main_guards,      # before imports go: a guard with imports alone would not parse without them
+    dedent_main_guards,  # before imports go: a guard with imports alone would not parse without them
     drop_internal_imports,
-    drop_tool_comments,      # before empty cells go: a cell may consist of one such comment
-    resolve_solutions,       # after every pass that parses slots with their markers in place
-    drop_empty_cells,        # after all passes that remove lines
-    insert_checks,           # after empty cells went, so that slot and check stay neighbours
-    set_ids,                 # last: an id depends on the cells that are left, and on their order
+    drop_tool_comments,  # before empty cells go: a cell may consist of one such comment
+    resolve_solutions,  # after every pass that parses slots with their markers in place
+    drop_empty_cells,  # after all passes that remove lines
+    insert_checks,  # after empty cells went, so that slot and check stay neighbours
+    set_ids,  # last: an id depends on the cells that are left, and on their order
 )
 
 

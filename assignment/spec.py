@@ -179,7 +179,11 @@ def _assemble(raw: dict) -> dict:
     ordered += [item for item in [*slot_items, *others] if item not in ordered]  # unknown criterion: reported
     head, thresholds = raw.pop("assignment", {}), raw.pop("thresholds", {})
     return {
-        **head, **raw, "slots": slots, "criteria": criteria, "item_list": ordered,
+        **head,
+        **raw,
+        "slots": slots,
+        "criteria": criteria,
+        "item_list": ordered,
         "threshold_table": thresholds,
     }
 

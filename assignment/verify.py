@@ -133,8 +133,8 @@ STATIC: tuple[tuple[str, Check], ...] = (
 )
 CHECKS: tuple[tuple[str, Check], ...] = (
     *STATIC,
-    ("execution", check_execution),   # after everything cheap
-    ("sample", refresh_sample),       # only what passed all of the above becomes the sample
+    ("execution", check_execution),  # after everything cheap
+    ("sample", refresh_sample),  # only what passed all of the above becomes the sample
 )
 
 _LATE = (check_execution, refresh_sample)  # skipped once anything failed

@@ -22,9 +22,9 @@ _PARTS = (
     ast.Call, ast.BinOp, ast.Compare, ast.BoolOp, ast.Subscript, ast.comprehension,
     ast.IfExp, ast.Lambda, ast.JoinedStr,
 )  # fmt: skip
-STATEMENT_WEIGHT = 2   # lighter statements (`return loss`, `optimizer.step()`, `n = len(x)`) say nothing
+STATEMENT_WEIGHT = 2  # lighter statements (`return loss`, `optimizer.step()`, `n = len(x)`) say nothing
 EXPRESSION_WEIGHT = 3  # lighter expressions (`x.sum()`, `labels[:, 1:]`) are anybody's
-LINE_LENGTH = 24       # shorter lines of text coincide by chance
+LINE_LENGTH = 24  # shorter lines of text coincide by chance
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,11 @@ def main() -> None:
     parser.add_argument("--base", type=Path, default=BASE_MODEL, help="folder of the base model")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="outcomes: the seeds to run")
     parser.add_argument("--out", type=Path, default=RESULTS, help="outcomes: where the lines go")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="torch threads; results depend on it (default: %(default)s)"
+    )
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(args.threads)
     world = World.from_seed(args.seed)
     if args.step in ("base", "world"):
         print(write_base(args.base, world, PretrainConfig()))

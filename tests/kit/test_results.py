@@ -13,6 +13,12 @@ import rlhf_kit as kit
 from rlhf_kit.results import MIME_TYPE, hyperparameter_log, record, results_bundle, table_text, to_json
 
 
+def test_the_grader_reads_the_type_that_the_kit_writes() -> None:
+    from autograder.intake_notebook import RESULTS_MIME  # a literal there: its process must not import the kit
+
+    assert RESULTS_MIME == MIME_TYPE
+
+
 def test_the_bundle_holds_json_html_and_text_of_the_same_rows():
     bundle = results_bundle("ppo", [{"step": 1, "reward": 0.5}])
     assert bundle[MIME_TYPE] == {"schema_version": 1, "kind": "ppo", "rows": [{"step": 1, "reward": 0.5}]}
