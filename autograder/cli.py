@@ -1,4 +1,4 @@
-"""The console script `rlhf-lab`: grade and doctor, with build and verify added from the instructor's side."""
+"""The console script `rlhf-lab`: grade, doctor, calibrate; build and verify come from the instructor's side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assignment.cli import register
+from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,6 +122,7 @@ def _stop(console: Console, message: str, code: int) -> typer.Exit:
 
 
 register(app)
+register_calibrate(app)
 
 if __name__ == "__main__":
     main()

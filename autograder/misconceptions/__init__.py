@@ -87,7 +87,7 @@ def _mistake(file: str, entry: dict[str, Any], bases: Mapping[str, str]) -> Mist
     slot = entry["slot"]
     if ("code" in entry) == ("edit" in entry) or slot not in bases:
         raise LibraryError(f"{label} needs either code or edit, and a base for {slot}")
-    source = entry.get("code") or _edited(label, bases[slot], entry["edit"])
+    source = entry.get("code") or edited(label, bases[slot], entry["edit"])
     return Mistake(
         entry["id"],
         slot,
@@ -99,7 +99,8 @@ def _mistake(file: str, entry: dict[str, Any], bases: Mapping[str, str]) -> Mist
     )
 
 
-def _edited(label: str, base: str, edits: list[list[str]]) -> str:
+def edited(label: str, base: str, edits: list[list[str]]) -> str:
+    """`base` with each [old, new] replaced; LibraryError unless `old` stands in it exactly once."""
     for old, new in edits:
         if base.count(old) != 1:
             raise LibraryError(f"{label}: {old!r} occurs {base.count(old)} times in the base, not once")

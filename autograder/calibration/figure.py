@@ -1,0 +1,52 @@
+"""The figure of the study: one panel a statistic, one dot a run, the bar as a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from autograder.calibration.findings import Finding
+from autograder.calibration.statistics import STATISTICS, Statistic
+
+COLOURS = {"reference": "#1f4e79", "variant": "#2a9d8f", "near_miss": "#c1440e"}
+ROW_INCHES, WIDTH_INCHES = 0.28, 8.5
+
+
+def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
+    """One panel as an SVG with the same bytes for the same findings."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    mine = [one for one in found if one.statistic == statistic and one.values]
+    with plt.rc_context({"svg.hashsalt": statistic.name, "font.size": 9}):
+        figure, axes = plt.subplots(figsize=(WIDTH_INCHES, 1.3 + ROW_INCHES * len(mine)), layout="constrained")
+        for row, one in enumerate(mine):
+            jitter = np.linspace(-0.25, 0.25, len(one.values)) if len(one.values) > 1 else [0.0]
+            hollow = one.must == "any"
+            colour = COLOURS[one.subject.kind]
+            axes.scatter(one.values, row + np.asarray(jitter), s=14, facecolors="none" if hollow else colour,
+                         edgecolors=colour, linewidths=0.8)  # fmt: skip
+        for end in mine[0].allowed if mine else ():
+            if end is not None:
+                axes.axvline(end, color="black", linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(mine)), [one.subject.title for one in mine])
+        axes.invert_yaxis()
+        axes.set_xlabel(statistic.label)
+        axes.set_title(f"{statistic.item}: {statistic.name}", loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+
+
+def draw_all(found: Sequence[Finding], folder: Path) -> dict[str, Path]:
+    """Every panel; paths by the statistic's name, those without a run left out."""
+    drawn = {}
+    for statistic in STATISTICS:
+        if any(one.statistic == statistic and one.values for one in found):
+            drawn[statistic.name] = folder / f"calibration-{statistic.name.replace('_', '-')}.svg"
+            draw(found, statistic, drawn[statistic.name])
+    return drawn
