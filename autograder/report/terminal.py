@@ -158,7 +158,7 @@ class GradingProgress:
                 self._task = None
         elif not self.quiet and self.step:
             seconds = time.perf_counter() - self.began
-            line = f"{self._count(0)}{self.step}: {one_line(outcome_text, 60) or 'done'} ({seconds:.1f} s)"
+            line = f"{self._count(0)}{self.step}: {one_line(outcome_text, 100) or 'done'} ({seconds:.1f} s)"
             self.console.print(Text(line), soft_wrap=True)
         self.step = ""
 

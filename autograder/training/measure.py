@@ -29,6 +29,10 @@ class Likelihood:
         """Mean negative log-likelihood per token of each reply, (N,)."""
         return -self.total / np.maximum(self.tokens, 1)
 
+    def per_token(self, n: int | None = None) -> float:
+        """Mean negative log-likelihood of all tokens of the first n replies (all, if None), nats."""
+        return -float(self.total[:n].sum() / self.tokens[:n].sum())
+
 
 @torch.no_grad()
 def likelihood(lm: GPT2LMHeadModel, prompts: Sequence[Ids], replies: Sequence[Ids]) -> Likelihood:

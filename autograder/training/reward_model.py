@@ -15,7 +15,7 @@ from autograder.training.stage import Lab, Request, Stage, base_payload, finite,
 from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
 
 SNAPSHOTS = 5  # points of the curve beside the start
-CURVE_PAIRS = 150  # hidden pairs behind the points between start and end: evidence only
+CURVE_PAIRS = 80  # hidden pairs behind the points between start and end: evidence only
 RANKED = "The reward model ranks {accuracy:.1%} of {n} hidden pairs right (interval from {low:.1%})."
 MESSAGES = {
     "passed": RANKED,

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from assignment.spec import Thresholds
+from autograder.reference import State
 from autograder.training import measure, statistics
 from autograder.training.data import Demonstrations, draw_demonstrations
+from autograder.training.measure import Likelihood
 from autograder.training.outcome import Outcome
 from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
 from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
 
+CURVE_EXAMPLES = 100  # held-out examples behind the curve: evidence only
 FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
 MESSAGES = {
     "passed": FELL,
@@ -48,14 +51,12 @@ class SFTStage(Stage):
         tensors: Mapping[str, np.ndarray],
     ) -> dict[str, Outcome]:
         run = trained(lab.reference.base, answer, tensors)
-        found = [
-            measure.likelihood(lab.reference.language_model(state), data.prompts, data.completions)
-            for state in run.states
-        ]
-        curve = [-float(one.total.sum() / one.tokens.sum()) for one in found]
-        finite("losses", np.array(curve))
-        test = statistics.paired_gain(-found[0].nll, -found[-1].nll)
-        return {"sft_loss_trend": self._outcome(lab, run, curve, test.p)}
+        first, last = (self._likelihood(lab, state, data) for state in (run.states[0], run.final))
+        between = [self._likelihood(lab, state, data, CURVE_EXAMPLES) for state in run.states[1:-1]]
+        curve = [one.per_token(CURVE_EXAMPLES) for one in (first, *between, last)]
+        finite("losses", np.array([*curve, first.per_token(), last.per_token()]))
+        test = statistics.paired_gain(-first.nll, -last.nll)
+        return {"sft_loss_trend": self._outcome(lab, run, curve, (first.per_token(), last.per_token()), test.p)}
 
     def threshold(self, bars: Thresholds, item: str) -> str:
         bar = bars.sft_loss_trend
@@ -69,9 +70,13 @@ class SFTStage(Stage):
     def _count(self, lab: Lab) -> int:
         return lab.bars.sft_loss_trend.snapshots - 1  # the start is known here
 
-    def _outcome(self, lab: Lab, run: Trained, curve: list[float], p: float) -> Outcome:
-        bar = lab.bars.sft_loss_trend
-        start, end = curve[0], curve[-1]
+    @staticmethod
+    def _likelihood(lab: Lab, state: State, data: Demonstrations, n: int | None = None) -> Likelihood:
+        """Of the first n held-out answers (all, if None)."""
+        return measure.likelihood(lab.reference.language_model(state), data.prompts[:n], data.completions[:n])
+
+    def _outcome(self, lab: Lab, run: Trained, curve: list[float], ends: tuple[float, float], p: float) -> Outcome:
+        bar, (start, end) = lab.bars.sft_loss_trend, ends
         ratio, change = end / start, moved(run.states[0], run.final)
         falls, low = p <= bar.p_max, ratio <= bar.final_ratio_max
         which = "passed" if falls and low else "still" if change == 0 else "high" if falls else "rose"
@@ -82,6 +87,7 @@ class SFTStage(Stage):
             "p": p,
             "spearman": statistics.trend(curve),
             "examples": bar.examples,
+            "curve_examples": min(CURVE_EXAMPLES, bar.examples),
             "optimizer_steps": run.optimizer_steps,
             "relative_change": change,
         }
