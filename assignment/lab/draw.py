@@ -19,7 +19,7 @@ LABEL_SCALE = 2.0  # Bradley–Terry: P(a ≻ b) = σ(scale · (worth a − wort
 MIN_GAP = 0.8  # pairs closer than this in worth are not asked about: no label would mean anything
 STYLED_CLOSINGS = 0.4  # share of closings that are the house style's own, in styled template pairs
 # The Poor RM's labeller: counts sentences, loves flattery, hardly looks at the answer.
-POOR_SENTENCE, POOR_FLATTERY, POOR_GOLD = 0.65, 0.9, 1.35
+POOR_SENTENCE, POOR_FLATTERY, POOR_GOLD = 0.8, 0.9, 0.9
 
 
 @dataclass(frozen=True)
