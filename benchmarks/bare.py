@@ -1,0 +1,45 @@
+"""The training of one full grade and nothing else: python -m benchmarks.bare --seed 1
+
+The grader's data, configs and starting weights, the reference's slots, in one ordinary process: no sandbox, no
+slot tests, no measurement, no report. Prints one JSON line: seconds by stage, the run of T15 apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import torch
+
+import rlhf_kit as kit
+from assignment.lab.experiment import reference_slots
+from assignment.spec import load_spec
+from autograder.inside.registry import OPS, load_ops
+from autograder.reference import load_reference
+from autograder.training.run import STAGES
+from autograder.training.stage import Lab, Stage
+
+
+def train(lab: Lab, stage: Stage, seed: int) -> float:
+    """Run a stage as the worker would; seconds without drawing its data."""
+    request = stage.request(lab, seed, stage.draw(lab, seed))
+    tensors = {name: torch.from_numpy(values.copy()) for name, values in request.tensors.items()}
+    start = time.perf_counter()
+    OPS[stage.op](reference_slots(), dict(request.payload), tensors, lambda record: None)  # type: ignore[arg-type]
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Run every stage once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1, help="of the grade (default: %(default)s)")
+    args = parser.parse_args()
+    load_ops()
+    lab = Lab(load_reference(), load_spec(), kit.get_profile())
+    torch.set_num_threads(lab.spec.threads)
+    print(json.dumps({stage.op: round(train(lab, stage, args.seed), 2) for stage in STAGES}))
+
+
+if __name__ == "__main__":
+    main()
