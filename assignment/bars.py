@@ -31,22 +31,26 @@ class SFTThreshold(Frozen):
 
 
 class RMThreshold(Frozen):
-    """Lower end of the accuracy's interval on hidden pairs."""
+    """Lower end of the accuracy's interval on hidden pairs, and how far the run's style must be liked."""
 
     lower_bound_min: Share
     pairs: Count
     confidence: Share
     near: Positive
+    style_min: float
+    style_replies: Count
+    style_near: Positive
 
 
 class RewardThreshold(Frozen):
-    """Gain in the given reward over SFT on hidden prompts; the gold reward must not fall."""
+    """Gain in the given reward over SFT on hidden prompts; the gold reward must not fall, the run's style rise."""
 
     gain_min: float
     p_max: Share
     gold_drop_max: Annotated[float, Field(ge=0)]
     prompts: Count
     near: Positive
+    style_min: float
 
 
 class KLThreshold(Frozen):

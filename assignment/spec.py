@@ -31,7 +31,8 @@ class SpecError(ValueError):
 
 
 class SlotSpec(Frozen):
-    """One gap a student fills. `name` is the function (or class) that its cell defines."""
+    """One gap a student fills. `name` is the function (or class) that its cell defines; `calls` are the slots
+    that it may build on: only their reference ever stands in while it is tested."""
 
     id: SlotId
     name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
@@ -40,6 +41,7 @@ class SlotSpec(Frozen):
     file: Annotated[str, Field(pattern=r"^p\d_\w+\.py$")]
     criterion: str
     points: Points
+    calls: tuple[SlotId, ...] = ()
 
 
 class ItemSpec(Frozen):
@@ -128,6 +130,9 @@ def _slot_problems(spec: Spec) -> Iterable[str]:
     for name, count in Counter(slot.name for slot in spec.slots).items():
         if count > 1:
             yield f"two slots are called {name}"
+    for slot in spec.slots:
+        for other in sorted({*slot.calls} - set(expected)):
+            yield f"{slot.id} calls an unknown slot {other}"
     if sorted(spec.threshold_table) != sorted(spec.profiles):
         yield f"thresholds are given for {sorted(spec.threshold_table)}, profiles are {sorted(spec.profiles)}"
     if any(not key.startswith("W") for key in spec.written):

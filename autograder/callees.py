@@ -16,9 +16,11 @@ DEFINED = re.compile(r"(?:async\s+def|def|class)\s+(\w+)|(\w+)[^=\n]*=")
 
 @dataclass(frozen=True)
 class Callees:
-    """direct: slot id -> ids of the slots whose names its source or a helper it uses mentions."""
+    """direct: slot id -> ids of the slots whose names its source or a helper it uses mentions. allowed: slot id
+    -> those that it may build on."""
 
     direct: dict[str, frozenset[str]]
+    allowed: dict[str, frozenset[str]]
 
     @classmethod
     def of(cls, answers: Answers, spec: Spec) -> Callees:
@@ -32,7 +34,7 @@ class Callees:
                 _closure(set(WORD.findall(answer.source)), helpers) if answer.state == "present" else set()
             )
             direct[slot.id] = frozenset({slots[word] for word in words & set(slots)} - {slot.id})
-        return cls(direct)
+        return cls(direct, {slot.id: frozenset(slot.calls) for slot in spec.slots})
 
     def reach(self, start: Iterable[str]) -> frozenset[str]:
         """These slots and all that they call, directly or through each other."""
@@ -44,8 +46,15 @@ class Callees:
         return frozenset(seen)
 
     def below(self, slot: str) -> frozenset[str]:
-        """All slots that this one calls, directly or through others, itself left out."""
-        return self.reach([slot]) - {slot}
+        """All slots that this one builds on, directly or through others, itself left out: those whose reference
+        may stand in for it. A call that the registry does not foresee finds the student's own code, or nothing."""
+        seen, queue = {slot}, [slot]
+        while queue:
+            one = queue.pop()
+            fresh = (self.direct[one] & self.allowed[one]) - seen
+            seen |= fresh
+            queue += fresh
+        return frozenset(seen - {slot})
 
 
 def _helpers(prelude: str) -> dict[str, set[str]]:

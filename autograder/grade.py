@@ -184,7 +184,7 @@ def run_all(
             session, prepared, spec, profile, answers, slots, selection, seed, progress
         )
         results |= found
-    results |= run_quality(session, spec, answers, selection, progress)
+    results |= run_quality(session, spec, answers, selection, progress, slots)
     if "written_comparison" in selection.items:
         results["written_comparison"] = written_result(spec, answers)
     return results, criteria

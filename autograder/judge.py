@@ -125,6 +125,7 @@ class _Run:
         slots = {
             one: replacement(one) if one in replaced else self.answers.slots[one].source
             for one in sorted(self.callees.reach([slot]))
+            if one in replaced or self.answers.slots[one].state == "present"
         }  # fmt: skip
         names = {one: self.spec.slot(one).name for one in slots}
         return {"prelude": self.answers.prelude, "slots": slots, "names": names}

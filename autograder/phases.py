@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from assignment.spec import Spec
@@ -137,13 +138,14 @@ def run_quality(
     answers: Answers,
     selection: Selection,
     progress: GradingProgress,
+    slots: Mapping[str, ItemResult],
 ) -> dict[str, ItemResult]:
-    """Results of the selected code-quality items."""
+    """Results of the selected code-quality items. slots: what the slot tests have found."""
     if not selection.quality:
         return {}
     from autograder.quality import definitions_in, judge_quality
 
-    run_definitions = definitions_in(session, spec) if session is not None else None
+    run_definitions = definitions_in(session, spec, slots) if session is not None else None
     progress.start("code quality")
     found = guarded(
         lambda: judge_quality(answers, spec, run_definitions),

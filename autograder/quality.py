@@ -17,6 +17,7 @@ from autograder.failures import not_gradable
 from autograder.limited import LimitedError, run_limited
 from autograder.quality_lint import LintError, lint
 from autograder.records import Answers, ItemResult, Status
+from autograder.verdicts import UNDEFINED
 
 if TYPE_CHECKING:
     from autograder.sandbox import WorkerSession
@@ -78,8 +79,14 @@ def judge_quality(
     return {item: _result(item, checks[item], units, answers, len(spec.slots)) for item in items}
 
 
-def definitions_in(session: WorkerSession, spec: Spec) -> RunDefinitions:
-    """Executes the definitions in a sandboxed session, through the operation `definitions`."""
+def definitions_in(
+    session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}
+) -> RunDefinitions:
+    """Executes the definitions in a sandboxed session, through the operation `definitions`.
+
+    slots: results of the slot tests. A slot that could not be defined there is no better here, whatever the
+    process that ran the code says of itself.
+    """
     from autograder.sandbox import Limits, SandboxError
 
     def run(code: Mapping[str, Any]) -> Sequence[Finding] | None:
@@ -93,7 +100,10 @@ def definitions_in(session: WorkerSession, spec: Spec) -> RunDefinitions:
             rule = reply.kind if reply.kind in RULES else "import"
             everywhere = [*code["slots"], *([HELPERS] if code["prelude"] else [])]
             return [{"where": where, "rule": rule, "line": 1, "error": reply.error} for where in everywhere]
-        return _import_findings(reply.data)
+        found = _import_findings(reply.data)
+        named = {finding["where"] for finding in found}
+        broken = [id_ for id_, result in slots.items() if result.evidence.get(UNDEFINED) and id_ not in named]
+        return [*found, *({"where": id_, "rule": "import", "line": 1, "error": ""} for id_ in broken)]
 
     return run
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autograder.sandbox import Reply
 
 SHOWN_RESIDUALS = 12
+UNDEFINED = "undefined"  # evidence of a slot whose code failed while it was defined
 BLANK = "The task still holds its placeholder: nothing was tested."
 NOTHING = "The function returns None or still raises NotImplementedError: nothing was tested."
 UNREADABLE = "What came back could not be read as an answer: return plain numbers, lists, texts and tensors."
@@ -50,6 +51,8 @@ def from_reply(
         kind = "crashed"  # it got as far as calling something else that is not there
     status, message = BY_KIND.get(kind, BY_KIND["crashed"])
     evidence = {"seed": seed, "ended": reply.kind, "error": reply.error, "wall_s": round(reply.wall_s, 2)}
+    if reply.data.get("_type") == "SlotBroken":
+        evidence[UNDEFINED] = True
     for name in ("traceback", "output"):
         if reply.data.get(f"_{name}"):
             evidence[name] = reply.data[f"_{name}"]

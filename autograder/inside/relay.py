@@ -7,14 +7,16 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from .system import held_bytes
 from .wire import CHUNK
 
 OUTPUT_KEPT = 1 << 15
 OUTPUT_LIMIT = 64 << 20
 PROGRESS_LIMIT = 16 << 20
+SCRATCH_SECONDS = 0.25  # between two looks at a scratch folder that no file system bounds
 
 
 class Output:
@@ -38,10 +40,17 @@ class Output:
 
 
 class Relay:
-    """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply")
-    or an output ("output") over its limit, or the grader's death ("alone")."""
+    """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply"), an
+    output ("output") or scratch ("scratch") over its limit, or the grader's death ("alone").
 
-    def __init__(self, child: int, answer: int, output: int, grader: int, header: dict[str, Any]) -> None:
+    scratch: folders that are watched, because nothing else bounds their size; scratch_bytes: the bound.
+    """
+
+    def __init__(
+        self, child: int, answer: int, output: int, grader: int, header: dict[str, Any],
+        scratch: Sequence[str] = (), scratch_bytes: int = 0,
+    ) -> None:
+        self.scratch, self.scratch_bytes, self._looked = scratch, scratch_bytes, 0.0
         self.child, self.grader = child, grader
         self.answer, self.output = answer, output
         self.started = time.monotonic()
@@ -61,7 +70,9 @@ class Relay:
         ended = False
         while not ended and self.cause == "exit":
             left = self.started + self.wall_s - time.monotonic()
-            ready = {fd for fd, _ in self.poll.poll(max(0.0, left) * 1000)}
+            pause = min(left, SCRATCH_SECONDS) if self.scratch else left
+            ready = {fd for fd, _ in self.poll.poll(max(0.0, pause) * 1000)}
+            self._look_at_scratch()
             if self.grader in ready:
                 self.cause = "alone"
             ended = pidfd in ready
@@ -94,6 +105,13 @@ class Relay:
                 self.cause = "output" if self.printed.size > OUTPUT_LIMIT else "exit"
             if not drain:
                 return
+
+    def _look_at_scratch(self) -> None:
+        now = time.monotonic()
+        if self.scratch and now - self._looked > SCRATCH_SECONDS and self.cause == "exit":
+            self._looked = now
+            if held_bytes(self.scratch, self.scratch_bytes) > self.scratch_bytes:
+                self.cause = "scratch"
 
     def _report(self) -> dict[str, Any]:
         if self.cause != "exit":

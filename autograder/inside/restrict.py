@@ -13,7 +13,6 @@ import ctypes
 import json
 import os
 import select
-import shutil
 import struct
 import sys
 from typing import Any
@@ -134,7 +133,7 @@ def main() -> None:
     poll.unregister(0)
     poll.poll(WORKER_SECONDS * 1000)  # its pipe is closed too: let it end its own domain first
     system.end_everything(confined=False)
-    shutil.rmtree(config["stage"], ignore_errors=True)  # the grader may be gone
+    system.remove(config["stage"])  # the grader may be gone
 
 
 if __name__ == "__main__":

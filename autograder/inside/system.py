@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import resource
-import shutil
 import signal
 import time
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_SCOPE_SIGNAL = 1 << 1
 THREAD_ADDRESS_SPACE = 144 << 20  # per thread: a 64 MiB malloc arena may be reserved twice, plus a stack
 END_SECONDS = 10.0
+PAGE = 4096  # bytes
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -129,18 +129,70 @@ def _reap() -> bool:
 
 def empty(folders: Iterable[str]) -> bool:
     """Remove what a call left in its scratch folders; False if something stays."""
-    clean = True
-    for folder in folders:
-        for entry in os.listdir(folder):
-            path = os.path.join(folder, entry)
-            if os.path.isdir(path) and not os.path.islink(path):
-                for base, names, _ in os.walk(path):
-                    for name in (".", *names):
-                        with contextlib.suppress(OSError):
-                            os.chmod(os.path.join(base, name), 0o700, follow_symlinks=True)
-                shutil.rmtree(path, ignore_errors=True)
-            else:
+    left = [folder for folder in folders if not _clear(folder)]
+    return not left
+
+
+def remove(folder: str) -> None:
+    """Delete a folder with all that is in it, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        _clear(folder)
+        os.rmdir(folder)
+
+
+def _clear(top: str) -> bool:
+    """Empty a folder, however deep it is, without following a link; False if something stays.
+
+    No recursion and no long path, which student code could exhaust: what lies in a subfolder is lifted into
+    `top` until there is no subfolder left. Nothing else may run in there at that time.
+    """
+    progress = True
+    while progress:
+        progress = False
+        for name in os.listdir(top):
+            with contextlib.suppress(OSError):
+                progress = _lift(top, os.path.join(top, name)) or progress
+    return not os.listdir(top)
+
+
+def _lift(top: str, path: str) -> bool:
+    """Delete a file or an emptied folder; first lift the folder's content. True if anything changed."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        os.unlink(path)
+        return True
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)  # it is no link, and nobody is left to make it one
+    for name in os.listdir(path):
+        child = os.path.join(path, name)
+        with contextlib.suppress(OSError):
+            if os.path.isdir(child) and not os.path.islink(child):
                 with contextlib.suppress(OSError):
-                    os.unlink(path)
-        clean = clean and not os.listdir(folder)
-    return clean
+                    os.chmod(child, 0o700)
+                os.rename(child, os.path.join(top, os.urandom(8).hex()))
+            else:
+                os.unlink(child)
+    os.rmdir(path)  # OSError, if something in it cannot be moved: then nothing has changed for good
+    return True
+
+
+def held_bytes(folders: Iterable[str], enough: int) -> int:
+    """Bytes on disk below these folders; counting ends once there are more than `enough`.
+
+    A file counts for one page at least, so that empty ones add up too; a folder that cannot be looked into
+    (no right to read, a path too long) counts as too much, or it would be the place to hide.
+    """
+    total, pending = 0, list(folders)
+    while pending and total <= enough:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    total += max(PAGE, entry.stat(follow_symlinks=False).st_blocks * 512)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    if total > enough:
+                        break
+        except FileNotFoundError:
+            continue  # it went away meanwhile
+        except OSError:
+            return enough + 1
+    return total

@@ -107,7 +107,9 @@ class Worker:
         os.close(answer_in)
         os.close(output_in)
         self.send(b"S")
-        relay = Relay(child, answer, output, self.request_fd, header)
+        bound = self.options["scratch_bytes"]
+        watched = self.options["scratch"] if bound else ()
+        relay = Relay(child, answer, output, self.request_fd, header, watched, bound or 0)
         report = relay.run(lambda data: self.send(b"C", data))
         system.end_everything(confined=self.confined)
         if report["cause"] == "alone":

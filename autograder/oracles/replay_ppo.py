@@ -21,6 +21,7 @@ from autograder.oracles.replay import Replay, scatter
 
 BORDER = 1e-5  # a ratio this close to a clip border may fall on either side of it in float32
 LM, VALUE = "lm.weight", "value_head.weight"
+MAX_CELLS = 1 << 20  # replies times longest reply; a case has 120 times 12
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,13 @@ class Phase:
 
 
 def lay_out(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> Phase:
-    """Replies side by side, left aligned; ValueError if a reply is empty or a prompt is."""
+    """Replies side by side, left aligned; ValueError if a reply is empty or a prompt is, or if they need more
+    room than any rollout of ours: a claim of one endless reply among thousands must not fill the memory."""
     if not replies or any(not r for r in replies) or any(not p for p in prompts):
         raise ValueError("an empty rollout, prompt or reply")
     width = max(len(r) for r in replies)
+    if len(replies) * width > MAX_CELLS:
+        raise ValueError(f"{len(replies)} replies of up to {width} tokens")
     before, tokens = np.zeros((2, len(replies), width), dtype=np.int64)
     mask = np.zeros((len(replies), width))
     for i, (p, r) in enumerate(zip(prompts, replies, strict=True)):

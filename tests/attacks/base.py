@@ -1,0 +1,140 @@
+"""What an attack is, and the notebooks that carry one: the solved notebook with hostile code in a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from textwrap import dedent, indent
+from typing import Any
+
+import nbformat
+
+from assignment.notebook import to_bytes
+from assignment.release import NOTEBOOK, build
+
+TARGET = "T08"  # the cheapest slot to call: two tensors in, a number out
+WRONG = "0.25"  # never the accuracy that is asked for
+HEAD = "import os, sys, time, json, socket, struct\nimport torch\n"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a hostile author is told about the machine: the strongest attacker knows every path and port.
+
+    The contents of the canaries are not in here: `Canaries` holds them, and looks for them in every report.
+    """
+
+    token: str  # stands in the name of everything that an attack plants
+    home: str  # a secret in the grader's home
+    tree: str  # a secret in the grader's own tree
+    neighbour: str  # another submission, beside the attacker's
+    root: str  # the checkout with the hidden tests
+    tcp: int
+    udp: int
+    unix: str
+    abstract: str
+
+
+FIXED = Site("token", "/h", "/t", "/n", "/r", 1, 2, "/u", "a")  # stands for any site where a hash is taken
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How one run of the real command ended. points and statuses by item; texts by name of report."""
+
+    code: int
+    wall_s: float
+    rss_bytes: int
+    points: Mapping[str, float] = field(default_factory=dict)
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    criteria: Mapping[str, bool | None] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """Points of all items that were asked for."""
+        return sum(self.points.values())
+
+
+Check = Callable[[Seen, Site], str]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One hostile submission.
+
+    rows: those of the catalogue that it acts out. only: the items graded. hostile, harmless: the file
+    handed in, and the same submission without the attack. wall_s: the run must end sooner. check: what
+    else must hold, "" if it does.
+    """
+
+    id: str
+    title: str
+    defence: str
+    rows: tuple[str, ...]
+    hostile: Callable[[Site], bytes]
+    harmless: Callable[[], bytes]
+    only: tuple[str, ...] = (TARGET,)
+    file: str = "submission.ipynb"
+    wall_s: float = 90.0
+    check: Check | None = None
+    quick: bool = False
+
+
+@lru_cache(maxsize=1)
+def _release() -> tuple[str, str]:
+    release = build()
+    return release.generated[NOTEBOOK].decode(), release.solved.decode()
+
+
+def solved() -> Any:
+    """The solved notebook, a fresh copy."""
+    return nbformat.reads(_release()[1], as_version=4)
+
+
+def blank_source(slot: str) -> str:
+    """The cell of an unanswered slot."""
+    cells = nbformat.reads(_release()[0], as_version=4).cells
+    return str(next(cell.source for cell in cells if cell.id == slot))
+
+
+def notebook(slots: Mapping[str, str] = {}, helpers: str = "", blank: tuple[str, ...] = ()) -> bytes:
+    """The solved notebook with other sources in some slots, some slots unanswered, and a cell of helpers."""
+    book = solved()
+    for cell in book.cells:
+        if cell.id in slots:
+            cell.source = cell.source.split("\n", 1)[0] + "\n" + slots[cell.id]
+        elif cell.id in blank:
+            cell.source = blank_source(cell.id)
+    if helpers:
+        first = next(i for i, cell in enumerate(book.cells) if cell.cell_type == "code")
+        book.cells.insert(first + 1, nbformat.v4.new_code_cell(helpers, id="my-helpers"))
+    return to_bytes(book)
+
+
+def told(site: Site) -> str:
+    """A helper cell with imports, what the attacker knows, and the one way to get words out: an exception."""
+    return HEAD + dedent(f'''
+        SITE = {asdict(site)!r}
+
+        def loot(*found):
+            """Carry these out in the only text that anybody reads."""
+            raise RuntimeError("LOOT " + repr(found))
+        ''')
+
+
+def in_slot(body: str, answer: str = WRONG) -> str:
+    """T08 with this body; `answer` is what it returns in the end."""
+    lines = indent(dedent(body).strip("\n"), "    ")
+    return f'def preference_accuracy(chosen, rejected):\n    """Share of pairs ranked right."""\n{lines}\n    return {answer}\n'
+
+
+def wrong() -> bytes:
+    """The harmless twin of most attacks: T08 answered by a constant, no hostile code."""
+    return notebook({TARGET: in_slot("pass")})
+
+
+def code_in_slot(body: str, helpers: str = "") -> Callable[[Site], bytes]:
+    """Hostile code that runs when T08 is called, with `SITE` and `loot` at hand."""
+    return lambda site: notebook({TARGET: in_slot(body)}, told(site) + dedent(helpers))

@@ -1,0 +1,22 @@
+"""All attacks in the order in which they are acted out, and the rows that cannot be."""
+
+from __future__ import annotations
+
+from tests.attacks import answers, cheats_training, combined, intake, isolation, resources
+from tests.attacks.base import Attack
+
+ROWS = tuple(f"A{number:02d}" for number in range(1, 44))
+NOT_ACTED = {
+    "A43": "An exploit of the kernel or the GPU driver cannot be acted out without one. What can be is the way to it: C09 "
+           "asks for every system call of the filter's list.",
+}  # fmt: skip
+
+
+def _order(attack: Attack) -> tuple[str, str]:
+    return attack.id[0], attack.id[1:]
+
+
+ATTACKS: tuple[Attack, ...] = tuple(
+    sorted((attack for module in (isolation, answers, resources, intake, cheats_training, combined)
+            for attack in module.ATTACKS), key=_order)
+)  # fmt: skip

@@ -1,0 +1,61 @@
+"""docs/security.md: the table of attacks, made from the catalogue and the kept verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.attacks.base import Attack
+from tests.attacks.catalogue import ATTACKS, NOT_ACTED
+from tests.attacks.runner import Verdict, stored, summary
+from tests.sources import ROOT
+
+PAGE = ROOT / "docs" / "security.md"
+BEGIN, END = "<!-- made by: python -m tests.attacks --write-docs -->", "<!-- end of the table -->"
+TIERS = (1, 3)
+HEADING = "| id | attack | rows | what happens | tier 1 | tier 3 |\n| --- | --- | --- | --- | --- | --- |"
+
+
+def write_docs() -> int:
+    """Write the table into the page from verdicts on the present grader; 1 if tier 1 is not complete."""
+    found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
+    missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
+    if missing:
+        print(f"no verdict on the present grader for {', '.join(missing)}: run python -m tests.attacks first")
+        return 1
+    text = PAGE.read_text(encoding="utf-8")
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n{table(found)}\n{END}{tail}", encoding="utf-8")
+    print(f"{PAGE}: {len(ATTACKS)} attacks")
+    return 0
+
+
+def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:
+    """Totals of each tier, a row an attack, and the rows of the catalogue that cannot be acted out."""
+    totals = []
+    for tier in TIERS:
+        kept = [verdict for (_, one), verdict in found.items() if one == tier and verdict is not None]
+        totals.append(f"- tier {tier}: `{summary(kept)}`" if kept else f"- tier {tier}: not run")
+    rows = [_row(attack, [found[attack.id, tier] for tier in TIERS]) for attack in ATTACKS]
+    rest = [f"- **{row}**: {reason}" for row, reason in NOT_ACTED.items()]
+    return "\n".join(["", *totals, "", HEADING, *rows, "", "Not acted out:", "", *rest, ""])
+
+
+def described(attack: Attack) -> str:
+    """The part of a row that does not depend on a run."""
+    rows = ", ".join(row for row in attack.rows if row != attack.id) or "–"
+    return f"| {attack.id} | {_cell(attack.title)} | {rows} | {_cell(attack.defence)} |"
+
+
+def _row(attack: Attack, verdicts: list[Verdict | None]) -> str:
+    return " ".join([described(attack), *(f"{_cell(_shown(verdict))} |" for verdict in verdicts)])
+
+
+def _shown(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "not run"
+    failed = verdict.gained or verdict.host or verdict.after
+    return f"**succeeded**: {'; '.join(failed)}" if failed else verdict.happened
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
