@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from . import system
 from .wire import CHUNK
 
 OUTPUT_KEPT = 1 << 15
 OUTPUT_LIMIT = 64 << 20
 PROGRESS_LIMIT = 16 << 20
+LOOK_SECONDS = 0.25
 
 
 class Output:
@@ -39,7 +41,7 @@ class Output:
 
 class Relay:
     """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply")
-    or an output ("output") over its limit, or the grader's death ("alone")."""
+    or an output ("output") over its limit, a full scratch folder ("disk"), or the grader's death ("alone")."""
 
     def __init__(self, child: int, answer: int, output: int, grader: int, header: dict[str, Any]) -> None:
         self.child, self.grader = child, grader
@@ -49,6 +51,8 @@ class Relay:
         self.reply_limit = header["reply_bytes"] + PROGRESS_LIMIT
         self.cause, self.said, self.printed = "exit", 0, Output()
         self.poll = select.poll()
+        self.scratch_bytes = header["scratch_bytes"]  # 0 where the folders are limited by their file system
+        self.scratch, self.looked = header["scratch"], self.started
 
     def run(self, forward: Callable[[bytes], None]) -> dict[str, Any]:
         """Watch until the child has ended; returns the report for the grader."""
@@ -61,7 +65,8 @@ class Relay:
         ended = False
         while not ended and self.cause == "exit":
             left = self.started + self.wall_s - time.monotonic()
-            ready = {fd for fd, _ in self.poll.poll(max(0.0, left) * 1000)}
+            wait = min(left, LOOK_SECONDS) if self.scratch_bytes else left
+            ready = {fd for fd, _ in self.poll.poll(max(0.0, wait) * 1000)}
             if self.grader in ready:
                 self.cause = "alone"
             ended = pidfd in ready
@@ -70,9 +75,18 @@ class Relay:
                     self._take(fd, forward, drain=ended)
             if left <= 0 and not ended and self.cause == "exit":
                 self.cause = "wall"
+            if not ended and self.cause == "exit" and self._disk_is_full():
+                self.cause = "disk"
         for fd in (pidfd, self.answer, self.output):
             os.close(fd)
         return self._report()
+
+    def _disk_is_full(self) -> bool:
+        """Do the scratch folders hold too much? Looked at a few times a second, where it matters at all."""
+        if not self.scratch_bytes or time.monotonic() - self.looked < LOOK_SECONDS:
+            return False
+        self.looked = time.monotonic()
+        return sum(map(system.used_bytes, self.scratch)) > self.scratch_bytes
 
     def _take(self, fd: int, forward: Callable[[bytes], None], *, drain: bool) -> None:
         """Read one piece, or (drain) all that is there; others may hold the pipe open, so never wait."""

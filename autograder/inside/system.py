@@ -127,6 +127,16 @@ def _reap() -> bool:
     return False
 
 
+def used_bytes(folder: str) -> int:
+    """What the files below a folder take on disk, in bytes."""
+    total = 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(base, name)).st_blocks * 512
+    return total
+
+
 def empty(folders: Iterable[str]) -> bool:
     """Remove what a call left in its scratch folders; False if something stays."""
     clean = True

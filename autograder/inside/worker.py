@@ -95,7 +95,7 @@ class Worker:
         """Fork, relay, end, clean up, report."""
         answer, answer_in = os.pipe()
         output, output_in = os.pipe()
-        header["scope_signals"] = self.options["scope_signals"]
+        header.update({name: self.options[name] for name in ("scope_signals", "scratch", "scratch_bytes")})
         child = os.fork()
         if child == 0:
             for fd in (answer, output, self.request_fd, self.reply_fd):

@@ -92,6 +92,8 @@ def reply_from(
         return Reply(False, "timeout", extra, error=f"over {limits.wall_s:g} s", wall_s=wall)
     if report["cause"] == "output":
         return Reply(False, "crashed", extra, error="printed more than 64 MiB", wall_s=wall)
+    if report["cause"] == "disk":
+        return Reply(False, "crashed", extra, error="wrote more files than fit into its scratch folder", wall_s=wall)
     if report["cause"] == "reply":
         return Reply(False, "invalid", extra, error="the answer is over its size limit", wall_s=wall)
     if stream.body is None and not stream.problem:

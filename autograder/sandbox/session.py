@@ -28,12 +28,15 @@ class WorkerSession:
 
     device: "cpu" or "cuda". tier: a Tier, the worst number accepted, or None for the best there is. seed: of
     torch, NumPy and random at the start of every call. Not thread-safe. Raises SandboxError where no sandbox
-    works (our failure, never the submission's); everything a submission does ends in a Reply.
+    works (our failure, never the submission's); everything a submission does ends in a Reply. unsafe: accept
+    tier 0, which isolates nothing.
     """
 
-    def __init__(self, *, device: str = "cpu", tier: Tier | int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, *, device: str = "cpu", tier: Tier | int | None = None, seed: int = 0, unsafe: bool = False
+    ) -> None:
         self.device, self.seed = device, seed
-        self.tier = tier if isinstance(tier, Tier) else choose_tier(tier)
+        self.tier = tier if isinstance(tier, Tier) else choose_tier(tier, unsafe=unsafe)
         self.info: dict[str, Any] = {}
         self._sandbox: Sandbox | None = None
         self._link: Link | None = None
