@@ -65,9 +65,11 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
+    from autograder.failures import LOG
     from autograder.grade import OptionError, Options, grade_submission
     from autograder.intake import IntakeError
     from autograder.report.terminal import GradingProgress, make_console
+    from autograder.report.text import one_line
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -83,6 +85,10 @@ def grade_command(
         raise _stop(
             errors, f"The reports could not be written into {out}: {error.strerror or error}.", FAILED
         ) from None
+    except Exception as error:  # whatever it is, it is ours: never a traceback, never a student's loss
+        LOG.debug("grader failure", exc_info=True)
+        reason = one_line(f"{type(error).__name__}: {error}", 300)
+        raise _stop(errors, f"Not graded: the grader failed ({reason}). Grade again.", FAILED) from None
     _show(grading, errors)
     if grading.failed_here:
         raise typer.Exit(FAILED)

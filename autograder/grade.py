@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from assignment.spec import Spec, load_spec
 from autograder.extract import extract
+from autograder.failures import guarded, not_gradable
 from autograder.intake import read_submission
 from autograder.records import Answers, Graded, ItemResult, Run, Submission, SuccessCriterion
 from autograder.report import write_reports
@@ -91,8 +92,9 @@ def grade_submission(
     progress.done(f"{attempted} of {len(spec.slots)} slots attempted")
     device = find_device(options.device)
     with opened(answers, selection, device, seed, options) as (session, tier):
-        results, criteria = run_all(
-            session, spec, answers, selection, options.profile, device, seed, progress
+        results, criteria = guarded(
+            lambda: run_all(session, spec, answers, selection, options.profile, device, seed, progress),
+            lambda reason, trace: ({item: not_gradable(item, reason, trace) for item in selection.items}, {}),
         )
     graded = apply_rubric(spec, results, criteria)
     limits = session.tier.limits if session is not None else ""

@@ -35,6 +35,20 @@ def call(
     return {"value": value}, {}
 
 
+@op("_gpu")
+def compute_on_gpu(
+    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """A matrix product on the GPU. Raises whatever CUDA says if there is none, or it is lost."""
+    import torch
+
+    side = 64
+    x = torch.ones(side, side, device="cuda")
+    if (x @ x).sum().item() != side**3:
+        raise RuntimeError("the GPU gives wrong numbers")
+    return {}, {}
+
+
 @op("_report")
 def progress(
     ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
