@@ -151,7 +151,8 @@ def _item_problems(spec: Spec) -> Iterable[str]:
     training = {item.id for item in spec.item_list if item.kind == "training"}
     run = {item.id for item in spec.item_list if item.kind in ("slot", "training")}
     if set(spec.limits.reference) != run:
-        yield f"[limits.reference] must hold each slot and training item once: {sorted(set(spec.limits.reference) ^ run)}"
+        odd = sorted(set(spec.limits.reference) ^ run)
+        yield f"[limits.reference] must hold each slot and training item, and nothing else: {', '.join(odd)}"
     for item_id in sorted({*spec.success_criteria} - training):
         yield f"success criterion {item_id} is not a training item"
 

@@ -13,7 +13,7 @@ from assignment.cli import register
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grade import Grading
+    from autograder.grade import Grading, Options
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
@@ -65,18 +65,28 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from autograder.failures import LOG
-    from autograder.grade import OptionError, Options, grade_submission
-    from autograder.intake import IntakeError
-    from autograder.report.terminal import GradingProgress, make_console
-    from autograder.report.text import one_line
+    from autograder.grade import Options
+    from autograder.report.terminal import make_console
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
+    grading = _graded(path, out, Options(profile, device, seed, items, require_tier, unsafe), errors)
+    _show(grading, errors)
+    if grading.failed_here:
+        raise typer.Exit(FAILED)
+
+
+def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
+    """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
+    from autograder.failures import LOG
+    from autograder.grade import OptionError, grade_submission
+    from autograder.intake import IntakeError
+    from autograder.report.terminal import GradingProgress
+    from autograder.report.text import one_line
+
     try:
         with GradingProgress() as progress:
-            options = Options(profile, device, seed, items, require_tier, unsafe)
-            grading = grade_submission(path, out, options, progress)
+            return grade_submission(path, out, options, progress)
     except IntakeError as error:
         raise _stop(errors, f"Not graded. {error}", UNREADABLE) from None
     except OptionError as error:
@@ -89,9 +99,6 @@ def grade_command(
         LOG.debug("grader failure", exc_info=True)
         reason = one_line(f"{type(error).__name__}: {error}", 300)
         raise _stop(errors, f"Not graded: the grader failed ({reason}). Grade again.", FAILED) from None
-    _show(grading, errors)
-    if grading.failed_here:
-        raise typer.Exit(FAILED)
 
 
 @app.command("doctor", help=DOCTOR_HELP)

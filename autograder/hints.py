@@ -14,8 +14,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"not compiled with CUDA|No CUDA GPUs|no NVIDIA driver|CUDA driver|torch\.cuda\.is_available\(\) is False",
-        "It asks for a GPU by name (.cuda() or device=\"cuda\"), and grading may run without one: create tensors on the "
-        "device of the arguments, as in torch.zeros(n, device=x.device).",
+        "It asks for a GPU by name (.cuda() or device=\"cuda\"), and grading may run without one: create tensors on "
+        "the device of the arguments, as in torch.zeros(n, device=x.device).",
     ),
     (
         r"^(?:NameError|UnboundLocalError):",

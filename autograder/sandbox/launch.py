@@ -66,7 +66,8 @@ class Sandbox:
 
 def start(backend: str, *, device: str, memory_group: bool, probe: dict[str, Any] | None = None) -> Sandbox:
     """Start a worker; it says hello when its libraries are imported. backend: "bwrap-root", "bwrap-user",
-    "landlock" or "plain" (tier 0: no isolation). With `probe` it reports its surroundings instead and ends. Raises SandboxError."""
+    "landlock" or "plain" (tier 0: no isolation). With `probe` it reports its surroundings instead and ends.
+    Raises SandboxError."""
     # bwrap dies with the *thread* that started it (PR_SET_PDEATHSIG): one thread that outlives all callers.
     return _starter(os.getpid()).submit(_start, backend, device, memory_group, probe).result()
 

@@ -70,7 +70,8 @@ UNSAFE = Tier(0, "plain", memory_group=False)
 def choose_tier(required: int | None = None, *, unsafe: bool = False) -> Tier:
     """The best tier that really starts here; `required` is the worst number still accepted (None: 3).
 
-    unsafe: take tier 0, which isolates nothing, where no other works. Raises SandboxError, with the reasons and what to install, if there is none.
+    unsafe: take tier 0, which isolates nothing, where no other works. Raises SandboxError, with the reasons
+    and what to install, if there is none.
     """
     notes: list[str] = []
     for tier in candidates():

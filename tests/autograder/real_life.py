@@ -106,7 +106,7 @@ def cells_split(clean: Document) -> Document:
 
 
 def answered_twice(clean: Document) -> Document:
-    first = "# TODO T07 · first try\ndef bradley_terry_loss(chosen, rejected, margin=0.0):\n    return chosen - rejected"
+    first = "# TODO T07 · first\ndef bradley_terry_loss(chosen, rejected, margin=0.0):\n    return chosen - rejected"
     return with_cells(clean, first, first=True)
 
 
@@ -121,7 +121,7 @@ def asks_at_the_top(clean: Document) -> Document:
 
 
 def plots(clean: Document) -> Document:
-    cell = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot(sft_losses)\nplt.show()\nfig.savefig('a.png')"
+    cell = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot(losses)\nplt.show()\nfig.savefig('a.png')"
     return with_cells(clean, cell)
 
 
@@ -138,8 +138,8 @@ def other_languages(clean: Document) -> Document:
             return f"# Комментарий, 注释, تعليق\n{source}"
         return (
             "# TODO T07 · 损失函数\ndef bradley_terry_loss(chosen, rejected, margin=0.0):\n"
-            '    """Потери Брэдли–Терри."""\n    разность = chosen - rejected - margin\n    損失 = F.softplus(-разность)\n'
-            "    return 損失.mean()  # среднее"
+            '    """Потери Брэдли–Терри."""\n    разность = chosen - rejected - margin\n'
+            "    損失 = F.softplus(-разность)\n    return 損失.mean()  # среднее"
         )
 
     return changed(clean, translated)
@@ -158,7 +158,8 @@ def global_state(clean: Document) -> Document:
 
 
 def reads_a_file_at_the_top(clean: Document) -> Document:
-    return with_cells(clean, "import json\nwith open('results/run1.json') as f:\n    history = json.load(f)\nhistory['loss']")
+    cell = "import json\nwith open('results/run1.json') as f:\n    history = json.load(f)\nhistory['loss']"
+    return with_cells(clean, cell)
 
 
 def big_output(clean: Document) -> Document:

@@ -116,19 +116,19 @@ def main() -> None:
     args = parser.parse_args()
     number, rng = signal.SIGINT if args.interrupt else signal.SIGKILL, random.Random(args.seed)
     system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
-    clean = again = done = 0
+    clean = again = 0
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         out, temporary = Path(folder, "out"), Path(folder, "tmp")
         temporary.mkdir()
         expected, usual = graded(out, temporary)
-        for done in tqdm(range(1, args.count + 1), unit="kill", disable=None):
+        for _ in tqdm(range(args.count), unit="kill", disable=None):
             process, moment = start(out, temporary), rng.uniform(0.0, usual)
             faults = ended(number, moment, process) + left_behind(process.pid, out, temporary)
             for fault in faults:
                 tqdm.write(f"after {moment:.2f} s: {fault}", file=sys.stderr)
             clean += not faults
             again += graded(out, temporary)[0] == expected
-    print(f"killed {clean}/{done} left nothing · graded again {again}/{done}")
+    print(f"killed {clean}/{args.count} left nothing · graded again {again}/{args.count}")
     sys.exit(not clean == again == args.count)
 
 
