@@ -105,10 +105,8 @@ def test_nothing_in_the_graph_unpickles_or_executes_text():
 def test_students_text_is_parsed_in_a_limited_process_alone():
     """A module that uses `ast` is one that only limited children call into, or parses our own text."""
     limited = {name_of(path) for name in LIMITED for path in graph(name.partition(":")[0])}
-    parsing = {
-        name_of(path) for path in trusted()
-        if path.parts[len(ROOT.parts)] == "autograder" and any(module.split(".")[0] == "ast" for _, module in imported(path))
-    }  # fmt: skip
+    ours = (path for path in trusted() if path.is_relative_to(ROOT / "autograder"))
+    parsing = {name_of(path) for path in ours if any(module.split(".")[0] == "ast" for _, module in imported(path))}
     assert parsing - limited - PARSES_OUR_OWN == set()
 
 
@@ -119,7 +117,7 @@ def test_each_limited_entry_is_called_by_name_only():
 
 
 @pytest.mark.parametrize("line", [
-    "import pickle", "from joblib import load", "import torch\ntorch.load('x')", "import numpy as np\nnp.load(f, allow_pickle=True)",
+    "import pickle", "from joblib import load", "import torch\ntorch.load(1)", "np.load(f, allow_pickle=True)",
     "exec(text)", "def f():\n    import _pickle",
 ])  # fmt: skip
 def test_control_an_offence_is_seen(line, tmp_path, monkeypatch):

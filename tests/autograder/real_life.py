@@ -85,7 +85,7 @@ def kaggle(clean: Document) -> Document:
     document["metadata"]["kaggle"] = {"accelerator": "gpu", "dataSources": [], "isInternetEnabled": True}
     for cell in document["cells"]:
         cell["metadata"] = {"_uuid": "8f2839f2", "trusted": True, "papermill": {"duration": 0.1, "status": "completed"}}
-    walk = "import os\nfor folder, _, names in os.walk('/kaggle/input'):\n    print(folder)\nos.chdir('/kaggle/working')"
+    walk = "import os\nfor folder, _, _ in os.walk('/kaggle/input'):\n    print(folder)\nos.chdir('/kaggle/working')"
     return with_cells(document, walk, first=True)
 
 
@@ -121,7 +121,7 @@ def asks_at_the_top(clean: Document) -> Document:
 
 
 def plots(clean: Document) -> Document:
-    cell = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot(losses)\nplt.show()\nfig.savefig('a.png')"
+    cell = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot(losses)\nplt.show()\nfig.savefig('a')"
     return with_cells(clean, cell)
 
 
@@ -151,7 +151,7 @@ def star_imports(clean: Document) -> Document:
 
 def global_state(clean: Document) -> Document:
     """A constant, a cache and a counter that several slots share."""
-    extra = "SCALE = 1.0\nCACHE = {}\nSTEPS = [0]\n\ndef remember(key, value):\n    CACHE[key] = value\n    return value"
+    extra = "SCALE = 1.0\nCACHE = {}\nSTEPS = [0]\ndef remember(key, value):\n    CACHE[key] = value\n    return value"
     line = "global SCALE; STEPS[0] += 1; SCALE = SCALE * 1.0; remember('last', STEPS[0])"
     counted = in_slot("preference_accuracy", line)(in_slot("bradley_terry_loss", line)(clean))
     return with_cells(counted, extra, first=True)
@@ -216,7 +216,7 @@ TOLD: dict[str, tuple[Form, str, str]] = {
         "T08", "needs the network",
     ),
     "200 MB printed in a slot": (
-        in_slot("preference_accuracy", "for _ in range(200): print('x' * 1_000_000)"), "T08", "take the print calls out",
+        in_slot("preference_accuracy", "for _ in range(200): print('x' * 1_000_000)"), "T08", "take the print",
     ),
     "Python 3.12 syntax": (python_312, "T07", "3.12"),
     "tabs and spaces mixed": (mixed_indentation, "T07", "tabs and spaces are mixed"),

@@ -21,7 +21,7 @@ class Scripted:
     def __init__(self, *kinds: str, device: str = "cpu") -> None:
         self.kinds, self.device, self.ops = list(kinds), device, []
 
-    def call(self, op: str, payload: Any, tensors: Any = {}, **options: Any) -> Reply:
+    def call(self, op: str, payload: Any, tensors: Any = None, **options: Any) -> Reply:
         self.ops.append(op)
         kind = self.kinds.pop(0)
         return Reply(kind == "answered", kind)
