@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 MARKERS ?= not slow and not gpu
 SAMPLES := reference typical blank
 
-.PHONY: help setup demo test check attacks bench gpu-check clean
+.PHONY: help setup demo test check attacks bench fuzz gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make setup      the environment alone, in $(VENV)"
 	@echo "make attacks    hostile submissions against the real grading command (resumes)"
 	@echo "make bench      timings, as ratios to the reference's bare training"
+	@echo "make fuzz       1,000 spoiled notebooks and archives through intake, extraction and grade"
 	@echo "make gpu-check  tests and one grading run on a CUDA device"
 	@echo "make clean      remove $(VENV) and dist"
 
@@ -60,6 +61,9 @@ attacks: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.bench
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
 
 gpu-check: setup
 	$(BIN)/python -m pytest -m gpu

@@ -5,6 +5,7 @@ Typed and frozen; ``assignment/spec.py`` puts them together and checks that they
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -101,6 +102,30 @@ class CallLimits(Frozen):
     reply_bytes: Count
 
 
+class Factors(Frozen):
+    """What an item may use, in multiples of what the reference needs for it."""
+
+    wall: Annotated[float, Field(ge=5)]
+    cpu: Annotated[float, Field(ge=5)]
+    memory: Annotated[float, Field(ge=2)]
+    reply: Annotated[float, Field(ge=2)]
+
+
+class Cost(Frozen):
+    """What the reference needs for an item, measured: seconds and bytes."""
+
+    wall_s: Positive
+    cpu_s: Positive
+    memory_bytes: Count
+    reply_bytes: Count
+
+
+class OverloadLimits(Frozen):
+    """From which share of the last ten seconds with a process waiting for a core a timeout is tried again."""
+
+    waiting_share: Annotated[float, Field(gt=0, le=1)]
+
+
 class IntakeLimits(Frozen):
     """Caps on what a submission may be, checked before anything is parsed."""
 
@@ -114,7 +139,8 @@ class IntakeLimits(Frozen):
 
 
 class LimitsSpec(Frozen):
-    """Limits by kind of call: slot tests, the three stages, the comparison, and intake."""
+    """Least limits by kind of call (slot tests, the three stages, the comparison), the reference's cost of
+    each item and the factor on it, and the caps of intake."""
 
     slot: CallLimits
     loop_slot: CallLimits
@@ -122,4 +148,19 @@ class LimitsSpec(Frozen):
     reward_model: CallLimits
     ppo: CallLimits
     comparison: CallLimits
+    factor: Factors
+    reference: Mapping[str, Cost]
+    overload: OverloadLimits
     intake: IntakeLimits
+
+    def of(self, kind: str, item: str) -> CallLimits:
+        """An item's limits: the reference's cost times the factor, and not less than its kind's. KeyError for
+        an item without a cost."""
+        least: CallLimits = getattr(self, kind)
+        cost, factor = self.reference[item], self.factor
+        return CallLimits(
+            wall_s=max(least.wall_s, factor.wall * cost.wall_s),
+            cpu_s=max(least.cpu_s, factor.cpu * cost.cpu_s) if least.cpu_s else 0,
+            memory_bytes=max(least.memory_bytes, int(factor.memory * cost.memory_bytes)),
+            reply_bytes=max(least.reply_bytes, int(factor.reply * cost.reply_bytes)),
+        )

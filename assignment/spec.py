@@ -154,6 +154,10 @@ def _item_problems(spec: Spec) -> Iterable[str]:
         if item.kind == "training" and item.id not in Thresholds.model_fields:
             yield f"training item {item.id} has no thresholds"
     training = {item.id for item in spec.item_list if item.kind == "training"}
+    run = {item.id for item in spec.item_list if item.kind in ("slot", "training")}
+    if set(spec.limits.reference) != run:
+        odd = sorted(set(spec.limits.reference) ^ run)
+        yield f"[limits.reference] must hold each slot and training item, and nothing else: {', '.join(odd)}"
     for item_id in sorted({*spec.success_criteria} - training):
         yield f"success criterion {item_id} is not a training item"
 

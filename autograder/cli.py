@@ -14,7 +14,7 @@ from autograder.calibration.command import register as register_calibrate
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grade import Grading
+    from autograder.grade import Grading, Options
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
@@ -28,9 +28,14 @@ of the grader's own; what it could not grade is listed as such and costs nobody 
 
 A run is repeated exactly by its seed, which is in every report: --seed 1234.
 """
-DOCTOR_HELP = (
-    """Check what this machine offers for grading; exit code 1 if submissions cannot be graded here."""
-)
+DOCTOR_HELP = """Check what this machine offers for grading, by trying it.
+
+Each sandbox tier that starts here is attacked from inside: network, foreign files, the grader's
+environment and processes, daemons, bombs of processes, memory and disk, and the GPU where there is
+one. Prints what holds, and what would make it better. About 20 seconds a tier.
+
+Exit code 1 if submissions cannot be graded safely here.
+"""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,17 +57,37 @@ def grade_command(
     only: Annotated[
         str, typer.Option("--only", help="Items to grade, with commas between: T07,rm_accuracy.")
     ] = "",
+    require_tier: Annotated[
+        int | None,
+        typer.Option("--require-tier", metavar="N", help="Worst sandbox accepted: 1, 2 or 3 (see doctor)."),
+    ] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Where no sandbox works, run the submission without one. Your own only.")
+    ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from autograder.grade import OptionError, Options, grade_submission
-    from autograder.intake import IntakeError
-    from autograder.report.terminal import GradingProgress, make_console
+    from autograder.grade import Options
+    from autograder.report.terminal import make_console
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
+    grading = _graded(path, out, Options(profile, device, seed, items, require_tier, unsafe), errors)
+    _show(grading, errors)
+    if grading.failed_here:
+        raise typer.Exit(FAILED)
+
+
+def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
+    """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
+    from autograder.failures import LOG
+    from autograder.grade import OptionError, grade_submission
+    from autograder.intake import IntakeError
+    from autograder.report.terminal import GradingProgress
+    from autograder.report.text import one_line
+
     try:
         with GradingProgress() as progress:
-            grading = grade_submission(path, out, Options(profile, device, seed, items), progress)
+            return grade_submission(path, out, options, progress)
     except IntakeError as error:
         raise _stop(errors, f"Not graded. {error}", UNREADABLE) from None
     except OptionError as error:
@@ -71,15 +96,22 @@ def grade_command(
         raise _stop(
             errors, f"The reports could not be written into {out}: {error.strerror or error}.", FAILED
         ) from None
-    _show(grading, errors)
-    if grading.failed_here:
-        raise typer.Exit(FAILED)
+    except Exception as error:  # whatever it is, it is ours: never a traceback, never a student's loss
+        LOG.debug("grader failure", exc_info=True)
+        reason = one_line(f"{type(error).__name__}: {error}", 300)
+        raise _stop(errors, f"Not graded: the grader failed ({reason}). Grade again.", FAILED) from None
 
 
 @app.command("doctor", help=DOCTOR_HELP)
-def doctor_command() -> None:
-    """Print a line per finding."""
-    from autograder.doctor import findings
+def doctor_command(
+    every_way: Annotated[
+        bool, typer.Option("--every-way", help="Probe every way to make a tier, not the first that starts.")
+    ] = False,
+) -> None:
+    """Print a line per finding, then the probes of each tier."""
+    from autograder import doctor
+    from autograder.doctor.advice import advice, this_machine
+    from autograder.doctor.findings import findings
     from autograder.report.terminal import make_console
 
     console, healthy = make_console(), True
@@ -88,7 +120,12 @@ def doctor_command() -> None:
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
         )
-    if not healthy:
+    with make_console(stderr=True).status("looking for sandboxes") as status:
+        found = list(doctor.columns(every_way=every_way, note=status.update))
+    console.print(doctor.table(found))
+    for line in (*doctor.details(found), *advice(this_machine(), found)):
+        console.print(line, soft_wrap=True)
+    if not healthy or not any(doctor.is_safe(column) for column in found):
         raise typer.Exit(1)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from assignment.spec import Spec, load_spec
 from autograder.extract import extract
+from autograder.failures import guarded, not_gradable
 from autograder.intake import read_submission
 from autograder.records import Answers, Graded, ItemResult, Run, Submission, SuccessCriterion
 from autograder.report import write_reports
@@ -37,12 +38,15 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True)
 class Options:
-    """profile: of the registry. device: "auto", "cpu" or "cuda". seed: None draws one. only: rubric items."""
+    """profile: of the registry. device: "auto", "cpu" or "cuda". seed: None draws one. only: rubric items.
+    require_tier: the worst sandbox accepted (None: any that isolates). unsafe: grade without one if need be."""
 
     profile: str = "tiny"
     device: str = "auto"
     seed: int | None = None
     only: tuple[str, ...] = ()
+    require_tier: int | None = None
+    unsafe: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,17 @@ def grade_submission(
     attempted = sum(answer.state == "present" for answer in answers.slots.values())
     progress.done(f"{attempted} of {len(spec.slots)} slots attempted")
     device = find_device(options.device)
-    with opened(answers, selection, device, seed) as (session, tier):
-        results, criteria = run_all(
-            session, spec, answers, selection, options.profile, device, seed, progress
+    with opened(answers, selection, device, seed, options) as (session, tier):
+        results, criteria = guarded(
+            lambda: run_all(session, spec, answers, selection, options.profile, device, seed, progress),
+            lambda reason, trace: ({item: not_gradable(item, reason, trace) for item in selection.items}, {}),
         )
     graded = apply_rubric(spec, results, criteria)
+    limits = session.tier.limits if session is not None else ""
     run = Run(
-        spec.version, seed, options.profile, device_name(device), tier, spec.threads, time.monotonic() - began
-    )
+        spec.version, seed, options.profile, device_name(device), tier, spec.threads, time.monotonic() - began,
+        limits,
+    )  # fmt: skip
     reports = write_reports(out, graded, submission, answers, run, spec) if out is not None else {}
     return Grading(graded, submission, answers, run, spec, reports)
 
@@ -110,6 +117,10 @@ def checked(spec: Spec, options: Options) -> Selection:
         raise OptionError(f"No item called {', '.join(unknown)}; there are: {', '.join(spec.items)}.")
     if options.seed is not None and not 0 <= options.seed < 1 << SEED_BITS:
         raise OptionError(f"The seed is a number from 0 to {(1 << SEED_BITS) - 1}.")
+    if options.require_tier is not None and options.require_tier not in (1, 2, 3):
+        raise OptionError("A required tier is 1 (isolated), 2 (isolated, soft memory) or 3 (restricted).")
+    if options.require_tier is not None and options.unsafe:
+        raise OptionError("A required tier and --unsafe contradict each other: give one of the two.")
     return select(spec, options.only)
 
 
@@ -141,7 +152,7 @@ def device_name(device: str) -> str:
 
 @contextlib.contextmanager
 def opened(
-    answers: Answers, selection: Selection, device: str, seed: int
+    answers: Answers, selection: Selection, device: str, seed: int, options: Options
 ) -> Iterator[tuple[WorkerSession | None, str]]:
     """A worker session and its tier's name; no session if nothing is to be run, or no sandbox works."""
     from autograder.sandbox import SandboxError, WorkerSession
@@ -150,7 +161,7 @@ def opened(
         yield None, NO_SANDBOX
         return
     try:
-        session = WorkerSession(device=device, seed=seed)
+        session = WorkerSession(device=device, seed=seed, tier=options.require_tier, unsafe=options.unsafe)
     except SandboxError as error:
         yield None, f"none: {error}"
         return

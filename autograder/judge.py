@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assignment.spec import Spec, load_spec
 from autograder import verdicts
 from autograder.callees import Callees
+from autograder.calls import graded_call
 from autograder.failures import guarded, not_gradable
 from autograder.hidden_tests import HIDDEN_TESTS, draw
 from autograder.misconceptions.local import read, request
@@ -108,8 +109,8 @@ class _Run:
 
         cases = draw(slot, self.seed)
         payload, tensors = request(slot, self.spec.slot(slot).name, cases, self.seed)
-        reply = self.session.call(
-            "call_slot", {**payload, "code": self._code(slot, replaced)}, tensors,
+        reply = graded_call(
+            self.session, self.spec, "call_slot", {**payload, "code": self._code(slot, replaced)}, tensors,
             limits=_limits(self.spec, slot), expect=AnyTensors(max_count=MAX_TENSORS),
         )  # fmt: skip
         if reply.kind != "answered":
@@ -138,7 +139,7 @@ def _failed(results: Mapping[str, ItemResult], slot: str) -> bool:
 def _limits(spec: Spec, slot: str) -> Limits:
     from autograder.sandbox import Limits
 
-    bounds = spec.limits.loop_slot if HIDDEN_TESTS[slot].loop else spec.limits.slot
+    bounds = spec.limits.of("loop_slot" if HIDDEN_TESTS[slot].loop else "slot", slot)
     return Limits(
         wall_s=bounds.wall_s, cpu_s=bounds.cpu_s or None, memory_bytes=bounds.memory_bytes,
         reply_bytes=bounds.reply_bytes, threads=SLOT_THREADS,

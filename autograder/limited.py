@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parent.parent
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from autograder.limited import _child; _child()"
 
 
@@ -133,6 +134,7 @@ def _feed(pipe: Any, data: bytes) -> None:
 def _child() -> None:
     """Entry point of the child: argv is [-c, root, "call"] or [-c, root, "exec", limits, program, …]."""
     mode = sys.argv[2]
+    _die_with_parent()
     if mode == "exec":
         _set_limits(ParseLimits(**json.loads(sys.argv[3])))
         os.execv(sys.argv[4], sys.argv[4:])
@@ -143,6 +145,16 @@ def _child() -> None:
     reply.write(_answer(request["function"], request["payload"]))
     reply.flush()
     os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """A grader that is killed leaves no parser behind. Linux only; elsewhere the CPU limit ends it."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
 
 
 def _answer(name: str, payload: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from assignment.spec import Spec
+from autograder.calls import graded_call
 from autograder.failures import not_gradable
 from autograder.limited import LimitedError, run_limited
 from autograder.quality_lint import LintError, lint
@@ -93,7 +94,7 @@ def definitions_in(
         call = spec.limits.slot
         limits = Limits(call.wall_s, call.cpu_s or None, call.memory_bytes, call.reply_bytes, spec.threads)
         try:
-            reply = session.call("definitions", {"code": dict(code)}, limits=limits)
+            reply = graded_call(session, spec, "definitions", {"code": dict(code)}, limits=limits)
         except SandboxError:
             return None
         if not reply.ok:  # the definitions themselves end or hang the process: no unit is defined

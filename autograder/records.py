@@ -138,3 +138,4 @@ class Run:
     sandbox_tier: str
     threads: int
     duration_s: float
+    sandbox_limits: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assignment.spec import Spec
 from autograder.failures import guarded
 from autograder.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
+from autograder.hints import hint
 from autograder.messages import STATUS
 from autograder.misconceptions import Mistake, diagnosis, naming
 from autograder.records import Answer, ItemResult, Status
@@ -50,10 +51,12 @@ def from_reply(
     if kind == "not_attempted" and reply.data.get("_slot", "") not in ("", slot):
         kind = "crashed"  # it got as far as calling something else that is not there
     status, message = BY_KIND.get(kind, BY_KIND["crashed"])
+    if kind == "crashed" and (what := hint(reply.error)):
+        message = f"{STATUS['crashed'].sentence} {what}"
     evidence = {"seed": seed, "ended": reply.kind, "error": reply.error, "wall_s": round(reply.wall_s, 2)}
     if reply.data.get("_type") == "SlotBroken":
         evidence[UNDEFINED] = True
-    for name in ("traceback", "output"):
+    for name in ("tries", "traceback", "output"):
         if reply.data.get(f"_{name}"):
             evidence[name] = reply.data[f"_{name}"]
     return ItemResult(slot, status, 0.0, message, evidence=evidence | _replay(slot, seed), replaced=replaced)

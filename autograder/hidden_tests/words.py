@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from autograder.hidden_tests.base import Case, CaseAnswer, Fault, HiddenTest, Residual
+from autograder.hints import hint
 
 LABELS = {
     "loss": "the loss", "gradient": "the gradient", "gradient_chosen": "the gradient in the chosen scores",
@@ -58,7 +59,8 @@ def message(
     tip = test.tips.get(first.name, test.tips.get("", ""))
     if first.name == "error":
         error = answers[first.case].error or {}
-        seen, tip = RAISED.format(about=case.about, error=_known(error)), RAISED_TIP
+        seen = RAISED.format(about=case.about, error=_known(error))
+        tip = hint(str(error.get("text", ""))) or RAISED_TIP
     elif first.name == "refusal":
         seen = NO_REFUSAL.format(about=case.about, error=test.raises(case))
     elif all(r.kind == "gradient" for r in failed):

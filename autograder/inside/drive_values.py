@@ -7,13 +7,14 @@ clone of the leaf, so that an answer which works in place does no harm.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-import rlhf_kit as kit
-
 from .sheet import NoAnswer, Sheet, field, ids, pair, scalar, tensor
+
+if TYPE_CHECKING:
+    import rlhf_kit as kit
 
 Args = dict[str, Any]
 Tensors = dict[str, Tensor]
@@ -116,6 +117,8 @@ def ppo_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
 
 def ppo_config(given: Args) -> kit.PPOConfig:
     """A PPOConfig from JSON."""
+    import rlhf_kit as kit
+
     return kit.PPOConfig(**{**given, "betas": tuple(given["betas"])})
 
 
@@ -147,6 +150,8 @@ def tokenizer(description: str) -> Any:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
+    import rlhf_kit as kit
+
     inner = Tokenizer.from_str(description)
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
@@ -167,3 +172,4 @@ RUNNERS = {
     "T12": gae,
     "T13": ppo_loss,
 }
+WITHOUT_KIT = frozenset(RUNNERS) - {"T03", "T13"}  # drivers that need neither rlhf_kit nor transformers

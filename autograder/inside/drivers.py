@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import drive_loops, drive_models
 from .drive_values import RUNNERS as VALUES
 from .namespace import Namespace, SlotMissing, short_traceback, shown
 from .outcome import is_out_of_memory, is_placeholder
@@ -16,7 +15,16 @@ from .registry import Report, op
 from .sheet import NoAnswer, Sheet
 
 Runner = Callable[[Any, dict[str, Any], dict[str, Tensor], Sheet], None]
-RUNNERS: dict[str, Runner] = {**VALUES, **drive_models.RUNNERS, **drive_loops.RUNNERS}
+
+
+def runner_of(slot: str) -> Runner:
+    """A slot's driver; those that run models are imported when they are first asked for."""
+    if slot in VALUES:
+        return VALUES[slot]
+    from . import drive_loops, drive_models
+
+    found: dict[str, Runner] = {**drive_models.RUNNERS, **drive_loops.RUNNERS}
+    return found[slot]
 
 
 @op("call_slot")
@@ -29,7 +37,7 @@ def call_slot(
     A placeholder, or None returned, in the first case means that the slot is not attempted (SlotMissing).
     """
     function = ns.get(payload["name"])
-    runner = RUNNERS[payload["slot"]]
+    runner = runner_of(payload["slot"])
     cases, answers = [], {}
     for i, args in enumerate(payload["cases"]):
         mine = {name.split(".", 1)[1]: x for name, x in tensors.items() if name.startswith(f"{i}.")}

@@ -24,7 +24,8 @@ Op = Callable[
 ]
 
 OPS: dict[str, Op] = {}
-OP_MODULES = ("probes", "definitions", "drivers", "stages")
+LIGHT_MODULES = ("probes", "definitions", "drivers")  # these need no transformers, whose import takes seconds
+OP_MODULES = (*LIGHT_MODULES, "stages")
 
 
 def op(name: str) -> Callable[[Op], Op]:
@@ -39,10 +40,10 @@ def op(name: str) -> Callable[[Op], Op]:
     return register
 
 
-def load_ops() -> list[str]:
-    """Import every module of operations that is present; returns the names of those that are not."""
+def load_ops(modules: tuple[str, ...] = OP_MODULES) -> list[str]:
+    """Import these modules of operations; returns the names of those that are not there."""
     absent = []
-    for module in OP_MODULES:
+    for module in modules:
         full = f"{__package__}.{module}"
         try:
             importlib.import_module(full)

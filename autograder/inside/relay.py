@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from .system import held_bytes
@@ -16,7 +16,7 @@ from .wire import CHUNK
 OUTPUT_KEPT = 1 << 15
 OUTPUT_LIMIT = 64 << 20
 PROGRESS_LIMIT = 16 << 20
-SCRATCH_SECONDS = 0.25  # between two looks at a scratch folder that no file system bounds
+LOOK_SECONDS = 0.25  # between two looks at a scratch folder that no file system bounds
 
 
 class Output:
@@ -40,17 +40,10 @@ class Output:
 
 
 class Relay:
-    """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply"), an
-    output ("output") or scratch ("scratch") over its limit, or the grader's death ("alone").
+    """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply")
+    or an output ("output") over its limit, a full scratch folder ("disk"), or the grader's death ("alone")."""
 
-    scratch: folders that are watched, because nothing else bounds their size; scratch_bytes: the bound.
-    """
-
-    def __init__(
-        self, child: int, answer: int, output: int, grader: int, header: dict[str, Any],
-        scratch: Sequence[str] = (), scratch_bytes: int = 0,
-    ) -> None:
-        self.scratch, self.scratch_bytes, self._looked = scratch, scratch_bytes, 0.0
+    def __init__(self, child: int, answer: int, output: int, grader: int, header: dict[str, Any]) -> None:
         self.child, self.grader = child, grader
         self.answer, self.output = answer, output
         self.started = time.monotonic()
@@ -58,6 +51,8 @@ class Relay:
         self.reply_limit = header["reply_bytes"] + PROGRESS_LIMIT
         self.cause, self.said, self.printed = "exit", 0, Output()
         self.poll = select.poll()
+        self.scratch_bytes = header["scratch_bytes"]  # 0 where the folders are limited by their file system
+        self.scratch, self.looked = header["scratch"], self.started
 
     def run(self, forward: Callable[[bytes], None]) -> dict[str, Any]:
         """Watch until the child has ended; returns the report for the grader."""
@@ -70,9 +65,8 @@ class Relay:
         ended = False
         while not ended and self.cause == "exit":
             left = self.started + self.wall_s - time.monotonic()
-            pause = min(left, SCRATCH_SECONDS) if self.scratch else left
-            ready = {fd for fd, _ in self.poll.poll(max(0.0, pause) * 1000)}
-            self._look_at_scratch()
+            wait = min(left, LOOK_SECONDS) if self.scratch_bytes else left
+            ready = {fd for fd, _ in self.poll.poll(max(0.0, wait) * 1000)}
             if self.grader in ready:
                 self.cause = "alone"
             ended = pidfd in ready
@@ -81,9 +75,18 @@ class Relay:
                     self._take(fd, forward, drain=ended)
             if left <= 0 and not ended and self.cause == "exit":
                 self.cause = "wall"
+            if not ended and self.cause == "exit" and self._disk_is_full():
+                self.cause = "disk"
         for fd in (pidfd, self.answer, self.output):
             os.close(fd)
         return self._report()
+
+    def _disk_is_full(self) -> bool:
+        """Do the scratch folders hold too much? Looked at a few times a second, where it matters at all."""
+        if not self.scratch_bytes or time.monotonic() - self.looked < LOOK_SECONDS:
+            return False
+        self.looked = time.monotonic()
+        return held_bytes(self.scratch, self.scratch_bytes) > self.scratch_bytes
 
     def _take(self, fd: int, forward: Callable[[bytes], None], *, drain: bool) -> None:
         """Read one piece, or (drain) all that is there; others may hold the pipe open, so never wait."""
@@ -105,13 +108,6 @@ class Relay:
                 self.cause = "output" if self.printed.size > OUTPUT_LIMIT else "exit"
             if not drain:
                 return
-
-    def _look_at_scratch(self) -> None:
-        now = time.monotonic()
-        if self.scratch and now - self._looked > SCRATCH_SECONDS and self.cause == "exit":
-            self._looked = now
-            if held_bytes(self.scratch, self.scratch_bytes) > self.scratch_bytes:
-                self.cause = "scratch"
 
     def _report(self) -> dict[str, Any]:
         if self.cause != "exit":

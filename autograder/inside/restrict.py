@@ -1,4 +1,5 @@
-"""Tier 3's supervisor: confines a worker with Landlock and seccomp, and ends everything below it.
+"""The supervisor of tiers 3 and 0: confines a worker with Landlock and seccomp (tier 0: not at all), and ends
+everything below it.
 
 Run by the grader as `python -m inside.restrict`; the first line of stdin is the configuration (JSON), the
 end of stdin is the order to stop. Supervisor and grader are outside the Landlock domain, so that student
@@ -106,14 +107,16 @@ def start(config: dict[str, Any]) -> int:
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
-        drop_privileges(config["uid"])
         os.chdir(config["cwd"])
-        confine(config["read"], config["listed"], config["write"])
+        if config["confined"]:
+            drop_privileges(config["uid"])
+            confine(config["read"], config["listed"], config["write"])
         system.prctl(system.PR_SET_PDEATHSIG, 9)
-        install_filter(base64.b64decode(config["filter"]))
+        if config["confined"]:
+            install_filter(base64.b64decode(config["filter"]))
         os.execve(config["command"][0], config["command"], config["env"])
     except BaseException as error:
-        os.write(2, f"tier 3 cannot start the worker: {error}\n".encode())
+        os.write(2, f"the supervisor cannot start the worker: {error}\n".encode())
     os._exit(72)
 
 

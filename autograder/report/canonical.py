@@ -32,7 +32,7 @@ def report_dict(graded: Graded, submission: Submission, run: Run, spec: Spec) ->
         "submission": {"name": plain(submission.name), "sha256": submission.sha256},
         "grader": {
             "version": run.version, "seed": run.seed, "profile": run.profile, "device": run.device,
-            "sandbox_tier": run.sandbox_tier, "threads": run.threads,
+            "sandbox_tier": run.sandbox_tier, "sandbox_limits": run.sandbox_limits, "threads": run.threads,
         },
         "score": graded.score,
         "pending": graded.pending,

@@ -58,6 +58,7 @@ def _facts(submission: Submission, run: Run) -> list[tuple[str, str]]:
         ("threads", str(run.threads)), ("sandbox", run.sandbox_tier),
         ("took", f"{minutes} min {seconds:02d} s" if minutes else f"{run.duration_s:.1f} s"),
         ("grader", run.version), ("sha256", submission.sha256[:16]),
+        *([("the sandbox's limits", run.sandbox_limits)] if run.sandbox_limits else []),
     ]
 
 

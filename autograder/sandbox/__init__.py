@@ -7,9 +7,9 @@ from autograder.protocol import AnyTensors, TensorSpec
 from .environment import SandboxError
 from .reply import Limits, Reply
 from .session import WorkerSession
-from .tiers import Tier, available_tiers, choose_tier
+from .tiers import UNSAFE, Tier, available_tiers, choose_tier
 
 __all__ = [
-    "AnyTensors", "Limits", "Reply", "SandboxError", "TensorSpec", "Tier", "WorkerSession", "available_tiers",
-    "choose_tier",
+    "UNSAFE", "AnyTensors", "Limits", "Reply", "SandboxError", "TensorSpec", "Tier", "WorkerSession",
+    "available_tiers", "choose_tier",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 from .environment import (
     LIBRARY,
     SCRATCH,
+    SCRATCH_BYTES,
     PythonHome,
     cuda_devices,
     search_path,
@@ -24,7 +25,6 @@ from .environment import (
     worker_environment,
 )
 
-SCRATCH_BYTES = 256 << 20
 DROP = ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
 
 

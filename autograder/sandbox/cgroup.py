@@ -1,6 +1,7 @@
 """A memory and process limit for one sandbox as a whole: cgroup v2, or v1 written directly (as root).
 
-rlimits hold per process and count neither tmpfs files nor memfd; only a cgroup bounds the sum.
+rlimits hold per process and count neither tmpfs files nor memfd; only a cgroup bounds the sum. A group is
+removed when its sandbox ends; should the grader be killed, a small shell beside it removes the group.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +19,11 @@ ROOT = Path("/sys/fs/cgroup")
 PREFIX = "rlhf-lab-"
 PROCESSES = 512
 STALE_SECONDS = 120.0
+# Waits for the end of its input, which is the grader's death or the order to stop; then for the group to empty.
+JANITOR = (
+    'read -r _; n=0; while [ $n -lt 300 ] && { [ -e "$1" ] || [ -e "$2" ]; }; do '
+    'rmdir "$1" "$2" 2>/dev/null; n=$((n+1)); sleep 0.1; done'
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Cgroup:
     version: int
     memory: Path
     pids: Path
+    janitor: subprocess.Popen[bytes]
 
     def add(self, pid: int) -> None:
         """Move a process (and what it forks from now on) into the group. Raises OSError."""
@@ -63,24 +71,35 @@ class Cgroup:
                     time.sleep(0.02)
                 else:
                     break
+        assert self.janitor.stdin is not None
+        self.janitor.stdin.close()
+        self.janitor.wait()
 
 
 def create() -> Cgroup | None:
     """A new group below or beside our own, or None where this machine lets us have none."""
-    name = PREFIX + os.urandom(6).hex()
+    name = f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
     for parent in _candidates_v2():
         folder = parent / name
         if (made := _make(folder, ("memory.max", "pids.max"))) is not None:
-            group = Cgroup(2, made, made)
+            group = Cgroup(2, made, made, _janitor(made, made))
             with contextlib.suppress(OSError):
                 (made / "memory.swap.max").write_text("0")
             return _checked(group)
     folders = [made for parent, limit in _candidates_v1() if (made := _make(parent / name, (limit,)))]
     if len(folders) == 2:
-        return _checked(Cgroup(1, folders[0], folders[1]))
+        return _checked(Cgroup(1, folders[0], folders[1], _janitor(*folders)))
     for folder in folders:
         folder.rmdir()
     return None
+
+
+def _janitor(memory: Path, pids: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["/bin/sh", "-c", JANITOR, "janitor", str(memory), str(pids)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, env={"PATH": "/usr/bin:/bin"}, cwd="/",
+    )  # fmt: skip
 
 
 def _checked(group: Cgroup) -> Cgroup | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 LIBRARY = "/opt/lab"  # where `inside` and `rlhf_kit` are mounted
 SCRATCH = "/box"
+SCRATCH_BYTES = 256 << 20  # of each folder that student code may write to
 STACK = ("torch", "transformers", "numpy", "safetensors")
 OURS = ("autograder", "assignment", "solutions", "tests")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")

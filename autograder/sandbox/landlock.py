@@ -38,13 +38,15 @@ class Stage:
         remove(str(self.folder))
 
 
-def usable(home: PythonHome) -> str:
+def usable(home: PythonHome, memory_group: bool) -> str:
     """Why tier 3 cannot be used here, or ""."""
     abi = landlock_abi()
     if abi == 0:
         return "the kernel has no Landlock (Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK)"
     if abi < SIGNAL_SCOPE_ABI and not can_drop(home):
         return "Landlock cannot confine signals before Linux 6.12 (or run as root with a readable Python)"
+    if os.getuid() == 0 and not memory_group and not can_drop(home):
+        return "root without a cgroup: the number of processes would not be bounded"
     return ""
 
 
@@ -69,16 +71,24 @@ def prepare(home: PythonHome, uid: int | None) -> Stage:
 
 
 def configuration(
-    home: PythonHome, stage: Stage, *, device: str, uid: int | None, command: list[str], fds: list[int]
+    home: PythonHome,
+    stage: Stage,
+    *,
+    device: str,
+    uid: int | None,
+    command: list[str],
+    fds: list[int],
+    confined: bool = True,
 ) -> bytes:
-    """What `inside.restrict` reads from stdin: one line of JSON."""
-    read, listed = _readable(home)
+    """What `inside.restrict` reads from stdin: one line of JSON. confined: False for tier 0."""
+    read, listed = _readable(home) if confined else ([], [])
     read += [str(path) for path in system_paths()] + [str(stage.library), "/proc"]
     write = [str(stage.scratch), "/dev/null"]
     if device == "cuda":
         read.append("/sys")
         write += cuda_devices()
     config = {
+        "confined": confined,
         "uid": uid,
         "stage": str(stage.folder),
         "cwd": str(stage.scratch),
@@ -87,7 +97,7 @@ def configuration(
         "read": [*read, *DEVICES],
         "listed": listed,
         "write": write,
-        "filter": base64.b64encode(build_filter(attributes=True)).decode(),
+        "filter": base64.b64encode(build_filter(attributes=True)).decode() if confined else "",
         "env": worker_environment(library=search_path(stage.library, home), scratch=str(stage.scratch), device=device),
     }
     return json.dumps(config).encode() + b"\n"

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from . import bwrap, landlock
 from .cgroup import Cgroup, create
-from .environment import SCRATCH, SandboxError, python_home
+from .environment import SCRATCH, SCRATCH_BYTES, SandboxError, python_home
 from .process import Descriptors, command_line, ended, free_uid, init_pid, popen, process_limit, tail
 from .seccomp import build_filter
 
@@ -65,8 +65,9 @@ class Sandbox:
 
 
 def start(backend: str, *, device: str, memory_group: bool, probe: dict[str, Any] | None = None) -> Sandbox:
-    """Start a worker; it says hello when its libraries are imported. backend: "bwrap-root", "bwrap-user" or
-    "landlock". With `probe` it reports its surroundings instead and ends. Raises SandboxError."""
+    """Start a worker; it says hello when its libraries are imported. backend: "bwrap-root", "bwrap-user",
+    "landlock" or "plain" (tier 0: no isolation). With `probe` it reports its surroundings instead and ends.
+    Raises SandboxError."""
     # bwrap dies with the *thread* that started it (PR_SET_PDEATHSIG): one thread that outlives all callers.
     return _starter(os.getpid()).submit(_start, backend, device, memory_group, probe).result()
 
@@ -78,7 +79,7 @@ def _starter(pid: int) -> ThreadPoolExecutor:
 
 def _start(backend: str, device: str, memory_group: bool, probe: dict[str, Any] | None) -> Sandbox:
     fds = Descriptors()
-    launcher = _start_landlock if backend == "landlock" else _start_bwrap
+    launcher = _start_bwrap if backend.startswith("bwrap") else _start_supervised
     group = create() if memory_group else None
     try:
         if memory_group and group is None:
@@ -107,7 +108,7 @@ def _start_bwrap(
         bwrap.options(home, device=device, uid=uid, seccomp_fd=program, info_fd=info_out, block_fd=block_in)
     )
     options = {"scope_signals": False, "confined": False, "scratch": [SCRATCH, "/dev/shm"],
-               "scratch_bytes": None, "processes": process_limit(uid)}  # fmt: skip
+               "scratch_bytes": 0, "processes": process_limit(uid)}  # fmt: skip
     worker = command_line(home.executable, request_in, reply_out, options, probe)
     command = [str(bwrap.bwrap_path()), "--args", str(arguments), "--", *bwrap.drop_prefix(uid), *worker]
     process, log = popen(command, {}, fds.theirs, subprocess.DEVNULL)
@@ -126,19 +127,20 @@ def _start_bwrap(
     return Sandbox(process, init, request, reply, log, group, lock=lock)
 
 
-def _start_landlock(
+def _start_supervised(
     backend: str, fds: Descriptors, device: str, group: Cgroup | None, probe: dict[str, Any] | None
 ) -> Sandbox:
     home = python_home()
-    uid, lock = free_uid() if landlock.can_drop(home) else (None, None)
+    walls = backend == "landlock"
+    uid, lock = free_uid() if walls and landlock.can_drop(home) else (None, None)
     (request, request_in), (reply, reply_out) = fds.pipe(inward=True), fds.pipe(inward=False)
     stage = landlock.prepare(home, uid)
-    confined = uid is not None or landlock.landlock_abi() >= landlock.SIGNAL_SCOPE_ABI
-    options = {"scope_signals": True, "confined": confined, "scratch": [str(stage.scratch)],
-               "scratch_bytes": bwrap.SCRATCH_BYTES, "processes": process_limit(uid)}  # fmt: skip
+    confined = walls and (uid is not None or landlock.landlock_abi() >= landlock.SIGNAL_SCOPE_ABI)
+    options = {"scope_signals": walls, "confined": confined, "scratch": [str(stage.scratch)],
+               "scratch_bytes": SCRATCH_BYTES, "processes": process_limit(uid)}  # fmt: skip
     worker = command_line(home.executable, request_in, reply_out, options, probe)
     config = landlock.configuration(
-        home, stage, device=device, uid=uid, command=worker, fds=[request_in, reply_out]
+        home, stage, device=device, uid=uid, command=worker, fds=[request_in, reply_out], confined=walls
     )
     command = [home.executable, "-s", "-P", "-B", "-m", "inside.restrict"]
     process, log = popen(command, {"PYTHONPATH": str(stage.library)}, fds.theirs, subprocess.PIPE)
@@ -154,5 +156,5 @@ def _start_landlock(
         process.kill()
         process.wait()
         stage.remove()
-        raise SandboxError(f"tier 3 does not start: {tail(log) or error}") from None
+        raise SandboxError(f"the worker does not start: {tail(log) or error}") from None
     return sandbox

@@ -15,7 +15,7 @@ from autograder.protocol import InvalidAnswer, strict_json
 
 from .launch import Sandbox
 
-FRAME_LIMITS = {b"H": 1 << 16, b"S": 0, b"C": CHUNK, b"E": 64 * OUTPUT_KEPT}
+FRAME_LIMITS = {b"H": 1 << 16, b"S": 256, b"C": CHUNK, b"E": 64 * OUTPUT_KEPT}
 READ = 1 << 20
 
 
@@ -44,19 +44,17 @@ class Link:
         kind, payload = self.receive(deadline)
         return self._object(kind, payload, b"H")
 
-    def exchange(
-        self, request: bytes, *, start_s: float, wall_s: float, take: Callable[[bytes], None]
-    ) -> dict[str, Any]:
-        """Send a request, hand every piece of the child's answer to `take`, return the worker's report.
-
-        start_s: seconds until the child must run; wall_s: seconds from then until the report. Raises
-        LinkError.
-        """
+    def begin(self, request: bytes, *, start_s: float) -> dict[str, Any]:
+        """Send a request and wait, at most start_s seconds, until the child runs; what the worker says about
+        itself then. Raises LinkError: no student code has run."""
         deadline = time.monotonic() + start_s
         self._send(frame(b"Q", request), deadline)
         kind, payload = self.receive(deadline)
-        if kind != b"S":
-            raise LinkError(f"expected the start of the call, got {kind!r}")
+        return self._object(kind, payload, b"S")
+
+    def finish(self, *, wall_s: float, take: Callable[[bytes], None]) -> dict[str, Any]:
+        """Hand every piece of the child's answer to `take`, return the worker's report, within wall_s seconds.
+        Raises LinkError."""
         deadline = time.monotonic() + wall_s
         while True:
             kind, payload = self.receive(deadline)

@@ -32,6 +32,7 @@ class Reply:
     kind: answered, not_attempted, crashed, timeout, out_of_memory or invalid (breaks the protocol). data:
     JSON; keys of ours start with "_": `_prelude_errors`, `_slot`, `_type`, `_traceback`, `_output` (what was
     printed, head and tail). error: exception type and text. All text is a student's: for the TA's page only.
+    cpu_s, peak_bytes (resident, with what the libraries use), reply_bytes: what the call took.
     """
 
     ok: bool
@@ -40,6 +41,9 @@ class Reply:
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     error: str = ""
     wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+    reply_bytes: int = 0
 
 
 class Stream:
@@ -92,8 +96,8 @@ def reply_from(
         return Reply(False, "timeout", extra, error=f"over {limits.wall_s:g} s", wall_s=wall)
     if report["cause"] == "output":
         return Reply(False, "crashed", extra, error="printed more than 64 MiB", wall_s=wall)
-    if report["cause"] == "scratch":
-        return Reply(False, "crashed", extra, error="filled its scratch folder", wall_s=wall)
+    if report["cause"] == "disk":
+        return Reply(False, "crashed", extra, error="wrote more files than fit into its scratch folder", wall_s=wall)
     if report["cause"] == "reply":
         return Reply(False, "invalid", extra, error="the answer is over its size limit", wall_s=wall)
     if stream.body is None and not stream.problem:
@@ -104,7 +108,8 @@ def reply_from(
     except InvalidAnswer as error:
         return Reply(False, "invalid", extra, error=str(error), wall_s=wall)
     ok = answer.kind == "answered"
-    return Reply(ok, answer.kind, {**answer.data, **extra}, answer.tensors, answer.error, wall)
+    took = (wall, float(report["cpu_s"]), int(report["rss"]), len(stream.body or b""))
+    return Reply(ok, answer.kind, {**answer.data, **extra}, answer.tensors, answer.error, *took)
 
 
 def _death(report: dict[str, Any], limits: Limits, out_of_memory: bool) -> tuple[str, str]:

@@ -5,16 +5,17 @@
 | 1 | 1 isolated | files, network, processes, memory and process bombs; kernel bugs stay |
 | 2 | 2 isolated, soft memory | as 1, but memory is bounded per process only |
 | 3 | 3 restricted | files, network, signals; the process list is visible, memory soft unless a cgroup holds |
+| 0 | 0 UNSAFE | nothing: a plain subprocess with rlimits, taken only where it is allowed and no other works |
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from . import bwrap, cgroup, landlock
 from .environment import SandboxError, python_home, worker_environment
@@ -22,7 +23,16 @@ from .launch import start
 from .link import Link, LinkError
 
 PROBE_SECONDS = 30.0
-NAMES = {1: "1 isolated", 2: "2 isolated, soft memory", 3: "3 restricted"}
+NAMES = {1: "1 isolated", 2: "2 isolated, soft memory", 3: "3 restricted", 0: "0 UNSAFE"}
+KERNEL = "bugs in the kernel, and in the GPU driver where a GPU is handed in"
+OPEN = {
+    1: f"Not covered: {KERNEL}.",
+    2: f"Memory is bounded for each process, not in sum. Not covered: {KERNEL}.",
+    3: "The list of processes is visible, the scratch folder lies on this machine's disk and is watched, and memory "
+    f"is bounded in sum only by a cgroup. Not covered: {KERNEL}.",
+    0: "No isolation: the submission could read and change whatever the grader's user can, and use the network. "
+    "Only time, memory and file size of each process are limited.",
+}
 CURE = (
     "To grade submissions safely install bubblewrap (`apt install bubblewrap`). If it is there but refused "
     "(Ubuntu 23.10 and later block user namespaces), add an AppArmor profile for bwrap with the rule "
@@ -32,7 +42,8 @@ CURE = (
 
 @dataclass(frozen=True)
 class Tier:
-    """A way to isolate a worker. `name` goes into the report; `notes` say why better ones were not taken."""
+    """A way to isolate a worker. `name` and `limits` go into the report; `notes` say why better ones were not
+    taken."""
 
     number: int
     backend: str
@@ -44,14 +55,23 @@ class Tier:
         """The text that stands in the report."""
         return NAMES[self.number]
 
+    @property
+    def limits(self) -> str:
+        """What this tier does not cover, in plain words."""
+        return OPEN[self.number]
+
     def __str__(self) -> str:
         return self.name
 
 
-def choose_tier(required: int | None = None) -> Tier:
+UNSAFE = Tier(0, "plain", memory_group=False)
+
+
+def choose_tier(required: int | None = None, *, unsafe: bool = False) -> Tier:
     """The best tier that really starts here; `required` is the worst number still accepted (None: 3).
 
-    Raises SandboxError, with the reasons and what to install, if there is none.
+    unsafe: take tier 0, which isolates nothing, where no other works. Raises SandboxError, with the reasons
+    and what to install, if there is none.
     """
     notes: list[str] = []
     for tier in candidates():
@@ -61,6 +81,8 @@ def choose_tier(required: int | None = None) -> Tier:
         if not reason:
             return Tier(tier.number, tier.backend, tier.memory_group, tuple(notes))
         notes.append(f"{tier.name} ({tier.backend}): {reason}")
+    if unsafe:
+        return Tier(UNSAFE.number, UNSAFE.backend, UNSAFE.memory_group, tuple(notes))
     tried = "; ".join(notes) or "bubblewrap is not installed"
     raise SandboxError(f"no sandbox of tier {required or 3} or better works here. {CURE} Tried: {tried}")
 
@@ -72,7 +94,8 @@ def available_tiers() -> list[Tier]:
 
 @cache
 def candidates() -> tuple[Tier, ...]:
-    """What could work on this machine, best first."""
+    """What could work on this machine, best first. Root without a cgroup needs a uid for the worker, since
+    nothing else bounds root's processes."""
     found = []
     group = cgroup.create()
     if group is not None:
@@ -80,7 +103,11 @@ def candidates() -> tuple[Tier, ...]:
     grouped = [True, False] if group is not None else [False]
     if bwrap.bwrap_path() is not None:
         backends = ["bwrap-root", "bwrap-user"] if os.getuid() == 0 else ["bwrap-user"]
-        found += [Tier(1 if held else 2, backend, held) for held in grouped for backend in backends]
+        found += [
+            Tier(1 if held else 2, backend, held)
+            for held in grouped for backend in backends
+            if held or backend != "bwrap-user" or os.getuid() != 0
+        ]  # fmt: skip
     return (*found, *(Tier(3, "landlock", held) for held in grouped))
 
 
@@ -88,13 +115,10 @@ def candidates() -> tuple[Tier, ...]:
 def probe(tier: Tier) -> str:
     """Start a sandbox and look around in it: "" if it isolates, else what is wrong."""
     try:
-        if tier.backend == "landlock" and (reason := landlock.usable(python_home())):
+        if tier.backend == "landlock" and (reason := landlock.usable(python_home(), tier.memory_group)):
             return reason
-        with tempfile.NamedTemporaryFile(prefix="canary-") as canary:
-            canary.write(b"secret")
-            canary.flush()
-            os.chmod(canary.name, 0o644)
-            seen = _surroundings(tier, [canary.name, __file__, "/etc/passwd"])
+        # Nothing is written for this: a grader that is killed here leaves no file. `doctor` plants a canary.
+        seen = _surroundings(tier, [__file__, "/etc/passwd", str(Path.home() / ".bashrc")])
     except (SandboxError, LinkError, OSError) as error:
         return str(error)
     known = worker_environment(library="", scratch="", device="cpu")

@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from assignment.spec import ItemSpec, Spec, Thresholds
+from autograder.calls import Session, graded_call
+from autograder.hints import hint
 from autograder.records import Answers, ItemResult, Status, SuccessCriterion
 from autograder.sandbox import Limits, Reply
 from autograder.training.code import StageCode, stage_code
@@ -45,22 +47,6 @@ FAILURES: dict[str, tuple[Status, str]] = {
 MAJORITY = " It was close to the bar: decided by the majority of {runs} runs with different random seeds."
 
 
-class Session(Protocol):
-    """What is used of a WorkerSession."""
-
-    def call(
-        self,
-        op: str,
-        payload: Mapping[str, Any],
-        tensors: Mapping[str, Any] = ...,
-        *,
-        limits: Limits,
-        expect: Any = ...,
-        on_progress: Callable[[dict[str, Any]], None] | None = ...,
-    ) -> Reply:
-        """Run one operation in the sandbox."""
-
-
 @dataclass(frozen=True)
 class Verdicts:
     """Item results and success criteria by id."""
@@ -86,8 +72,10 @@ def run_stage(
     """One run of one stage, a pure function of (code, seed, lab). data: what stage.draw gave, if drawn."""
     data = stage.draw(lab, seed) if data is None else data
     request = stage.request(lab, seed, data)
-    limits = call_limits(lab.spec, stage.limits)
-    reply = session.call(
+    limits = call_limits(lab.spec, stage.limits, stage.items[0])
+    reply = graded_call(
+        session,
+        lab.spec,
         stage.op,
         {"code": dict(code.payload), **request.payload},
         request.tensors,
@@ -187,16 +175,16 @@ def cache_key(lab: Lab, stage: Stage, code: StageCode, seed: int) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def call_limits(spec: Spec, name: str) -> Limits:
-    """A registry entry of [limits] for the sandbox."""
-    entry = getattr(spec.limits, name)
+def call_limits(spec: Spec, kind: str, item: str) -> Limits:
+    """The limits of an item, whose calls are of this kind, for the sandbox."""
+    entry = spec.limits.of(kind, item)
     return Limits(entry.wall_s, entry.cpu_s or None, entry.memory_bytes, entry.reply_bytes, spec.threads)
 
 
 def _failure(lab: Lab, stage: Stage, reply: Reply) -> Failure:
     """A reply without an answer, in our words; the student's own words go to the TA's evidence."""
     status, text = FAILURES[reply.kind]
-    limits = getattr(lab.spec.limits, stage.limits)
+    limits = lab.spec.limits.of(stage.limits, stage.items[0])
     slot = reply.data.get("_slot") or lab.spec.items[stage.items[0]].loop
     known = {s.id: f"{s.name} ({s.id})" for s in lab.spec.slots}
     message = text.format(
@@ -204,6 +192,8 @@ def _failure(lab: Lab, stage: Stage, reply: Reply) -> Failure:
         loop=stage.loop,
         memory=limits.memory_bytes / 2**30,
     )
-    own = {key.lstrip("_"): reply.data[key] for key in ("_traceback", "_output") if key in reply.data}
+    if status == "crashed" and (what := hint(reply.error)):
+        message += f" {what}"
+    own = {key.lstrip("_"): reply.data[key] for key in ("_tries", "_traceback", "_output") if key in reply.data}
     evidence = {"error": reply.error, **own}
     return Failure(status, message, evidence)

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 from assignment.release import build
 from autograder import cli, doctor
 from autograder import grade as grading
-from autograder.doctor import Finding
+from autograder.doctor import Column, Verdict, findings
+from autograder.doctor.findings import Finding
+from autograder.sandbox import Tier
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +75,29 @@ def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path):
     assert "could not be written" in result.output
 
 
-@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
-def test_doctor_ends_with_1_where_something_is_missing(monkeypatch, ok, code):
-    monkeypatch.setattr(doctor, "findings", lambda: iter([Finding("sandbox", ok, "tier 2")]))
+ISOLATED = Tier(1, "bwrap-user", True)
+HOLDS, FAILS = Verdict("holds"), Verdict("FAILS", "reachable 192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("ok", "column", "code"),
+    [
+        (True, Column(ISOLATED, dict.fromkeys(("network", "GPU"), HOLDS)), 0),
+        (False, Column(ISOLATED, dict.fromkeys(("network", "GPU"), HOLDS)), 1),
+        (True, Column(ISOLATED, {"network": FAILS}), 1),
+        (True, Column(ISOLATED, reason="uid map denied"), 1),
+    ],
+)
+def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, column, code):
+    monkeypatch.setattr(findings, "findings", lambda: iter([Finding("sandbox", ok, "tier 2")]))
+    verdicts = {probe.name: Verdict("none") for probe in doctor.PROBES} | dict(column.verdicts)
+    full = column if column.reason else Column(column.tier, verdicts)
+    monkeypatch.setattr(doctor, "columns", lambda **options: iter([full]))
     result = invoke("doctor")
-    assert result.exit_code == code
+    assert result.exit_code == code, result.output
     assert "sandbox" in result.output
+    assert ("192.0.2.1" in result.output) == (FAILS in column.verdicts.values())
+    assert ("uid map denied" in result.output) == bool(column.reason)
 
 
 def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
@@ -86,9 +105,30 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
         raise RuntimeError("no artefacts")
 
     for check in ("_torch", "_device", "_sandbox", "_worker"):
-        monkeypatch.setattr(doctor, check, lambda: "fine")
-    monkeypatch.setattr(doctor, "_reference", broken)
-    found = {finding.what: finding for finding in doctor.findings()}
+        monkeypatch.setattr(findings, check, lambda: "fine")
+    monkeypatch.setattr(findings, "_reference", broken)
+    found = {finding.what: finding for finding in findings.findings()}
     assert not found["reference weights"].ok
     assert "no artefacts" in found["reference weights"].detail
     assert found["sandbox"].ok
+
+
+def test_a_failure_nobody_thought_of_ends_with_3_and_no_traceback(blank, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr(grading, "grade_submission", broken)
+    result = invoke("grade", blank, "--out", tmp_path / "out")
+    assert result.exit_code == 3
+    assert "a mistake of ours" in result.output and "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--require-tier", 4), "1 (isolated)"), (("--require-tier", 1, "--unsafe"), "contradict each other")],
+)
+def test_an_impossible_tier_is_refused_plainly(blank, tmp_path, options, words):
+    result = invoke("grade", blank, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 3
+    assert words in result.output

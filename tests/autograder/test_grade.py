@@ -42,7 +42,7 @@ def local(monkeypatch, lab):
     opened: list[LocalSession] = []
 
     @contextlib.contextmanager
-    def open_local(answers, selection, device, seed):
+    def open_local(answers, selection, device, seed, options):
         opened.append(LocalSession())
         yield opened[-1], "0 test"
 

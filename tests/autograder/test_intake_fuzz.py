@@ -16,15 +16,15 @@ from autograder.extract_cells import parse_cells
 from autograder.intake import IntakeError, read_submission
 from autograder.intake_archive import parse_submission
 from autograder.limited import Rejected
-from tests.autograder.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, markdown, notebook, zip_bytes
+from tests.autograder.intake_notebooks import LOSS
+from tests.fuzz.mutations import FRAGMENTS, GOOD, MUTATIONS, ZIPPED
+from tests.fuzz.run import made, run_case, unclear
 
 SPEC = load_spec()
 PAYLOAD: dict[str, Any] = {
     "limits": SPEC.limits.intake.model_dump(),
     "slots": [{"id": slot.id, "name": slot.name} for slot in SPEC.slots],
 }
-GOOD = json.dumps(notebook([markdown("# x"), IMPORTS, LOSS, ACCURACY, BLANK])).encode()
-ZIPPED = zip_bytes({"a.ipynb": notebook([IMPORTS, LOSS]), "b/b.ipynb": notebook([LOSS, ACCURACY])})
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -33,13 +33,7 @@ JSON = st.recursive(
     ), inner, max_size=5),
     max_leaves=25,
 )
-FRAGMENT = st.sampled_from([
-    "def bradley_terry_loss(a, b):", "    return a - b", "# TODO T07 ·", "%%time", "%%bash", "!pip install x",
-    "    raise NotImplementedError('T07')", "'''", '"', "(", ")", "\t", "  x = 1", "@deco", "try:", "else:",
-    "class RewardModel:", "    def forward(self): pass", "\\", "x = %time y", "y?", "\x00", "\u2028", "\f",
-    "from x import *", "    import z", "except E:", "pass", "été = '尺'", "lambda: (yield)", "return 3", ";;",
-    "a; b = 2", "f'{x!r:{",
-])
+FRAGMENT = st.sampled_from(FRAGMENTS)
 in_process = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -94,3 +88,22 @@ def test_the_whole_way_raises_nothing_but_an_intake_error(tmp_path: Path, raw: b
     (tmp_path / "x.ipynb").write_bytes(raw)
     with pytest.raises(IntakeError):
         extract(read_submission(tmp_path / "x.ipynb"))
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=list(MUTATIONS))
+def test_each_kind_of_damage_is_read_or_refused(number: int) -> None:
+    kind, raw = made(11, number)
+    assert kind == list(MUTATIONS)[number]
+    reads_or_refuses(raw)
+
+
+@pytest.mark.parametrize("kind", ["bit flips", "wrong types", "cell texts", "traversal names"])
+def test_the_whole_way_ends_in_a_clear_status(kind: str, tmp_path: Path) -> None:
+    outcome = run_case(12, list(MUTATIONS).index(kind), tmp_path)
+    assert (outcome.kind, outcome.fault) == (kind, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("message", ["", "x.ipynb: ValueError: bad", "no full stop", "two\nlines are here."])
+def test_a_message_that_is_no_plain_sentence_is_unclear(message: str) -> None:
+    assert unclear(message)

@@ -57,12 +57,16 @@ def _sandbox() -> str:
 def _worker() -> str:
     from autograder.sandbox import WorkerSession
 
+    from .probe import LIMITS
+
     with WorkerSession() as session:
         info = session.prewarm()
-    absent = info.get("absent")
-    if absent:
-        raise RuntimeError(f"the worker lacks {', '.join(absent)}")
-    return f"starts, knows {len(info['ops'])} operations"
+        if info["absent"]:
+            raise RuntimeError(f"the worker lacks {', '.join(info['absent'])}")
+        reply = session.call("_echo", {"code": {}, "value": "rlhf_kit, transformers"}, limits=LIMITS)
+    if not reply.ok:
+        raise RuntimeError(f"the worker does not answer: {reply.error}")
+    return f"starts and answers, with {reply.data['value']} imported"
 
 
 def _reference() -> str:

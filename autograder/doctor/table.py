@@ -1,0 +1,109 @@
+"""The probes of every tier as a table: one column a tier, one row a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from autograder.failures import guarded
+from autograder.report.text import one_line
+from autograder.sandbox import Tier, WorkerSession
+from autograder.sandbox.tiers import candidates, probe
+
+from . import bombs, reach
+from .probe import Probe, State, Verdict
+
+PROBES = (
+    Probe("network", reach.network),
+    Probe("foreign file", reach.foreign_file),
+    Probe("environment", reach.environment),
+    Probe("ptrace", reach.tracing),
+    Probe("daemon", reach.daemon),
+    Probe("fork bomb", bombs.fork_bomb),
+    Probe("memory bomb", bombs.memory_bomb),
+    Probe("disk fill", bombs.disk_fill),
+    Probe("GPU", bombs.gpu, "cuda"),
+)
+SHOWN: Mapping[State, tuple[str, str]] = {
+    "holds": ("holds", "green"), "soft": ("in part", "yellow"), "FAILS": ("FAILS", "bold red"), "none": ("–", "dim"),
+}  # fmt: skip
+BACKENDS = {"bwrap-root": "bubblewrap, own uid", "bwrap-user": "bubblewrap, user namespace", "landlock": "Landlock"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A tier with its verdicts by probe, or the `reason` why it does not start here."""
+
+    tier: Tier
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """The tier and the way in which it is made."""
+        return f"{self.tier.name} ({BACKENDS.get(self.tier.backend, self.tier.backend)})"
+
+
+def is_safe(column: Column) -> bool:
+    """Does this tier start, and does no probe fail in it?"""
+    return not column.reason and all(verdict.state != "FAILS" for verdict in column.verdicts.values())
+
+
+def columns(*, every_way: bool, note: Callable[[str], None]) -> Iterator[Column]:
+    """Probe the first way of each tier that starts here, or every way there is. note: is told what is tried."""
+    done: set[object] = set()
+    for tier in candidates():
+        way = (tier.number, tier.backend) if every_way else tier.number
+        if way in done:
+            continue
+        note(f"probing {tier.name}, {BACKENDS.get(tier.backend, tier.backend)}")
+        reason = probe(tier)
+        if not reason:
+            done.add(way)
+            yield guarded(lambda: _probed(tier, note), lambda reason, _: Column(tier, reason=reason))  # noqa: B023
+        elif every_way or not any(t.number == tier.number and not probe(t) for t in candidates()):
+            done.add(way)
+            yield Column(tier, reason=reason)
+
+
+def _probed(tier: Tier, note: Callable[[str], None]) -> Column:
+    verdicts: dict[str, Verdict] = {}
+    for device in dict.fromkeys(one.device for one in PROBES):
+        wanted = [one for one in PROBES if one.device == device]
+        if device == "cuda" and not bombs.cuda_devices():
+            verdicts |= {one.name: Verdict("none", "no GPU on this machine") for one in wanted}
+            continue
+        with WorkerSession(tier=tier, device=device) as session:
+            for one in wanted:
+                note(f"{tier.name}: {one.name}")
+                verdicts[one.name] = one.run(session)
+    return Column(tier, verdicts)
+
+
+def table(found: list[Column]) -> Table:
+    """All verdicts; what does not hold is told by `details`."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("probe")
+    for column in found:
+        shown.add_column(column.title, overflow="fold")
+    for one in PROBES:
+        cells = []
+        for column in found:
+            word, style = SHOWN[column.verdicts[one.name].state] if not column.reason else ("not here", "dim")
+            cells.append(Text(word, style))
+        shown.add_row(one.name, *cells)
+    return shown
+
+
+def details(found: list[Column]) -> Iterator[str]:
+    """A line for each tier that does not start and each probe that does not hold in full."""
+    for column in found:
+        if column.reason:
+            yield one_line(f"{column.title} does not start here: {column.reason}", 400)
+        for name, verdict in column.verdicts.items():
+            if verdict.state in ("soft", "FAILS"):
+                yield one_line(f"{column.title}, {name}: {verdict.detail}", 400)

@@ -1,0 +1,1 @@
+"""Mutated notebooks and archives through the real intake, extraction and grade command: `python -m tests.fuzz`."""

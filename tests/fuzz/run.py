@@ -1,0 +1,106 @@
+"""One fuzzed submission: made from its seed and number, read by the real intake or graded by the real command."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from assignment.spec import load_spec
+from autograder import extract as extraction
+from autograder.extract import extract
+from autograder.intake import IntakeError, read_submission
+from autograder.limited import ParseLimits
+from tests.fuzz.mutations import MUTATIONS
+
+ROOT = Path(__file__).parents[2]
+GRADED_EVERY = 50  # of so many cases, one goes through the whole command
+ITEM = "T08"
+# Intake, extraction, its cells one by one, and extraction of the rest: each child may use its whole limit.
+SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.PROBE.wall_s
+GRADE_SECONDS = SECONDS + 240
+OWN_BYTES = 1 << 30  # of the process that reads submissions
+SENTENCES = re.compile(r"[^\n]{10,700}[.]\Z")
+BAD_WORDS = ("Traceback", "Error:", "Exception", "  File ")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended. fault: why that is not clear, or ""."""
+
+    number: int
+    kind: str
+    status: str
+    seconds: float
+    fault: str = ""
+
+
+def made(seed: int, number: int) -> tuple[str, bytes]:
+    """(kind, bytes) of a case: the same for the same seed and number."""
+    kind = list(MUTATIONS)[number % len(MUTATIONS)]
+    return kind, MUTATIONS[kind](random.Random(f"{seed} {number}"))
+
+
+def run_case(seed: int, number: int, folder: Path) -> Outcome:
+    """Make the case's file in `folder` and read it, or grade it if it is its turn."""
+    kind, raw = made(seed, number)
+    path = folder / f"{seed}-{number}.ipynb"
+    path.write_bytes(raw)
+    began = time.monotonic()
+    graded = number % GRADED_EVERY == GRADED_EVERY - 1
+    try:
+        status, fault = _graded(path, folder / f"out-{number}") if graded else _read(path)
+    except Exception as error:  # nothing may come out of intake but IntakeError
+        status, fault = "raised", f"{type(error).__name__}: {error}"[:300]
+    seconds = time.monotonic() - began
+    if seconds > (GRADE_SECONDS if graded else SECONDS):
+        fault = fault or f"took {seconds:.0f} s"
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > OWN_BYTES:
+        fault = fault or "the reading process itself grew over its bound"
+    if not fault:
+        path.unlink()
+    return Outcome(number, kind, status, seconds, fault)
+
+
+def unclear(message: str) -> str:
+    """Why a message is not one or two plain sentences, or ""."""
+    if not SENTENCES.match(message) or not message.isprintable():
+        return f"no plain sentence: {message[:200]!r}"
+    if any(word in message for word in BAD_WORDS):
+        return f"speaks of our insides: {message[:200]!r}"
+    return ""
+
+
+def _read(path: Path) -> tuple[str, str]:
+    spec = load_spec()
+    try:
+        answers = extract(read_submission(path, spec), spec)
+    except IntakeError as error:
+        return "refused", unclear(str(error))
+    if list(answers.slots) != [slot.id for slot in spec.slots]:
+        return "read", "not every slot has an answer"
+    silent = [a.slot for a in answers.slots.values() if a.state in ("missing", "broken") and not a.problem]
+    return "read", f"no reason is given for {', '.join(silent)}" if silent else ""
+
+
+def _graded(path: Path, out: Path) -> tuple[str, str]:
+    command = [sys.executable, "-m", "autograder.cli", "grade", str(path), "--only", ITEM, "--out", str(out)]
+    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=GRADE_SECONDS,
+        env={**os.environ, "PYTHONPATH": search},
+    )  # fmt: skip
+    shown = done.stdout + done.stderr
+    if "Traceback" in shown:
+        return f"exit {done.returncode}", "a traceback was printed"
+    if done.returncode == 2:
+        message = " ".join(done.stderr.split()).removeprefix("Not graded. ")
+        return "graded: refused", unclear(message) or ("a report was written" if out.exists() else "")
+    whole = done.returncode == 0 and (out / "report.json").is_file()
+    return f"graded: exit {done.returncode}", "" if whole else f"exit {done.returncode}: {done.stderr[-300:]}"

@@ -1,0 +1,136 @@
+"""Kills the grader at random moments and looks at what is left: `python -m tests.kills`.
+
+Grades one slot of a sample by the real command, ends it after a random part of its usual time (with
+--interrupt by Ctrl-C instead of kill -9), and then looks for processes, cgroups, temporary files and reports
+that are not whole. After each kill the same command runs again, into the same folder, and must report what
+an undisturbed run reports. About 20 seconds a kill.
+
+The last line is `killed 30/30 left nothing · graded again 30/30` if all is well; exit code 1 if not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from autograder.inside import system
+from autograder.sandbox.cgroup import PREFIX, ROOT
+
+HERE = Path(__file__).parents[2]
+SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"
+COMMAND = [sys.executable, "-m", "autograder.cli", "grade", str(SAMPLE), "--only", "T07", "--seed", "5"]
+PATIENCE = 60.0  # seconds for everything to end; a busy machine needs a few
+
+
+def start(out: Path, temporary: Path) -> subprocess.Popen[bytes]:
+    """The command, with its reports in `out` and a folder for temporary files of its own."""
+    search = os.pathsep.join([str(HERE), str(HERE / "student_template")])
+    env = {**os.environ, "PYTHONPATH": search, "TMPDIR": str(temporary)}
+    return subprocess.Popen(
+        [*COMMAND, "--out", str(out)], cwd=HERE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def graded(out: Path, temporary: Path) -> tuple[dict[str, Any], float]:
+    """The report of an undisturbed run without its duration, and the seconds it took."""
+    began = time.monotonic()
+    process = start(out, temporary)
+    _, errors = process.communicate()
+    if process.returncode:
+        sys.exit(f"the sample is not graded: {errors.decode(errors='replace')[-2000:]}")
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return stable(report), time.monotonic() - began
+
+
+def stable(report: dict[str, Any]) -> dict[str, Any]:
+    """What two runs with one seed have in common: all but times."""
+    report.pop("duration_s")
+    for criterion in report["criteria"]:
+        for item in criterion["items"]:
+            item["evidence"].pop("wall_s", None)
+    return report
+
+
+def ended(number: int, moment: float, process: subprocess.Popen[bytes]) -> list[str]:
+    """Send the signal at its moment, wait; what the end itself got wrong."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(moment)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    if number == signal.SIGINT and b"Traceback" in errors:
+        return [f"Ctrl-C after {moment:.2f} s printed a traceback: {errors.decode(errors='replace')[-1500:]}"]
+    return []
+
+
+def left_behind(pid: int, out: Path, temporary: Path) -> list[str]:
+    """What a run that ended early left: processes (they become ours, as this is a subreaper), groups, files."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        while alive_or_reaped():
+            pass
+        processes = system.descendants()
+        groups = [str(path) for path in ROOT.glob(f"**/{PREFIX}{pid}-*")]
+        if not (processes or groups) or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    found = [f"process {one}: {Path(f'/proc/{one}/cmdline').read_bytes()[:200]!r}" for one in processes]
+    found += [f"cgroup {path}" for path in groups]
+    found += [f"temporary file {path}" for path in temporary.iterdir()]
+    for path in out.glob("*.json") if out.is_dir() else ():
+        with contextlib.suppress(ValueError):
+            json.loads(path.read_text())
+            continue
+        found.append(f"{path.name} is not whole")
+    return found
+
+
+def alive_or_reaped() -> bool:
+    """Collect one ended orphan; False if there is none to collect now."""
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def main() -> None:
+    """Kill, look, grade again; print the last line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.kills", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=30, help="kills (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: %(default)s)")
+    parser.add_argument("--interrupt", action="store_true", help="Ctrl-C instead of kill -9")
+    args = parser.parse_args()
+    number, rng = signal.SIGINT if args.interrupt else signal.SIGKILL, random.Random(args.seed)
+    system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
+    clean = again = 0
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        out, temporary = Path(folder, "out"), Path(folder, "tmp")
+        temporary.mkdir()
+        expected, usual = graded(out, temporary)
+        for _ in tqdm(range(args.count), unit="kill", disable=None):
+            process, moment = start(out, temporary), rng.uniform(0.0, usual)
+            faults = ended(number, moment, process) + left_behind(process.pid, out, temporary)
+            for fault in faults:
+                tqdm.write(f"after {moment:.2f} s: {fault}", file=sys.stderr)
+            clean += not faults
+            again += graded(out, temporary)[0] == expected
+    print(f"killed {clean}/{args.count} left nothing · graded again {again}/{args.count}")
+    sys.exit(not clean == again == args.count)
+
+
+if __name__ == "__main__":
+    main()
