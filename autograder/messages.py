@@ -41,6 +41,11 @@ REPLACED = "Graded with the reference in place of {slots}, so that a mistake the
 CLAIMS = "Claims of the submission, read from its saved outputs. No point depends on them."
 
 
+def replay(item: str, seed: int) -> str:
+    """The command that grades this one item again on the same hidden data."""
+    return f"rlhf-lab grade PATH --only {item} --seed {seed}"
+
+
 def outcome(graded: Graded) -> tuple[str, Tone]:
     """The verdict in words and its tone, for the head of every report."""
     if graded.passed is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assignment.spec import Spec
 from autograder.failures import guarded
 from autograder.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
-from autograder.messages import STATUS
+from autograder.messages import STATUS, replay
 from autograder.misconceptions import Mistake, diagnosis, naming
 from autograder.records import Answer, ItemResult, Status
 
@@ -125,4 +125,4 @@ def _facts(
 
 
 def _replay(slot: str, seed: int) -> dict[str, str]:
-    return {"replay": f"rlhf-lab grade PATH --only {slot} --seed {seed}"}
+    return {"replay": replay(slot, seed)}

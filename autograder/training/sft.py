@@ -12,7 +12,7 @@ from autograder.training import measure, statistics
 from autograder.training.data import Demonstrations, draw_demonstrations
 from autograder.training.outcome import Outcome
 from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
-from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
+from autograder.training.weights import Trained, flat, frozen, moved, snapshot_manifest, trained
 
 FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
 MESSAGES = {
@@ -84,6 +84,7 @@ class SFTStage(Stage):
             "examples": bar.examples,
             "optimizer_steps": run.optimizer_steps,
             "relative_change": change,
+            "frozen": frozen(run.states[0], run.final),
         }
         return Outcome(
             passed=falls and low,

@@ -112,7 +112,7 @@ def token_logprobs(logits, tokens):
 def token_logprobs(logits, tokens):
     return -torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
 '''),
-    ("T10", "C11 advanced indexing", '''
+    ("T10", "C10 advanced indexing", '''
 def token_logprobs(logits, tokens):
     b, t = torch.meshgrid(*(torch.arange(n) for n in tokens.shape), indexing="ij")
     return (logits - logits.logsumexp(-1, keepdim=True))[b, t, tokens]
