@@ -26,7 +26,7 @@ def is_blank(text):
 ''', '''
 def format_example(example):
     question = example["instruction"]
-    if not is_blank(example["context"]):
+    if not is_blank(example.get("context")):
         question = question + "\\n\\n" + example["context"]
     return HUMAN_TURN + question + REPLY_TURN, " " + example["response"].strip()
 '''),
@@ -169,6 +169,9 @@ def ppo_loss(logprobs, old_logprobs, advantages, values, old_values, returns, ma
     def mean(x):
         return torch.where(inside, x, torch.nan).nanmean()
 
+    old_logprobs, advantages, old_values, returns = (
+        x.detach() for x in (old_logprobs, advantages, old_values, returns)
+    )
     log_ratio = torch.where(inside, logprobs - old_logprobs, torch.zeros_like(logprobs))
     ratio = log_ratio.exp()
     low, high = 1 - config.clip_range, 1 + config.clip_range
