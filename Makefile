@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 MARKERS ?= not slow and not gpu
 SAMPLES := reference typical blank
 
-.PHONY: help setup demo test check bench gpu-check clean
+.PHONY: help setup demo test check matrix bench gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       set up, run the tests (MARKERS='not gpu' adds the slow ones)"
 	@echo "make check      lint, types, tests"
 	@echo "make setup      the environment alone, in $(VENV)"
+	@echo "make matrix     grade every known mistake and every correct variant (QUICK=1: without training)"
 	@echo "make bench      timings, as ratios to the reference's bare training"
 	@echo "make gpu-check  tests and one grading run on a CUDA device"
 	@echo "make clean      remove $(VENV) and dist"
@@ -53,6 +54,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "$(MARKERS)"
+
+matrix: setup
+	$(BIN)/python -m tests.matrix $(if $(QUICK),--quick)
 
 bench: setup
 	$(BIN)/python -m benchmarks.bench

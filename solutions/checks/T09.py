@@ -4,6 +4,7 @@ import math
 
 import torch
 from otter.test_files import test_case
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import rlhf_kit as kit
 from rlhf_kit.probes import LastTokenReward
@@ -34,9 +35,18 @@ PAIRS = ([[2, GOOD], [2, 6, 7, GOOD]], [[2, 6, BAD], [2, 4, BAD]])
 @test_case(name="the model learns")
 def check_learns(train_reward_model):
     model = LastTokenReward(torch.zeros(V))
-    losses = train_reward_model(model, [batch(*PAIRS)] * 20, config())
+    steps = []
+    handle = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    try:
+        losses = train_reward_model(model, [batch(*PAIRS)] * 20, config())
+    finally:
+        handle.remove()
     weight = model.weight.detach()
-    assert weight.any(), "The weights did not move: is the forward under no_grad, or the gradient cleared before step?"
+    assert weight.any(), (
+        "You erase the gradient before using it."
+        if steps
+        else "Losses come back, but the model is the same as before: which line changes it?"
+    )
     assert weight[GOOD] >= 0 >= weight[BAD], (
         "Your model learns to prefer the rejected reply: check which scores go where."
     )

@@ -79,10 +79,10 @@ def check_kl(compare_policies):
     # SFT: uniform over 6 tokens. Other: 2 -> 3 and 3 -> 0, always: each reply is [3, 0], log-ratio 2 ln 6
     rows = compare_policies({"SFT": policy(), "Sure": policy(a2=3, a3=0)}, PROMPTS, length, config())
     value = rows[1]["kl_to_sft"]
-    assert value > 0, (
+    assert abs(value + 2 * math.log(6)) > 1e-3, (
         "A policy that drifts from SFT on its own replies has a positive log-ratio on average; yours is negative."
     )
-    assert abs(value - math.log(6)) > 0.05, (
+    assert abs(value - math.log(6)) > 1e-3, (
         "The handout asks for nats per sequence; yours are nats per token."
     )
     assert abs(value - 2 * math.log(6)) < 1e-3, (

@@ -13,12 +13,13 @@ from assignment.spec import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
 from tests.matrix.alone import alone
 from tests.matrix.entries import SEEDS, Entry
+from tests.matrix.invented import invented
 from tests.matrix.page import page
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import variants
 from tests.sources import ROOT
 
-PAGE = ROOT / "docs" / "grading-matrix.md"
+PAGE, QUICK_PAGE = ROOT / "docs" / "grading-matrix.md", ROOT / "dist" / "grading-matrix.md"
 HELP = """Grade every known mistake, every correct variant and every null answer for real, and hold what
 each of them lost against what it must lose.
 
@@ -43,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="leave the training tests out")
     parser.add_argument("--slot", default="", help="entries of this slot only; the page is not written")
     parser.add_argument("--jobs", type=int, default=2, help="processes for slot tests (default 2)")
-    parser.add_argument("--out", type=Path, default=PAGE, help="where the page goes (default docs/grading-matrix.md)")
+    parser.add_argument("--out", type=Path, help="where the page goes (default docs/grading-matrix.md; with --quick "
+                        "dist/grading-matrix.md, which says that training was left out)")  # fmt: skip
     options = parser.parse_args(arguments)
+    options.out = options.out or (QUICK_PAGE if options.quick else PAGE)
     spec = load_spec()
     try:
         matrix = graded(spec, options.slot, options.jobs, train=not options.quick)
@@ -65,17 +68,18 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
     def mine(every: list[Entry]) -> list[Entry]:
         return [entry for entry in every if not slot or slot in entry.changes]
 
-    wrong, pairs, right, empty = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants(), nulls.nulls()))
+    wrong, pairs, right = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants()))
+    empty, new = mine(nulls.nulls()), mine(invented())
     reference = entries.reference()
     found = run.grade_all(
         run.flat([
-            *(run.tasks_of(entry, SEEDS, quality=True) for entry in (reference, *wrong, *right)),
+            *(run.tasks_of(entry, SEEDS, quality=True) for entry in (reference, *wrong, *right, *new)),
             *(run.tasks_of(entry, (_seed(i),), quality=False) for i, entry in enumerate(pairs)),
             *(run.tasks_of(entry, SEEDS[:1], quality=False) for entry in empty),
         ]),
         jobs,
     )  # fmt: skip
-    trained = run.train_all([reference, *wrong, *right], found, SEEDS[0]) if train else {}
+    trained = run.train_all([reference, *wrong, *right, *new], found, SEEDS[0]) if train else {}
 
     def outcome(entry: Entry) -> outcomes.Outcome:
         runs = [(seed, verdicts) for (_, id_, seed), verdicts in found.items() if id_ == entry.id]
@@ -85,7 +89,7 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
     return Matrix(
         [outcome(e) for e in wrong], [outcome(e) for e in pairs], [outcome(e) for e in right],
         _rejected(empty, found), [alone(s) for s in tqdm(slots, desc="checks alone", unit="slot")],
-        _whole(reference, found, trained), _blank(spec), train,
+        _whole(reference, found, trained), _blank(spec), train, [outcome(e) for e in new],
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def alone(slot: str) -> Alone:
     def fails(changed: list[CaseAnswer]) -> bool:
         return any(residual.fault for residual in test.compare(cases, changed))
 
-    tried, through = {form: 0 for form in SPOILERS}, {form: list[str]() for form in SPOILERS}
+    tried, through = dict.fromkeys(SPOILERS, 0), {form: list[str]() for form in SPOILERS}
     for output in compared(test, cases, answers):
         for form, spoil in SPOILERS.items():
             changed, scope = _spoilt(answers, output, spoil)

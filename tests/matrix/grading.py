@@ -164,7 +164,10 @@ class Trainer:
 def plain(result: ItemResult) -> dict[str, Any]:
     """What the matrix keeps of a verdict."""
     names = (result.misconception or {}).get("id", "")
-    about = {k: v for k, v in result.evidence.items() if isinstance(v, (int, float)) or k in ("runs", "error", "reason")}
+    about = {
+        key: value for key, value in result.evidence.items()
+        if key in ("runs", "error", "reason") or (isinstance(value, int | float) and key != "wall_s")
+    }  # fmt: skip
     return {"status": result.status, "share": result.share, "names": names, "message": result.message, "about": about}
 
 

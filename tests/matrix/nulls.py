@@ -86,11 +86,12 @@ def source_of(slot: str, name: str, right: str, form: str) -> str:
 
 def _bare(slot: str, name: str, line: str) -> str:
     if slot == MODULE:
-        return f"class {name}(kit.RewardModelBase):\n    def forward(self, input_ids, attention_mask):\n        {line}\n"
+        head = f"class {name}(kit.RewardModelBase):\n    def forward(self, input_ids, attention_mask):"
+        return f"{head}\n        {line}\n"
     return f"def {name}(*given):\n    {line}\n"
 
 
-TENSORS = '''\
+TENSORS = """\
     def spoil(x):
         if isinstance(x, (tuple, list)):
             return type(x)(spoil(one) for one in x)
@@ -100,15 +101,15 @@ TENSORS = '''\
         return {form}
 
     return spoil(_right_{name}(*given))
-'''
-IDS = '''\
+"""
+IDS = """\
     def spoil(ids):
         x = torch.tensor(ids)
         return ({form}).long().tolist()
 
     return {{key: spoil(ids) for key, ids in _right_{name}(*given).items()}}
-'''
-TABLE = '''\
+"""
+TABLE = """\
     rows = _right_{name}(*given)
     for key in rows[0]:
         if key not in ("name", "response_ids"):
@@ -119,11 +120,11 @@ TABLE = '''\
             for row, one in zip(rows, spoilt):
                 row[key] = one
     return rows
-'''
-TEXT = '''\
+"""
+TEXT = """\
     found = _right_{name}(*given)
     return {text}
-'''
+"""
 SPOILERS = {"T01": TEXT, "T02": TEXT, "T03": IDS, "T15": TABLE}
 
 
@@ -157,11 +158,11 @@ def _loop(name: str, form: str, echo: str) -> str:
     if form == "x.detach()":
         return f"    import copy\n\n    return _right_{name}(copy.deepcopy(given[0]), *given[1:])\n"
     if form == "x - x.detach()":
-        return f'''\
+        return f"""\
     found = _right_{name}(*given)
     return [0.0 if isinstance(row, float) else {{key: 0.0 for key in row}} for row in found]
-'''
-    return f'''\
+"""
+    return f"""\
     def spoil(x):
         return {form}
 
@@ -171,4 +172,4 @@ def _loop(name: str, form: str, echo: str) -> str:
             parameter.data = spoil(parameter.detach().clone()).clone()
     report = lambda x: float(spoil(torch.tensor([x])).sum())
     return [report(row) if isinstance(row, float) else {{k: report(v) for k, v in row.items()}} for row in found]
-'''
+"""

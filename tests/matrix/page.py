@@ -24,6 +24,10 @@ that fails is replaced by the reference in the stages that use it, so it cannot 
 """
 
 
+INVENTED = """Mistakes thought of when tests and library were done, and used to tune neither. They have no entry, so
+no name is the right name for them."""
+
+
 def page(matrix: Matrix, spec: Spec) -> str:
     """The whole document."""
     training = "" if matrix.trained else (
@@ -34,7 +38,8 @@ def page(matrix: Matrix, spec: Spec) -> str:
         f"```\n{matrix.second_line()}\n{matrix.line(spec)}\n```",
         _faults(matrix, spec),
         "## Misconceptions", _misconceptions(matrix.misconceptions),
-        f"## Pairs\n\n{PAIRS} random pairs of misconceptions in different slots: both lose their own items, nothing else.",
+        "## Invented afterwards", INVENTED, _invented(matrix.invented),
+        f"## Pairs\n\n{PAIRS} random pairs of misconceptions in different slots: both lose, and nothing else does.",
         _table(("pair", "as declared"), ((o.entry.id, _mark(o)) for o in matrix.pairs)),
         "## Correct variants", _variants(matrix.variants),
         "## Null answers", _nulls(matrix),
@@ -59,23 +64,29 @@ def _misconceptions(outcomes: Sequence[Outcome]) -> str:
     return _table(("slot, id", "the mistake", "costs", "status", "named", "as declared"), rows)
 
 
+def _invented(outcomes: Sequence[Outcome]) -> str:
+    rows = (
+        (o.entry.id, o.entry.title, ", ".join(sorted(set(o.statuses.values()))) or "–",
+         ", ".join(filter(None, o.said)) or "no name", _mark(o))
+        for o in outcomes
+    )  # fmt: skip
+    return _table(("slot, id", "the mistake", "status", "called", "loses its slot only"), rows)
+
+
 def _costs(outcome: Outcome) -> str:
-    return ", ".join(
-        item if not kept else f"{item} (keeps {kept:.3g})" for item, kept in outcome.entry.costs.items()
-    )
+    return ", ".join(item if not kept else f"{item} (keeps {kept:.3g})" for item, kept in outcome.entry.costs.items())
 
 
 def _variants(outcomes: Sequence[Outcome]) -> str:
     rows = ((o.entry.id[:3], o.entry.id[4:], _mark(o)) for o in outcomes)
     left = "\n".join(f"- {what}: {why}." for what, why in NOT_APPLICABLE.items())
-    return _table(("slot", "written as", "full marks"), rows) + f"\n\nAlternatives that apply to no slot here:\n\n{left}"
+    table = _table(("slot", "written as", "full marks"), rows)
+    return f"{table}\n\nAlternatives that apply to no slot here:\n\n{left}"
 
 
 def _nulls(matrix: Matrix) -> str:
     head = ("null answer", *(one.slot for one in matrix.alone))
-    rows = (
-        (f"{null} {NAMES[null]}", *(_null(matrix, one.slot, null) for one in matrix.alone)) for null in FORMS
-    )
+    rows = ((f"{null} {NAMES[null]}", *(_null(matrix, one.slot, null) for one in matrix.alone)) for null in FORMS)
     reasons = "\n".join(f"- {', '.join(slots)}: {', '.join(nulls)} – {why}." for slots, nulls, why in REASONS)
     return (_table(head, rows) + "\n\n`✓` rejected, with the right status (Z14: not attempted); `–` does not apply:"
             f"\n\n{reasons}")  # fmt: skip

@@ -27,6 +27,7 @@ class Matrix:
     reference: Verdicts
     blank: float
     trained: bool
+    invented: Sequence[Outcome] = ()
 
     def points(self, spec: Spec) -> tuple[float, float]:
         """The reference's points and what waits for a TA, of the items that were run."""
@@ -54,8 +55,13 @@ class Matrix:
         tried = sum(n for one in self.alone for n in one.tried.values())
         skipped = sum(bool(why_not(one.slot, null)) for one in self.alone for null in FORMS)
         misnamed = sum(one.misnamed for one in self.misconceptions)
-        return (f"pairs {_share(self.pairs)} lose both and nothing else · {misnamed} misnamed · checks alone "
-                f"{tried - through}/{tried} noticed · {skipped} pairs of slot and null answer do not apply")  # fmt: skip
+        parts = [
+            f"pairs {_share(self.pairs)} lose both and nothing else",
+            f"{misnamed} misnamed",
+            f"checks alone {tried - through}/{tried} noticed",
+            f"{skipped} pairs of slot and null answer do not apply",
+        ]
+        return " · ".join(parts)
 
     def faults(self, spec: Spec) -> list[str]:
         """Everything that is not as it has to be, in words; empty if the matrix holds."""
@@ -73,7 +79,7 @@ class Matrix:
         return found
 
     def _graded(self) -> list[Outcome]:
-        return [*self.misconceptions, *self.pairs, *self.variants]
+        return [*self.misconceptions, *self.pairs, *self.variants, *self.invented]
 
     def _possible(self, spec: Spec) -> float:
         kinds = ("slot", "quality", *(("training",) if self.trained else ()))
