@@ -30,9 +30,7 @@ class Updater:
         return float(loss.detach())
 '''
 
-WHITEN = (
-    UPDATER
-    + """
+WHITEN = UPDATER + '''
 
 def whitened(advantages, mask):
     # mean and variance by hand, over response tokens
@@ -40,15 +38,10 @@ def whitened(advantages, mask):
     mean = (advantages * mask).sum() / n
     variance = (((advantages - mean) * mask) ** 2).sum() / (n - 1)
     return (advantages - mean) / torch.sqrt(variance + 1e-8) * mask
-"""
-)
+'''
 
 PROGRAMS: list[Variant] = [
-    (
-        "T05",
-        "C34 hand loop around a class, C36 set_to_none",
-        UPDATER,
-        """
+    ("T05", "C34 hand loop around a class, C36 set_to_none", UPDATER, '''
 def train_sft(model, batches, config, on_step=None):
     update = Updater(model, config)
     model.train()
@@ -60,13 +53,8 @@ def train_sft(model, batches, config, on_step=None):
         if on_step is not None:
             on_step(step, losses[-1])
     return losses
-""",
-    ),
-    (
-        "T09",
-        "C42 class from another cell, scores by side",
-        UPDATER,
-        '''
+'''),
+    ("T09", "C42 class from another cell, scores by side", UPDATER, '''
 def train_reward_model(model, batches, config, on_step=None):
     """One update per batch, every epoch."""
     update, losses = Updater(model, config), []
@@ -77,13 +65,8 @@ def train_reward_model(model, batches, config, on_step=None):
             if on_step is not None:
                 on_step(len(losses) - 1, losses[-1])
     return losses
-''',
-    ),
-    (
-        "T09",
-        "C27 one pair at a time, gradients summed over the batch",
-        "",
-        """
+'''),
+    ("T09", "C27 one pair at a time, gradients summed over the batch", "", '''
 def train_reward_model(model, batches, config, on_step=None):
     opt = torch.optim.AdamW(model.parameters(), config.learning_rate, betas=config.betas, eps=config.eps,
                             weight_decay=config.weight_decay)
@@ -106,13 +89,8 @@ def train_reward_model(model, batches, config, on_step=None):
             if on_step:
                 on_step(len(history) - 1, total)
     return history
-""",
-    ),
-    (
-        "T14",
-        "C38 no_grad, C39 reference copied and frozen, C41 variance by formula",
-        WHITEN,
-        """
+'''),
+    ("T14", "C38 no_grad, C39 reference copied and frozen, C41 variance by formula", WHITEN, '''
 def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
     import copy
 
@@ -156,12 +134,8 @@ def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
         if on_step is not None:
             on_step(step, row)
     return history
-""",
-    ),
-    (
-        "T15",
-        "C42 small functions, C29 NumPy scalars",
-        """
+'''),
+    ("T15", "C42 small functions, C29 NumPy scalars", '''
 import numpy as np
 
 
@@ -172,8 +146,7 @@ def share_repeated(reply):
         pairs.add(pair)
         count += 1
     return 0.0 if count == 0 else (count - len(pairs)) / count
-""",
-        """
+''', '''
 def compare_policies(policies, prompts, score_fn, config):
     drawn = {}
     for name, policy in policies.items():
@@ -199,6 +172,5 @@ def compare_policies(policies, prompts, score_fn, config):
             repetition=np.mean([share_repeated(r) for r in replies]), response_ids=replies,
         ))
     return table
-""",
-    ),
+'''),
 ]
