@@ -28,7 +28,7 @@ dist/matrix by a hash of all the code that they depend on: stop it with Ctrl-C w
 start it again, and it goes on where it was; after a change, only what the change touches runs again.
 """
 EPILOG = """examples:
-  python -m tests.matrix --quick            slot tests and code quality only (what CI runs)
+  python -m tests.matrix --quick            slot tests and code quality, one seed each (what CI runs)
   python -m tests.matrix                    all of it; training takes most of an hour
   python -m tests.matrix --slot T12         one slot's entries, printed only
 exit code: 0 if everything is as declared, 1 if not, 130 after Ctrl-C.
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.matrix", description=HELP, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="leave the training tests out")
+    parser.add_argument("--quick", action="store_true", help="one seed for each entry, and no training tests")
     parser.add_argument("--slot", default="", help="entries of this slot only; the page is not written")
     parser.add_argument("--jobs", type=int, default=2, help="processes for slot tests (default 2)")
     parser.add_argument("--out", type=Path, help="where the page goes (default docs/grading-matrix.md; with --quick "
@@ -63,23 +63,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
-    """Everything, or one slot's part of it."""
+    """Everything, or one slot's part of it. Without training, each entry is graded on one seed, in turn."""
 
     def mine(every: list[Entry]) -> list[Entry]:
         return [entry for entry in every if not slot or slot in entry.changes]
 
     wrong, pairs, right = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants()))
     empty, new = mine(nulls.nulls()), mine(invented())
-    reference = entries.reference()
+    reference, every = entries.reference(), [*wrong, *right, *new]
     found = run.grade_all(
         run.flat([
-            *(run.tasks_of(entry, SEEDS, quality=True) for entry in (reference, *wrong, *right, *new)),
+            run.tasks_of(reference, SEEDS, quality=True),
+            *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=True) for i, e in enumerate(every)),
             *(run.tasks_of(entry, (_seed(i),), quality=False) for i, entry in enumerate(pairs)),
             *(run.tasks_of(entry, SEEDS[:1], quality=False) for entry in empty),
         ]),
         jobs,
     )  # fmt: skip
-    trained = run.train_all([reference, *wrong, *right, *new], found, SEEDS[0]) if train else {}
+    trained = run.train_all([reference, *every], found, SEEDS[0]) if train else {}
 
     def outcome(entry: Entry) -> outcomes.Outcome:
         runs = [(seed, verdicts) for (_, id_, seed), verdicts in found.items() if id_ == entry.id]

@@ -113,10 +113,10 @@ class Grader:
 class Trainer:
     """Runs training stages on one seed, each once for the code that takes part."""
 
-    def __init__(self, grader: Grader, profile: str, seed: int) -> None:
+    def __init__(self, grader: Grader, profile: str, seed: int, prepared: Preparation | None = None) -> None:
         self.grader, self.profile, self.seed = grader, profile, seed
-        self.items = tuple(i.id for i in grader.spec.item_list if i.kind == "training")
-        self.prepared = Preparation(grader.spec, profile, "cpu", seed, self.items)
+        items = tuple(item.id for item in grader.spec.item_list if item.kind == "training")
+        self.prepared = prepared or Preparation(grader.spec, profile, "cpu", seed, items)
         self.own = {slot: answer.source for slot, answer in answers_of(reference()).slots.items()}
         self.ran = 0
 
