@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 MARKERS ?= not slow and not gpu
 SAMPLES := reference typical blank
 
-.PHONY: help setup demo test check attacks bench fuzz gpu-check clean
+.PHONY: help setup demo test check attacks matrix bench fuzz gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check      lint, types, tests"
 	@echo "make setup      the environment alone, in $(VENV)"
 	@echo "make attacks    hostile submissions against the real grading command (resumes)"
+	@echo "make matrix     grade every known mistake and every correct variant (QUICK=1: without training)"
 	@echo "make bench      timings, as ratios to the reference's bare training"
 	@echo "make fuzz       1,000 spoiled notebooks and archives through intake, extraction and grade"
 	@echo "make gpu-check  tests and one grading run on a CUDA device"
@@ -58,6 +59,9 @@ check: setup
 
 attacks: setup
 	$(BIN)/python -m tests.attacks
+
+matrix: setup
+	$(BIN)/python -m tests.matrix $(if $(QUICK),--quick)
 
 bench: setup
 	$(BIN)/python -m benchmarks.bench

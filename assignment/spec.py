@@ -66,9 +66,11 @@ class CriterionSpec(Frozen):
 
 
 class PartialSpec(Frozen):
-    """Shares of a slot's points that are earned in part."""
+    """What is earned in part. gradient: share of a slot's points with right values and a wrong gradient.
+    field_kinds: the kinds of fields of the comparison, of which each wrong one costs an equal share."""
 
     gradient: Share
+    field_kinds: Annotated[int, Field(gt=0)]
 
 
 class RerunSpec(Frozen):

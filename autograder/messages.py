@@ -30,7 +30,8 @@ STATUS: dict[Status, StatusText] = {
     "out_of_memory": StatusText("out of memory", "bad", "The code used more memory than its limit."),
     "needs_review": StatusText("waits for a TA", "open", "A teaching assistant reads and grades this."),
     "not_gradable": StatusText(
-        "grader's failure", "open",
+        "grader's failure",
+        "open",
         "The grader failed here, not the submission: no point is lost, and the item is graded again.",
     ),
 }
@@ -39,6 +40,11 @@ NOT_RUN = StatusText("not graded in this run", "open", "This run graded other it
 NOT_MEASURED = "not measured"
 REPLACED = "Graded with the reference in place of {slots}, so that a mistake there costs points once only."
 CLAIMS = "Claims of the submission, read from its saved outputs. No point depends on them."
+
+
+def replay(item: str, seed: int) -> str:
+    """The command that grades this one item again on the same hidden data."""
+    return f"rlhf-lab grade PATH --only {item} --seed {seed}"
 
 
 def outcome(graded: Graded) -> tuple[str, Tone]:
@@ -53,8 +59,7 @@ def reasons(graded: Graded, pass_mark: float) -> str:
     met = sum(criterion.met is True for criterion in graded.success_criteria)
     undecided = sum(criterion.met is None for criterion in graded.success_criteria)
     side = "at or above" if graded.score >= pass_mark else "below"
-    text = (f"{met} of {len(graded.success_criteria)} success criteria met, "
-            f"score {side} the pass mark of {pass_mark:g}")
+    text = f"{met} of {len(graded.success_criteria)} success criteria met, score {side} the pass mark of {pass_mark:g}"
     return f"{text}, {undecided} not decided" if undecided else text
 
 

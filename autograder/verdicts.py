@@ -9,7 +9,7 @@ from assignment.spec import Spec
 from autograder.failures import guarded
 from autograder.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
 from autograder.hints import hint
-from autograder.messages import STATUS
+from autograder.messages import STATUS, replay
 from autograder.misconceptions import Mistake, diagnosis, naming
 from autograder.records import Answer, ItemResult, Status
 
@@ -35,17 +35,13 @@ def without_running(answer: Answer) -> ItemResult | None:
     if answer.state == "blank":
         return ItemResult(answer.slot, "not_attempted", 0.0, BLANK)
     if answer.state == "missing":
-        return ItemResult(
-            answer.slot, "not_attempted", 0.0, answer.problem or STATUS["not_attempted"].sentence
-        )
+        return ItemResult(answer.slot, "not_attempted", 0.0, answer.problem or STATUS["not_attempted"].sentence)
     if answer.state == "broken":
         return ItemResult(answer.slot, "crashed", 0.0, answer.problem or STATUS["crashed"].sentence)
     return None
 
 
-def from_reply(
-    slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *, readable: bool = True
-) -> ItemResult:
+def from_reply(slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *, readable: bool = True) -> ItemResult:
     """The verdict where the call itself did not end in answers (or in none that can be read)."""
     kind = reply.kind if readable else "invalid"
     if kind == "not_attempted" and reply.data.get("_slot", "") not in ("", slot):
@@ -113,9 +109,7 @@ def _named(known: Sequence[Mistake]) -> dict[str, str] | None:
     }
 
 
-def _facts(
-    cases: Sequence[Case], answers: Sequence[CaseAnswer], failed: Sequence[Residual]
-) -> dict[str, Any]:
+def _facts(cases: Sequence[Case], answers: Sequence[CaseAnswer], failed: Sequence[Residual]) -> dict[str, Any]:
     """Residuals and the first traceback: for the TA, since they hold student text."""
     rows = [
         {"case": r.case, "about": cases[r.case].about, "check": r.name, "kind": r.kind, "fault": r.fault,
@@ -131,4 +125,4 @@ def _facts(
 
 
 def _replay(slot: str, seed: int) -> dict[str, str]:
-    return {"replay": f"rlhf-lab grade PATH --only {slot} --seed {seed}"}
+    return {"replay": replay(slot, seed)}

@@ -41,24 +41,33 @@ class TrainPPO(HiddenTest):
         "stat:kl": "kl is the mean over replies of the summed log-ratio, in nats, before any update.",
         "stats": "One dict per phase with reward, kl, policy_loss and value_loss, all finite numbers.",
         "callbacks": "on_step is called once per phase.",
+        "dropout": "The policy comes in evaluation mode, and is scored several times: dropout must stay off.",
         "minibatch": "Whole phases are right, minibatches are not: whiten before, cut all tensors alike.",
         "": "Go through one phase: old log-probabilities and values fixed once, advantages whitened over "
         "response tokens; per minibatch zero_grad, loss, backward, clip, step; then the learning rate.",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Whole phases, many replies and few, and phases in two minibatches from policy = reference."""
+        """Whole phases, many replies and few; two minibatches from policy = reference; a model with dropout."""
         whole = {"steps": 3, "rollouts": 40, "ppo_epochs": 3, "minibatch_size": 40, "max_grad_norm": 0.15}
         small = {"steps": 3, "rollouts": 5, "ppo_epochs": 2, "minibatch_size": 5, "max_grad_norm": 5.0}
         parts = {"steps": 4, "rollouts": 6, "ppo_epochs": 2, "minibatch_size": 3, "max_grad_norm": 0.25}
+        single = {"steps": 1, "rollouts": 6, "ppo_epochs": 2, "minibatch_size": 6, "max_grad_norm": 5.0}
         return [
             self._case(rng, "whole phases as one minibatch", whole),
             self._case(rng, "small phases as one minibatch", small),
             self._case(rng, "phases in two minibatches", parts, same_start=True),
+            self._case(rng, "a policy with dropout, in evaluation mode", single, dropout=0.4),
         ]
 
     @staticmethod
-    def _case(rng: np.random.Generator, about: str, sizes: dict[str, Any], same_start: bool = False) -> Case:
+    def _case(
+        rng: np.random.Generator,
+        about: str,
+        sizes: dict[str, Any],
+        same_start: bool = False,
+        dropout: float = 0.0,
+    ) -> Case:
         vocab = int(rng.integers(10, 13))
         policy = rollouts.bigram_table(rng, vocab)
         shift = 0.0 if same_start else 0.5
@@ -78,12 +87,16 @@ class TrainPPO(HiddenTest):
             "start": normal(rng, vocab, vocab),
         }
         prompts = rollouts.random_prompts(rng, config["steps"] * config["rollouts"], vocab)
-        key = {"config": SimpleNamespace(**config), "whole": config["minibatch_size"] == config["rollouts"]}
-        return Case(about, {"prompts": prompts, "config": config}, tensors, key)
+        key = {
+            "config": SimpleNamespace(**config),
+            "whole": config["minibatch_size"] == config["rollouts"],
+            "dropout": dropout > 0,
+        }
+        return Case(about, {"prompts": prompts, "config": config, "dropout": dropout}, tensors, key)
 
     def repeats(self, case: Case) -> bool:
-        """Minibatches are cut at random: only whole phases come out alike."""
-        return bool(case.key["whole"])
+        """Minibatches are cut at random, and dropout is: only whole phases without it come out alike."""
+        return bool(case.key["whole"]) and not case.key["dropout"]
 
     def script(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> AbstractContextManager[None]:
         """The rollouts of these answers."""
@@ -149,9 +162,9 @@ class TrainPPO(HiddenTest):
         found = []
         for name, label in names.items():
             upto = max(replay.sure, 1)
-            seen = CaseAnswer(tensors={label if whole else "minibatch": observed[name][:upto]})
-            after = np.stack(replay.after[name][:upto])
-            found.append(moved(seen, label if whole else "minibatch", after, start[name]))
+            shown = "dropout" if case.key["dropout"] else label if whole else "minibatch"
+            seen = CaseAnswer(tensors={shown: observed[name][:upto]})
+            found.append(moved(seen, shown, np.stack(replay.after[name][:upto]), start[name]))
             last = answer.tensors[f"final:{name}"].reshape(start[name].shape)
             found.append(fact("final", bool(np.array_equal(last, observed[name][-1]))))
         return found

@@ -140,7 +140,7 @@ def _row(ids: Tensor, mask: Tensor) -> tuple[int, ...]:
 
 def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T14 on a BigramPolicy: what was rolled out, the parameters after each update, the statistics."""
-    policy = BigramPolicy(tensors["policy"], tensors["values"])
+    policy = BigramPolicy(tensors["policy"], tensors["values"], args.get("dropout", 0.0)).eval()
     reference = kit.freeze(BigramLM(tensors["reference"]))
     score = TableScore(tensors["tokens"], tensors["start"])
     watch, rolled = Watch(policy), []

@@ -53,7 +53,7 @@ def pack_body(value: Any, tail: bytes = b"") -> bytes:
     return LENGTH.pack(len(head)) + head + tail
 
 
-def split_body(body: bytes) -> tuple[bytes, memoryview]:
+def split_body(body: bytes | memoryview) -> tuple[bytes, memoryview]:
     """The JSON bytes and the tail of a body. Raises WireError if the lengths do not fit."""
     if len(body) < LENGTH.size:
         raise WireError("the body is shorter than its length field")

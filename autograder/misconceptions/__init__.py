@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from assignment.spec import Spec
 
 LIBRARY = Path(__file__).with_name("library")
 PRELUDE = """
@@ -30,7 +33,8 @@ class LibraryError(ValueError):
 class Mistake:
     """One known mistake.
 
-    source: a complete wrong implementation of the slot. items: the rubric items it costs.
+    source: a complete wrong implementation of the slot. items: the rubric items it costs. keeps: where an item
+    is lost in part only, the share that stays, as the registry's entry of [partial] or a fraction ("6/7").
     signature: names of the checks that fail, for mistakes in what is drawn at random; the first must fail,
     the others may.
     """
@@ -42,6 +46,12 @@ class Mistake:
     source: str
     items: tuple[str, ...]
     signature: tuple[str, ...] = ()
+    keeps: Mapping[str, str] = field(default_factory=dict)
+
+    def shares(self, spec: Spec) -> dict[str, float]:
+        """Item -> share of its points that stays, for every item that is touched."""
+        stated = {item: text if "/" in text else getattr(spec.partial, text) for item, text in self.keeps.items()}
+        return {item: float(Fraction(stated.get(item, 0))) for item in self.items}
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def load() -> Library:
 
 
 def _mistake(file: str, entry: dict[str, Any], bases: Mapping[str, str]) -> Mistake:
-    known = {"id", "slot", "name", "sentence", "items", "signature", "code", "edit"}
+    known = {"id", "slot", "name", "sentence", "items", "keeps", "signature", "code", "edit"}
     label = f"{file}: {entry.get('id', '?')}"
     if set(entry) - known or not {"id", "slot", "name", "sentence"} <= set(entry):
         raise LibraryError(
@@ -96,6 +106,7 @@ def _mistake(file: str, entry: dict[str, Any], bases: Mapping[str, str]) -> Mist
         source,
         tuple(entry.get("items", (slot,))),
         tuple(entry.get("signature", ())),
+        dict(entry.get("keeps", {})),
     )
 
 

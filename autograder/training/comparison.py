@@ -162,7 +162,7 @@ class ComparisonStage(Stage):
         above = gain > bar.rlhf_gain_min
         passed = not wrong and not foreign and above
         which = "passed" if passed else "foreign" if foreign else "fields" if wrong else "order"
-        share = 0.0 if foreign or not above else 1 - len(wrong) / len(GROUPS)
+        share = 0.0 if foreign or not above else 1 - len(wrong) / lab.spec.partial.field_kinds
         return Outcome(
             passed=passed,
             near=not wrong and not foreign and not above and gain > bar.rlhf_gain_min - bar.near,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from autograder.training.data import Prompts, draw_prompts
 from autograder.training.encoding import Ids, decode
 from autograder.training.outcome import Outcome
 from autograder.training.stage import Lab, Request, Stage, base_payload, derived, finite, seeded
-from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
+from autograder.training.weights import Trained, flat, frozen, moved, snapshot_manifest, trained
 from rlhf_kit.gold import GoldReward
 
 SNAPSHOTS = 5  # points of the curves beside the start
@@ -83,7 +83,9 @@ class PPOStage(Stage):
         gold = GoldReward(data.records, lab.reference.tokenizer)
         golds = [gold(data.hidden, one.replies).double().numpy() for one in (first, last)]
         reward = self._reward(lab, data, run, [first, *between, last], golds)
-        return {"ppo_reward": reward, "ppo_kl": self._kl(lab, last, _style_gain(data, first, last))}
+        kl = self._kl(lab, last, _style_gain(data, first, last))
+        both = {"gain": reward.evidence["gain"], "optimizer_steps": run.optimizer_steps}
+        return {"ppo_reward": reward, "ppo_kl": replace(kl, evidence={**kl.evidence, **both})}
 
     def threshold(self, bars: Thresholds, item: str) -> str:
         if item == "ppo_kl":
@@ -141,7 +143,14 @@ class PPOStage(Stage):
             value=f"gain {test.gain:.2f}, gold {gold_gain:+.2f}",
             threshold=self.threshold(lab.bars, "ppo_reward"),
             evidence=self._evidence(lab, data, run, sampled, golds)
-            | {"gain": test.gain, "p": test.p, "gold_gain": gold_gain, "relative_change": change, "style": style},
+            | {
+                "gain": test.gain,
+                "p": test.p,
+                "gold_gain": gold_gain,
+                "relative_change": change,
+                "style": style,
+                "frozen": frozen(run.states[0], run.final),
+            },
         )
 
     def _evidence(

@@ -12,7 +12,7 @@ from autograder.training import measure, statistics
 from autograder.training.data import Preferences, draw_preferences
 from autograder.training.outcome import Outcome
 from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
-from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
+from autograder.training.weights import Trained, flat, frozen, moved, snapshot_manifest, trained
 
 SNAPSHOTS = 5  # points of the curve beside the start
 CURVE_PAIRS = 80  # hidden pairs behind the points between start and end: evidence only
@@ -107,6 +107,8 @@ class RewardModelStage(Stage):
             "optimizer_steps": run.optimizer_steps,
             "relative_change": change,
             "style": liking,
+            "frozen": frozen(run.states[0], run.final),
+            "inverted": high < 0.5,
         }
         return Outcome(
             passed=passed,

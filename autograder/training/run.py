@@ -11,6 +11,7 @@ from typing import Any
 from assignment.spec import ItemSpec, Spec, Thresholds
 from autograder.calls import Session, graded_call
 from autograder.hints import hint
+from autograder.messages import replay
 from autograder.records import Answers, ItemResult, Status, SuccessCriterion
 from autograder.sandbox import Limits, Reply
 from autograder.training.code import StageCode, stage_code
@@ -19,11 +20,13 @@ from autograder.training.outcome import Failure, Outcome, Unusable
 from autograder.training.ppo import PPOStage
 from autograder.training.reward_model import RewardModelStage
 from autograder.training.sft import SFTStage
+from autograder.training.signs import named
 from autograder.training.stage import Lab, Stage, derived
 
 STAGES: tuple[Stage, ...] = (SFTStage(), RewardModelStage(), PPOStage(), ComparisonStage())
 StageOutcome = dict[str, Outcome] | Failure
 Notify = Callable[[dict[str, Any]], None]
+Decide = Callable[..., StageOutcome]  # as `decide`
 NOT_ATTEMPTED = "{loop} ({slot}) is not written yet, so this was not run."
 ENDLESS = "{loop} ({slot}) did not finish in its own test, so this was not run."
 BROKEN = "{loop} ({slot}) cannot be read, so this was not run: see the message there."
@@ -86,12 +89,13 @@ def run_stage(
     if notify is not None:
         notify({"wall_s": reply.wall_s})
     if not reply.ok:
-        return _failure(lab, stage, reply)
+        return _failure(lab, stage, reply, seed)
     try:
         found = stage.measure(lab, seed, data, reply.data, reply.tensors)
     except Unusable as error:
-        return Failure("wrong", str(error))
-    return {item: replace(one, evidence={**one.evidence, "seed": seed}) for item, one in found.items()}
+        return Failure("wrong", str(error), {"seed": seed})
+    common = {"seed": seed, "expected_steps": stage.steps(lab)}
+    return {item: replace(one, evidence={**one.evidence, **common}) for item, one in found.items()}
 
 
 def decide(
@@ -148,7 +152,10 @@ def verdicts(spec: Spec, bars: Thresholds, stage: Stage, found: StageOutcome, re
         else:
             share, value, met = found[item].share, found[item].value, found[item].passed
         one = found if isinstance(found, Failure) else found[item]
-        results[item] = ItemResult(item, one.status, share, one.message, evidence=one.evidence, replaced=replaced)
+        evidence = dict(one.evidence)
+        if one.status != "passed" and "seed" in evidence:
+            evidence["replay"] = replay(item, evidence["seed"])
+        results[item] = ItemResult(item, one.status, share, one.message, named(item, one), evidence, replaced)
         if item in spec.success_criteria:
             criteria[item] = SuccessCriterion(item, met, value, stage.threshold(bars, item))
     return Verdicts(results, criteria)
@@ -181,7 +188,7 @@ def call_limits(spec: Spec, kind: str, item: str) -> Limits:
     return Limits(entry.wall_s, entry.cpu_s or None, entry.memory_bytes, entry.reply_bytes, spec.threads)
 
 
-def _failure(lab: Lab, stage: Stage, reply: Reply) -> Failure:
+def _failure(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     """A reply without an answer, in our words; the student's own words go to the TA's evidence."""
     status, text = FAILURES[reply.kind]
     limits = lab.spec.limits.of(stage.limits, stage.items[0])
@@ -195,5 +202,4 @@ def _failure(lab: Lab, stage: Stage, reply: Reply) -> Failure:
     if status == "crashed" and (what := hint(reply.error)):
         message += f" {what}"
     own = {key.lstrip("_"): reply.data[key] for key in ("_tries", "_traceback", "_output") if key in reply.data}
-    evidence = {"error": reply.error, **own}
-    return Failure(status, message, evidence)
+    return Failure(status, message, {"seed": seed, "error": reply.error, **own})

@@ -14,7 +14,7 @@ from autograder.training.data import Demonstrations, draw_demonstrations
 from autograder.training.measure import Likelihood
 from autograder.training.outcome import Outcome
 from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
-from autograder.training.weights import Trained, flat, moved, snapshot_manifest, trained
+from autograder.training.weights import Trained, flat, frozen, moved, snapshot_manifest, trained
 
 CURVE_EXAMPLES = 100  # held-out examples behind the curve: evidence only
 FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
@@ -90,6 +90,7 @@ class SFTStage(Stage):
             "curve_examples": min(CURVE_EXAMPLES, bar.examples),
             "optimizer_steps": run.optimizer_steps,
             "relative_change": change,
+            "frozen": frozen(run.states[0], run.final),
         }
         return Outcome(
             passed=falls and low,

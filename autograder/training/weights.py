@@ -80,6 +80,15 @@ def flat(prefix: str, state: State) -> dict[str, np.ndarray]:
     return {f"{prefix}{name}": np.ascontiguousarray(x.numpy()) for name, x in state.items()}
 
 
+def frozen(start: State, end: State) -> list[str]:
+    """The parts ("body", "head") of which not one weight has changed."""
+    parts: dict[str, bool] = {}
+    for name, before in start.items():
+        part = "head" if name.startswith("score.") else "body"
+        parts[part] = parts.get(part, True) and bool(torch.equal(before, end[name]))
+    return [part for part, same in parts.items() if same]
+
+
 def moved(start: State, end: State) -> float:
     """Relative change ‖end − start‖ / ‖start‖ over all weights."""
     names: Sequence[str] = list(start)

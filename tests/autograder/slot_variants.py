@@ -8,7 +8,7 @@ DATA: list[Variant] = [
     ("T01", "C40 list in place of tuple", '''
 def format_example(row):
     parts = ["\\n\\nHuman: " + row["instruction"]]
-    if row["context"] is not None and row["context"].strip() != "":
+    if (row.get("context") or "").strip() != "":
         parts.append(row["context"])
     return ["\\n\\n".join(parts) + "\\n\\nAssistant:", f" {row['response'].strip()}"]
 '''),
@@ -47,7 +47,7 @@ def sft_loss(logits, labels):
 def sft_loss(logits, labels):
     keep = labels[:, 1:] != -100
     if not keep.any():
-        return logits.new_zeros(1)
+        return 0 * logits.sum().reshape(1)
     picked = logits[:, :-1].double()[keep]
     return torch.nn.functional.cross_entropy(picked, labels[:, 1:][keep]).reshape(1)
 '''),
@@ -112,7 +112,7 @@ def token_logprobs(logits, tokens):
 def token_logprobs(logits, tokens):
     return -torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
 '''),
-    ("T10", "C11 advanced indexing", '''
+    ("T10", "C10 advanced indexing", '''
 def token_logprobs(logits, tokens):
     b, t = torch.meshgrid(*(torch.arange(n) for n in tokens.shape), indexing="ij")
     return (logits - logits.logsumexp(-1, keepdim=True))[b, t, tokens]
@@ -160,8 +160,9 @@ def gae(rewards, values, mask, gamma, lam):
     ("T13", "C19 max of negatives, C22 boolean index", '''
 def ppo_loss(logprobs, old_logprobs, advantages, values, old_values, returns, mask, config):
     on = mask > 0
-    ratio = torch.exp(logprobs[on] - old_logprobs[on])
-    a = advantages[on]
+    ratio = torch.exp(logprobs[on] - old_logprobs[on].detach())
+    returns, old_values = returns.detach(), old_values.detach()
+    a = advantages[on].detach()
     pg = torch.max(-a * ratio, -a * torch.clip(ratio, 1 - config.clip_range, 1 + config.clip_range)).mean()
     v = values[on]
     vc = torch.clamp(v, old_values[on] - config.value_clip, old_values[on] + config.value_clip)
@@ -175,7 +176,8 @@ def ppo_loss(logprobs, old_logprobs, advantages, values, old_values, returns, ma
 def ppo_loss(logprobs, old_logprobs, advantages, values, old_values, returns, mask, config):
     def mean(x):
         return torch.einsum("bt,bt->", x, mask) / mask.sum()
-    ratio = (logprobs - old_logprobs).exp()
+    advantages, returns = advantages.detach(), returns.detach()
+    ratio = (logprobs - old_logprobs.detach()).exp()
     high, low = ratio.clamp(max=1 + config.clip_range), ratio.clamp(min=1 - config.clip_range)
     policy = -mean(torch.where(advantages > 0, high, low) * advantages)
     delta = (values - old_values).clamp(-config.value_clip, config.value_clip)

@@ -24,7 +24,7 @@ def train_sft(model, batches, config, on_step=None):
             k += 1
             history.append(loss.detach())
             if on_step:
-                on_step(k, loss.detach())
+                on_step(k - 1, loss.detach())
     return torch.stack(history)
 '''),
     ("T05", "C36 zero_grad at the end, scheduler", '''
@@ -148,9 +148,8 @@ def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
             on_step(step, history[-1])
     return history
 '''),
-    ("T15", "dataclass-like rows, normal loops, own log-probabilities", '''
+    ("T15", "C27 one prompt at a time, own log-probabilities", '''
 def compare_policies(policies, prompts, score_fn, config):
-    from types import SimpleNamespace
     gen = torch.Generator()
     answers, points = {}, {}
     for name in policies:
@@ -166,7 +165,7 @@ def compare_policies(policies, prompts, score_fn, config):
         return sum(table[len(prompt) + i - 1, token].item() for i, token in enumerate(reply))
 
     rows = []
-    for name in sorted(policies):
+    for name in policies:
         wins = np.array([1.0 if a > b else 0.5 if a == b else 0.0 for a, b in zip(points[name], points["SFT"])])
         rng = np.random.RandomState(0)
         means = [rng.choice(wins, len(wins)).mean() for _ in range(config.bootstrap)]
@@ -179,7 +178,7 @@ def compare_policies(policies, prompts, score_fn, config):
             rep.append(1 - len(pairs) / sum(pairs.values()) if pairs else 0)
         own, base = policies[name].lm, policies["SFT"].lm
         kl = np.mean([logp(own, p, a) - logp(base, p, a) for p, a in zip(prompts, answers[name])])
-        rows.append(SimpleNamespace(
+        rows.append(dict(
             name=name, n=np.int64(len(prompts)), mean_reward=np.mean(points[name]), kl_to_sft=torch.tensor(kl),
             win_rate=wins.mean(), win_low=low, win_high=high, mean_tokens=np.mean([len(a) for a in answers[name]]),
             repetition=np.mean(rep), response_ids=[tuple(a) for a in answers[name]],

@@ -51,7 +51,6 @@ MISTAKES: list[Mistake] = [
     ("T08", "ties win", "0.5 *", "1.0 *"),
     ("T08", "ties lose", "0.5 *", "0.0 *"),
     ("T08", "swapped", "(chosen > rejected)", "(chosen < rejected)"),
-    ("T08", "tensor", "right.mean().item()", "right.mean()"),
     ("T09", "no zero_grad", "optimizer.zero_grad()", "pass"),
     ("T09", "swapped", "bradley_terry_loss(chosen, rejected)", "bradley_terry_loss(rejected, chosen)"),
     ("T09", "one mask for both", 'batch[f"{name}_attention_mask"]', 'torch.ones_like(batch[f"{name}_input_ids"])'),

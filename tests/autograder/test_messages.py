@@ -1,0 +1,188 @@
+"""What students read: a message for every status of every item, from templates, with nothing hidden in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+
+from autograder import verdicts
+from autograder.failures import not_gradable
+from autograder.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw, words
+from autograder.hidden_tests.base import Fault, Residual
+from autograder.messages import STATUS, replay
+from autograder.misconceptions import diagnosis, load
+from autograder.records import Answer, Status
+from autograder.training import comparison, ppo, reward_model, run, sft, signs
+from tests.autograder.slot_runs import SLOTS, SPEC, LocalSession, reply, submission
+
+SEEDS = (5, 6)
+STUDENT = "MyOwnSecretText"
+FAULTS = [fault for fault in get_args(Fault) if fault]
+TRAINING = [item.id for item in SPEC.item_list if item.kind == "training"]
+
+
+def of_statuses(slot: str) -> dict[str, str]:
+    """The message of each status that does not come from a comparison."""
+    answers = [Answer(slot, state) for state in ("blank", "missing", "broken")]
+    results = [found for answer in answers if (found := verdicts.without_running(answer))]
+    for kind in verdicts.BY_KIND:
+        found = reply(kind, {"_output": STUDENT, "_traceback": STUDENT}, f"ValueError: {STUDENT}")
+        results.append(verdicts.from_reply(slot, found, 1, ()))
+    results.append(not_gradable(slot, STUDENT))
+    return {f"{result.status} {i}": result.message for i, result in enumerate(results)}
+
+
+def of_comparisons(slot: str, seed: int) -> Iterator[str]:
+    """The message of every fault of every check in every case."""
+    test, cases = HIDDEN_TESTS[slot], draw(slot, seed)
+    error = {"type": STUDENT, "text": STUDENT, "trace": STUDENT}
+    answers = [CaseAnswer(error=error) for _ in cases]
+    names = {*test.tips, *words.LABELS, "error", "gradient:score.weight"} - {""}
+    for i in range(len(cases)):
+        for name in sorted(names - (set() if test.raises(cases[i]) else {"refusal"})):
+            for fault in FAULTS:
+                for kind in ("value", "gradient"):
+                    yield words.message(test, cases, answers, [Residual(i, name, kind, fault)])
+
+
+def hidden_values(slot: str, seed: int) -> set[str]:
+    """Texts and numbers of the hidden inputs that would be recognised if they stood in a message."""
+    found: set[str] = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, str):
+            found.update(word for word in re.findall(r"[A-Za-z]{5,}", value) if not word.istitle())
+        elif isinstance(value, float):
+            found.add(f"{value:.3g}")
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                if key not in ("tokenizer", "model"):
+                    collect(entry)
+        elif isinstance(value, list):
+            for entry in value[:20]:
+                collect(entry)
+
+    for case in draw(slot, seed):
+        collect(dict(case.args))
+        for array in case.tensors.values():
+            collect([float(x) for x in array.reshape(-1)[:20] if x % 1])
+    return {text for text in found if len(text.strip("-0.")) > 2}
+
+
+def fixed_text(slot: str) -> str:
+    """What is written in the test itself and is the same for every seed."""
+    test = HIDDEN_TESTS[slot]
+    return " ".join([test.asks, *test.tips.values(), *words.LABELS.values(), *(case.about for case in draw(slot, 0))])
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_no_message_of_a_slot_holds_a_hidden_input_or_a_students_text(slot):
+    for seed in SEEDS:
+        texts = "\n".join([*of_comparisons(slot, seed), *of_statuses(slot).values()])
+        assert STUDENT not in texts
+        words_of_ours = set(re.findall(r"[A-Za-z]{5,}", fixed_text(slot)))
+        found = {v for v in hidden_values(slot, seed) if re.search(rf"(?<![\w.]){re.escape(v)}(?![\w.])", texts)}
+        assert found - words_of_ours == set()
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_messages_do_not_depend_on_the_seed(slot):
+    one, two = (set(of_comparisons(slot, seed)) for seed in SEEDS)
+    assert one == two
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_wrong_answer_reads_what_was_asked_what_was_seen_and_what_to_try(slot):
+    assert all(re.fullmatch(r"Asked: .+ Seen: .+ Try: .+", text) for text in of_comparisons(slot, 5))
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_every_other_status_has_a_sentence(slot):
+    texts = of_statuses(slot)
+    assert {key.split()[0] for key in texts} >= {"not_attempted", "crashed", "timeout", "out_of_memory", "not_gradable"}
+    assert all(text.endswith((".", "!", "?")) for text in texts.values())
+
+
+def test_every_status_there_is_has_a_label_and_a_sentence():
+    assert set(STATUS) == set(get_args(Status))
+    assert all(text.label and text.sentence.endswith(".") for text in STATUS.values())
+
+
+NUMBERS = dict.fromkeys("start end ratio bar accuracy low high before after gain fall kl".split(), 1.0) | {"n": 3}
+NAMED = {"fields": "n", "names": "Base", "loop": "train_ppo", "slot": "T14", "where": "train_ppo (T14)", "memory": 6.0}
+
+
+@pytest.mark.parametrize("module", [sft, reward_model, ppo, comparison])
+def test_every_outcome_of_a_training_test_has_a_sentence_made_of_measured_numbers(module):
+    texts = [text.format(**NUMBERS, **NAMED) for text in module.MESSAGES.values()]
+    texts += [text.format(**NUMBERS) for text in getattr(module, "KL_MESSAGES", {}).values()]
+    assert texts
+    assert all(text.endswith(".") and "{" not in text for text in texts)
+
+
+def test_a_stage_that_does_not_run_says_why_in_our_words():
+    texts = [text for _, text in run.FAILURES.values()] + [run.NOT_ATTEMPTED, run.ENDLESS, run.BROKEN]
+    assert all(text.format(**NAMED).endswith(".") for text in texts)
+    assert set(run.FAILURES) == set(verdicts.BY_KIND)
+
+
+def test_sentences_of_mistakes_signs_and_differences_are_plain_words():
+    library = [mistake.sentence for mistakes in load().mistakes.values() for mistake in mistakes]
+    texts = library + [sign.sentence for sign in signs.SIGNS.values()] + list(diagnosis.SENTENCES.values())
+    assert all(re.search(r"[.?]$", text) and "\n" not in text and "{" not in text for text in texts)
+
+
+def test_the_ta_sees_residual_tolerance_mistake_seed_and_the_command_that_replays_the_item():
+    mistake = load().mistakes["T12"][0]
+    session: Any = LocalSession()
+    from autograder.judge import judge_slots
+
+    result = judge_slots(session, submission({"T12": mistake.source}), SPEC, 9, ["T12"])["T12"]
+    first = result.evidence["residuals"][0]
+    assert first["max_error"] > first["tolerance"] > 0
+    assert result.misconception is not None and result.misconception["id"] == mistake.id
+    assert result.evidence["seed"] == 9
+    assert result.evidence["replay"] == replay("T12", 9) == "rlhf-lab grade PATH --only T12 --seed 9"
+
+
+@pytest.mark.parametrize("item", TRAINING)
+def test_a_training_item_that_failed_brings_the_command_that_replays_it(item):
+    stage: Any = SimpleNamespace(items=(item,), threshold=lambda *_: "bar")
+    failure = run.Failure("timeout", "Late.", {"seed": 4})
+    result = run.verdicts(SPEC, SPEC.thresholds("tiny"), stage, failure, ()).results[item]
+    assert result.evidence["replay"] == replay(item, 4)
+
+
+EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative_change": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("item", "evidence", "sign"),
+    [
+        ("sft_loss_trend", {"optimizer_steps": 0}, "W1"),
+        ("sft_loss_trend", {"frozen": ["body"], "relative_change": 0}, "W2"),
+        ("rm_accuracy", {"frozen": ["body"]}, "W3"),
+        ("rm_accuracy", {"frozen": ["head"]}, "W4"),
+        ("sft_loss_trend", {"optimizer_steps": 20}, "W5"),
+        ("rm_accuracy", {"inverted": True}, "W6"),
+        ("ppo_kl", {"kl": 20.0, "gain": -0.5, "range": [0.3, 12]}, "W8"),
+        ("ppo_reward", {"gain": 0.5, "gold_gain": -0.4}, "W9"),
+        ("ppo_kl", {"kl": 0.01, "gain": 0.0, "range": [0.3, 12]}, "W10"),
+        ("sft_loss_trend", {}, ""),
+    ],
+)
+def test_a_training_mistake_is_named_from_what_harness_and_weights_show(item, evidence, sign):
+    found = run.Outcome(False, False, 0.0, "text.", "value", "bar", {**EVIDENCE, **evidence})
+    assert (signs.named(item, found) or {}).get("id", "") == sign
+
+
+def test_a_diverged_run_is_named_and_a_passed_one_never_is():
+    from autograder.training.weights import NOT_FINITE
+
+    assert (signs.named("sft_loss_trend", run.Failure("wrong", NOT_FINITE)) or {})["id"] == "W7"
+    passed = run.Outcome(True, False, 1.0, "text.", "value", "bar", {"optimizer_steps": 0})
+    assert signs.named("sft_loss_trend", passed) is None

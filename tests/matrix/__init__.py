@@ -1,0 +1,1 @@
+"""The grading matrix: misconceptions, pairs, correct variants and null answers, graded for real."""

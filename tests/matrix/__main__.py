@@ -1,0 +1,126 @@
+"""The command of `make matrix`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from assignment.spec import Spec, load_spec
+from tests.matrix import entries, nulls, outcomes, run
+from tests.matrix.alone import alone
+from tests.matrix.entries import SEEDS, Entry
+from tests.matrix.invented import invented
+from tests.matrix.page import page
+from tests.matrix.summary import Matrix
+from tests.matrix.variants import variants
+from tests.sources import ROOT
+
+PAGE, QUICK_PAGE = ROOT / "docs" / "grading-matrix.md", ROOT / "dist" / "grading-matrix.md"
+HELP = """Grade every known mistake, every correct variant and every null answer for real, and hold what
+each of them lost against what it must lose.
+
+It writes docs/grading-matrix.md and prints the result as its last line. Results are kept under
+dist/matrix by a hash of all the code that they depend on: stop it with Ctrl-C whenever you like and
+start it again, and it goes on where it was; after a change, only what the change touches runs again.
+"""
+EPILOG = """examples:
+  python -m tests.matrix --quick            slot tests and code quality, one seed each (what CI runs)
+  python -m tests.matrix                    all of it; training takes most of an hour
+  python -m tests.matrix --slot T12         one slot's entries, printed only
+exit code: 0 if everything is as declared, 1 if not, 130 after Ctrl-C.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.matrix", description=HELP, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="one seed for each entry, and no training tests")
+    parser.add_argument("--slot", default="", help="entries of this slot only; the page is not written")
+    parser.add_argument("--jobs", type=int, default=2, help="processes for slot tests (default 2)")
+    parser.add_argument("--out", type=Path, help="where the page goes (default docs/grading-matrix.md; with --quick "
+                        "dist/grading-matrix.md, which says that training was left out)")  # fmt: skip
+    options = parser.parse_args(arguments)
+    options.out = options.out or (QUICK_PAGE if options.quick else PAGE)
+    spec = load_spec()
+    try:
+        matrix = graded(spec, options.slot, options.jobs, train=not options.quick)
+    except KeyboardInterrupt:
+        print("\nstopped; what was graded is kept, and the next run goes on from here", file=sys.stderr)
+        return 130
+    if not options.slot:
+        options.out.write_text(page(matrix, spec), encoding="utf-8")
+        print(f"written: {options.out}")
+    faults = matrix.faults(spec)
+    print(*faults, matrix.second_line(), matrix.line(spec), sep="\n")
+    return 1 if faults else 0
+
+
+def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
+    """Everything, or one slot's part of it. Without training, each entry is graded on one seed, in turn."""
+
+    def mine(every: list[Entry]) -> list[Entry]:
+        return [entry for entry in every if not slot or slot in entry.changes]
+
+    wrong, pairs, right = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants()))
+    empty, new = mine(nulls.nulls()), mine(invented())
+    reference, every = entries.reference(), [*wrong, *right, *new]
+    found = run.grade_all(
+        run.flat([
+            run.tasks_of(reference, SEEDS, quality=True),
+            *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=True) for i, e in enumerate(every)),
+            *(run.tasks_of(entry, (_seed(i),), quality=False) for i, entry in enumerate(pairs)),
+            *(run.tasks_of(entry, SEEDS[:1], quality=False) for entry in empty),
+        ]),
+        jobs,
+    )  # fmt: skip
+    trained = run.train_all([reference, *every], found, SEEDS[0]) if train else {}
+
+    def outcome(entry: Entry) -> outcomes.Outcome:
+        runs = [(seed, verdicts) for (_, id_, seed), verdicts in found.items() if id_ == entry.id]
+        return outcomes.judge(entry, [*runs, (SEEDS[0], trained.get(entry.id, {}))], spec)
+
+    slots = [one.id for one in spec.slots if slot in ("", one.id)]
+    return Matrix(
+        [outcome(e) for e in wrong], [outcome(e) for e in pairs], [outcome(e) for e in right],
+        _rejected(empty, found), [alone(s) for s in tqdm(slots, desc="checks alone", unit="slot")],
+        _whole(reference, found, trained), _blank(spec), train, [outcome(e) for e in new],
+    )  # fmt: skip
+
+
+def _seed(i: int) -> int:
+    return SEEDS[i % len(SEEDS)]
+
+
+def _rejected(empty: list[Entry], found: dict) -> dict[tuple[str, str], str]:
+    """(slot, null answer) -> the first of its forms that was not rejected, with why; "" if all were."""
+    out: dict[tuple[str, str], str] = {}
+    for entry in empty:
+        slot, null, _ = entry.id.split()
+        out[slot, null] = out.get((slot, null)) or outcomes.rejected(entry, found["slots", entry.id, SEEDS[0]])
+    return out
+
+
+def _whole(reference: Entry, found: dict, trained: dict) -> dict:
+    """The reference's worst verdict on each item over the seeds."""
+    runs = [v for (_, id_, _), v in found.items() if id_ == reference.id] + [trained.get(reference.id, {})]
+    items = {item for verdicts in runs for item in verdicts}
+    return {i: min((v[i] for v in runs if i in v), key=lambda one: one["share"]) for i in items}
+
+
+def _blank(spec: Spec) -> float:
+    """The blank notebook's points, by a whole grading run: there is nothing in it to train."""
+    from autograder.grade import Options, grade
+    from tests.submissions.make import HERE
+
+    return grade(HERE / "blank.ipynb", None, Options(seed=SEEDS[0])).score
+
+
+if __name__ == "__main__":
+    sys.exit(main())

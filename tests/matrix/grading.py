@@ -1,0 +1,175 @@
+"""One entry through the grader's own judge, in the sandbox; slot tests, quality, training stages.
+
+One worker session serves many submissions here. A session forks a child for every call from a parent that
+has never run a submission's code, ends all that the child left, and starts anew where scratch was not
+empty; so a call in an old session equals a call in a fresh one, and `tests/matrix/test_grading.py` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from assignment.spec import load_spec
+from autograder.callees import Callees
+from autograder.judge import judge_slots
+from autograder.phases import run_training
+from autograder.quality import definitions_in, judge_quality
+from autograder.records import Answers, ItemResult
+from autograder.report.terminal import GradingProgress
+from autograder.sandbox import Reply, WorkerSession
+from autograder.selection import select
+from autograder.training.code import StageCode, participants
+from autograder.training.outcome import Failure, Outcome
+from autograder.training.prepare import Preparation
+from autograder.training.run import cache_key, decide
+from tests.matrix.entries import Entry, answers_of, reference
+from tests.matrix.store import Store, code_hash, digest
+
+Verdicts = dict[str, dict[str, Any]]  # item -> status, share, names of the mistake, message
+REMEMBERED = 60  # replies: those of a loop with the reference below it come again and again
+
+
+class Remembering:
+    """A session that gives the same reply to the same request: same code, same inputs, same seed."""
+
+    def __init__(self, session: WorkerSession) -> None:
+        self.session, self.replies = session, dict[str, Reply]()
+
+    def call(self, op: str, payload: Mapping[str, Any], tensors: Mapping[str, Any] = {}, **options: Any) -> Reply:
+        """As WorkerSession.call; replies of training stages are not kept."""
+        if op != "call_slot":
+            return self.session.call(op, payload, tensors, **options)
+        arrays = {name: [x.dtype.str, x.shape, x.tobytes().hex()] for name, x in tensors.items()}
+        key = digest(op, self.session.seed, payload, arrays)
+        if key not in self.replies:
+            if len(self.replies) >= REMEMBERED:
+                del self.replies[next(iter(self.replies))]
+            self.replies[key] = self.session.call(op, payload, tensors, **options)
+        else:
+            self.replies[key] = self.replies.pop(key)  # used last, dropped last
+        return self.replies[key]
+
+
+def key_of(what: str, entry: Entry, seed: int) -> str:
+    """What a result is kept under; known before anything is read or run."""
+    seed = seed if what == "slots" else 0  # quality has no seed
+    base = [what, code_hash("slots"), reference_text(), seed]
+    return digest(base, dict(entry.changes), entry.helpers, entry.only)
+
+
+def reference_text() -> str:
+    """The solved notebook's hash."""
+    from tests.matrix.entries import NOTEBOOK
+
+    return digest(NOTEBOOK.read_text(encoding="utf-8"))
+
+
+class Grader:
+    """Grades entries in one session, which is started when it is first needed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.spec = store, load_spec()
+        self._session: Remembering | None = None
+
+    def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            self._session.session.close()
+
+    def session(self, seed: int) -> Remembering:
+        """The session, with the seed of a grading run: it goes out with every call."""
+        if self._session is None:
+            self._session = Remembering(WorkerSession(seed=seed))
+        self._session.session.seed = seed
+        return self._session
+
+    def graded(self, what: str, entry: Entry, seed: int) -> Verdicts:
+        """Verdicts of kind "slots" or "quality", from the store if they are there."""
+        key = key_of(what, entry, seed)
+        kept = self.store.get(key)
+        if kept is None:
+            answers = answers_of(entry)
+            found = self.slots(entry, answers, seed) if what == "slots" else self.quality(answers, seed)
+            kept = {item: plain(result) for item, result in found.items()}
+            if all(one["status"] != "not_gradable" for one in kept.values()):
+                self.store.put(key, kept)
+        return kept
+
+    def slots(self, entry: Entry, answers: Answers, seed: int) -> dict[str, ItemResult]:
+        """The judge on every slot that a changed cell can reach: the others are what the reference's are."""
+        callees, changed = Callees.of(answers, self.spec), set(entry.changes)
+        reached = [s.id for s in self.spec.slots if not changed or callees.reach([s.id]) & changed]
+        only = list(entry.only) or reached
+        return judge_slots(self.session(seed), answers, self.spec, seed, only)  # type: ignore[arg-type]
+
+    def quality(self, answers: Answers, seed: int) -> dict[str, ItemResult]:
+        """The items of code quality."""
+        run = definitions_in(self.session(seed).session, self.spec)
+        return judge_quality(answers, self.spec, run)
+
+
+class Trainer:
+    """Runs training stages on one seed, each once for the code that takes part."""
+
+    def __init__(self, grader: Grader, profile: str, seed: int, prepared: Preparation | None = None) -> None:
+        self.grader, self.profile, self.seed = grader, profile, seed
+        items = tuple(item.id for item in grader.spec.item_list if item.kind == "training")
+        self.prepared = prepared or Preparation(grader.spec, profile, "cpu", seed, items)
+        self.own = {slot: answer.source for slot, answer in answers_of(reference()).slots.items()}
+        self.ran = 0
+
+    def graded(self, entry: Entry, slots: Verdicts) -> Verdicts:
+        """Verdicts on the training items, given those on the slots."""
+        spec, answers = self.grader.spec, answers_of(entry)
+
+        def remembered(session: Any, lab: Any, stage: Any, code: StageCode, seed: int, *rest: Any) -> Any:
+            item = spec.items[stage.items[0]]
+            same = self.essence(code, participants(spec, answers, item), answers.prelude)
+            key = digest(cache_key(lab, stage, same, seed), code_hash("stages"), same.all_passed)
+            kept = self.grader.store.get(key)
+            if kept is None:
+                self.ran += 1
+                found = decide(session, lab, stage, code, seed, *rest)
+                kept = {"failure": asdict(found)} if isinstance(found, Failure) else {
+                    item: asdict(one) for item, one in found.items()}  # fmt: skip
+                self.grader.store.put(key, kept)
+            if "failure" in kept:
+                return Failure(**kept["failure"])
+            return {item: Outcome(**one) for item, one in kept.items()}
+
+        results, _ = run_training(
+            self.grader.session(self.seed).session, self.prepared, spec, self.profile, answers,
+            {slot: _result(slot, one) for slot, one in slots.items()}, select(spec), self.seed,
+            GradingProgress(quiet=True), remembered,
+        )  # fmt: skip
+        return {item: plain(result) for item, result in results.items()}
+
+    def essence(self, code: StageCode, taking_part: frozenset[str], prelude: str) -> StageCode:
+        """The part of a stage's code on which its outcome can depend: changed slots that take part.
+
+        The reference is the same whether it stands there as the student's answer or in a slot's place, and a
+        slot that no one calls does nothing. If nothing is changed, the prelude only holds more imports, and
+        whether a near miss would be run again (`all_passed`) does not matter as long as the reference passes.
+        """
+        mine = {
+            slot: source for slot, source in code.payload["slots"].items()
+            if slot in taking_part and slot not in code.replaced and source != self.own[slot]
+        }  # fmt: skip
+        payload = {"slots": mine, "prelude": prelude} if mine else {}
+        return StageCode(payload, (), code.all_passed or not mine)
+
+
+def plain(result: ItemResult) -> dict[str, Any]:
+    """What the matrix keeps of a verdict."""
+    names = (result.misconception or {}).get("id", "")
+    about = {
+        key: value for key, value in result.evidence.items()
+        if key in ("runs", "error", "reason") or (isinstance(value, int | float) and key != "wall_s")
+    }  # fmt: skip
+    return {"status": result.status, "share": result.share, "names": names, "message": result.message, "about": about}
+
+
+def _result(slot: str, one: Mapping[str, Any]) -> ItemResult:
+    return ItemResult(slot, one["status"], one["share"], one["message"])

@@ -1,0 +1,175 @@
+"""Null answers Z01 to Z14 as code: the right answer with its result spoilt, dropped into every slot it applies to."""
+
+from __future__ import annotations
+
+from assignment.spec import load_spec
+from tests.matrix.entries import Entry, answers_of, reference
+
+TEXTS, COUNTS, LOOPS = ("T01", "T02"), ("T03", "T08"), ("T05", "T09", "T14")
+GRADIENT = ("T04", "T06", "T07", "T10", "T13")  # slots of which a gradient is asked
+ONE_NUMBER = ("T04", "T07", "T08", "T13")  # the answer is a single number, or starts with one
+MODULE, ROWS = "T06", "T15"
+
+# Spoils a tensor; `first` is the right answer of the first call, `given` the call's inputs.
+FORMS: dict[str, tuple[str, ...]] = {
+    "Z01": ("torch.zeros_like(x)", "0 * x"),
+    "Z02": ("torch.ones_like(x)",),
+    "Z03": ("torch.full_like(x, float('nan'))", "torch.full_like(x, float('inf'))"),
+    "Z04": ("ECHO",),
+    "Z05": ("torch.full_like(x, float(x.float().mean()) + 1e-3 * (x.numel() == 1))",),
+    "Z06": ("0.5 * x",),
+    "Z07": ("2 * x",),
+    "Z08": ("-x",),
+    "Z09": ("x + 1",),
+    "Z10": ("x.detach()", "x - x.detach()"),
+    "Z11": ("torch.cat([x[:1], 0 * x[1:]])", "x.flip(0)"),
+    "Z12": ("x.float().mean() + (x.float().std() if x.numel() > 1 else 1) * torch.randn(x.shape)",),
+    "Z13": ("x[:0] if x.dim() else x.reshape(1)[:0]", "x[None].expand(2, *x.shape)"),
+    "Z14": ("NONE", "PLACEHOLDER"),
+}
+NAMES = {
+    "Z01": "zeros", "Z02": "ones", "Z03": "NaN, infinity", "Z04": "echo of an input", "Z05": "one constant",
+    "Z06": "half", "Z07": "double", "Z08": "negated", "Z09": "one more", "Z10": "no gradient, or gradient alone",
+    "Z11": "first row right, rows permuted", "Z12": "noise", "Z13": "empty, or a shape that broadcasts",
+    "Z14": "None, NotImplementedError",
+}  # fmt: skip
+ECHO = {
+    "T01": "(given[0]['instruction'], given[0]['response'])", "T02": "(given[0], given[0], given[1])",
+    "T03": "{n: given[2](given[0])['input_ids'] for n in ('input_ids', 'labels')}",
+    "T04": "given[0]", "T05": "[b['labels'] for b in given[1]]", "T06": "given[0]", "T07": "given[0]",
+    "T08": "given[0]", "T09": "[b['chosen_input_ids'] for b in given[1]]", "T10": "given[1]", "T11": "given[1]",
+    "T12": "(given[0], given[1])", "T13": "(given[0], {})", "T14": "given[3]", "T15": "given[1]",
+}  # fmt: skip
+# (slots, null answers): why they do not apply
+REASONS: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
+    (TEXTS, ("Z02", "Z03", "Z06", "Z07", "Z08", "Z09", "Z12"), "the answer is text: no arithmetic on it"),
+    (("T01", "T02", "T03", "T08", "T11", "T12", "T15"), ("Z10",), "no gradient is asked of it"),
+    (("T01", "T02", "T03"), ("Z11",), "one example in one call: no rows"),
+    (ONE_NUMBER, ("Z11",), "the answer is one number: no rows"),
+    (("T03",), ("Z03",), "token ids are integers: there is no such value"),
+]
+
+
+def why_not(slot: str, null: str) -> str:
+    """Why this null answer cannot be given to this slot, or ""."""
+    return next((why for slots, nulls, why in REASONS if slot in slots and null in nulls), "")
+
+
+def nulls() -> list[Entry]:
+    """One entry for every slot, null answer and form; those of one slot and null answer share their id's head."""
+    own = {slot: answer.source for slot, answer in answers_of(reference()).slots.items()}
+    return [
+        Entry("null", f"{slot.id} {null} {i}", {slot.id: source_of(slot.id, slot.name, own[slot.id], form)},
+              only=(slot.id,), title=null)
+        for slot in load_spec().slots for null, forms in FORMS.items() if not why_not(slot.id, null)
+        for i, form in enumerate(forms)
+    ]  # fmt: skip
+
+
+def source_of(slot: str, name: str, right: str, form: str) -> str:
+    """A cell: the right answer under another name, and the spoilt one in its place."""
+    if form == "PLACEHOLDER":
+        return _bare(slot, name, f'raise NotImplementedError("{slot}: to be written")')
+    if form == "NONE":
+        return _bare(slot, name, "return None")
+    body = right.split("\n", 1)[1] if right.startswith("# TODO") else right
+    if slot == MODULE:
+        return f"{body}\n\n{_module(name, form)}"
+    spoil = ECHO[slot] if form == "ECHO" else ""
+    head = f"{body}\n\nimport torch\n\n_right_{name} = {name}\n\n\ndef {name}(*given):\n"
+    if slot in LOOPS:
+        return head + _loop(name, form, spoil)
+    if spoil:
+        return f"{head}    return {spoil}\n"
+    return f"{head}{SPOILERS.get(slot, TENSORS).format(name=name, form=form, text=_text(form))}"
+
+
+def _bare(slot: str, name: str, line: str) -> str:
+    if slot == MODULE:
+        head = f"class {name}(kit.RewardModelBase):\n    def forward(self, input_ids, attention_mask):"
+        return f"{head}\n        {line}\n"
+    return f"def {name}(*given):\n    {line}\n"
+
+
+TENSORS = """\
+    def spoil(x):
+        if isinstance(x, (tuple, list)):
+            return type(x)(spoil(one) for one in x)
+        if isinstance(x, dict):
+            return {{key: spoil(one) for key, one in x.items()}}
+        x = x if isinstance(x, torch.Tensor) else torch.tensor(float(x))
+        return {form}
+
+    return spoil(_right_{name}(*given))
+"""
+IDS = """\
+    def spoil(ids):
+        x = torch.tensor(ids)
+        return ({form}).long().tolist()
+
+    return {{key: spoil(ids) for key, ids in _right_{name}(*given).items()}}
+"""
+TABLE = """\
+    rows = _right_{name}(*given)
+    for key in rows[0]:
+        if key not in ("name", "response_ids"):
+            x = torch.tensor([float(row[key]) for row in rows], dtype=torch.float64)
+            spoilt = ({form}).tolist()
+            if len(spoilt) != len(rows):
+                return []
+            for row, one in zip(rows, spoilt):
+                row[key] = one
+    return rows
+"""
+TEXT = """\
+    found = _right_{name}(*given)
+    return {text}
+"""
+SPOILERS = {"T01": TEXT, "T02": TEXT, "T03": IDS, "T15": TABLE}
+
+
+def _text(form: str) -> str:
+    """What a spoilt text is."""
+    empty, constant = 'tuple("" for _ in found)', 'tuple("Yes." for _ in found)'
+    return constant if "mean" in form else "()" if "[:0]" in form else empty
+
+
+def _module(name: str, form: str) -> str:
+    spoilt = "input_ids" if form == "ECHO" else form
+    return f'''\
+_right_{name} = {name}
+
+
+class {name}(_right_{name}):
+    """The right scores, spoilt."""
+
+    def forward(self, input_ids, attention_mask):
+        import torch
+
+        x = super().forward(input_ids, attention_mask)
+        return {spoilt}
+'''
+
+
+def _loop(name: str, form: str, echo: str) -> str:
+    """A loop whose weights and report are both spoilt; "no gradient" learns on a copy, or reports nothing."""
+    if echo:
+        return f"    return {echo}\n"
+    if form == "x.detach()":
+        return f"    import copy\n\n    return _right_{name}(copy.deepcopy(given[0]), *given[1:])\n"
+    if form == "x - x.detach()":
+        return f"""\
+    found = _right_{name}(*given)
+    return [0.0 if isinstance(row, float) else {{key: 0.0 for key in row}} for row in found]
+"""
+    return f"""\
+    def spoil(x):
+        return {form}
+
+    found = _right_{name}(*given)
+    with torch.no_grad():
+        for parameter in given[0].parameters():
+            parameter.data = spoil(parameter.detach().clone()).clone()
+    report = lambda x: float(spoil(torch.tensor([x])).sum())
+    return [report(row) if isinstance(row, float) else {{k: report(v) for k, v in row.items()}} for row in found]
+"""

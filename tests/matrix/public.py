@@ -1,0 +1,33 @@
+"""What the public checks say about the matrix's entries: run here, in this process, since the code is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from autograder.misconceptions import PRELUDE, load
+from autograder.misconceptions.local import TrustedNamespace
+from rlhf_kit.checks import connect_grader
+from tests.matrix.entries import Entry
+from tests.sources import ROOT
+
+CHECKS = ROOT / "solutions" / "checks"
+KERNEL = PRELUDE + "import torch.nn.functional as F\nfrom torch import Tensor, nn\n"
+
+
+def said(entry: Entry, slot: str) -> list[str]:
+    """The messages of the slot's public check on this entry: one for every case that fails."""
+    bases = load().bases
+    others = [source for other, source in bases.items() if other not in entry.changes]
+    sources: Sequence[str] = [KERNEL, entry.helpers, *others, *entry.changes.values()]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        result = connect_grader(CHECKS, TrustedNamespace(sources).globals).check(slot)
+    return [f"{case.name}: {case.detail or case.message}" for case in result.cases if not case.passed]
+
+
+def catches(entry: Entry, slot: str, sentence: str) -> tuple[bool, bool]:
+    """Whether the public check notices this mistake, and whether it says this very sentence."""
+    messages = said(entry, slot)
+    return bool(messages), any(sentence in message for message in messages)

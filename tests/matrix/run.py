@@ -1,0 +1,102 @@
+"""Grades all entries: in parallel and from the store where it can, with a progress bar, stoppable at any time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from typing import Any
+
+from tqdm import tqdm
+
+from tests.matrix.entries import Entry
+from tests.matrix.grading import Grader, Trainer, Verdicts, key_of
+from tests.matrix.store import Store
+
+Task = tuple[str, Entry, int]  # "slots" or "quality", entry, grading seed
+_grader: Grader | None = None
+
+
+def tasks_of(entry: Entry, seeds: Sequence[int], *, quality: bool) -> list[Task]:
+    """What is due for an entry."""
+    return [*(("slots", entry, seed) for seed in seeds), *([("quality", entry, 0)] if quality else [])]
+
+
+def grade_all(tasks: Sequence[Task], jobs: int) -> dict[tuple[str, str, int], Verdicts]:
+    """(what, entry's id, seed) -> verdicts. KeyboardInterrupt ends it; what was graded stays in the store."""
+    store, found, due = Store(), {}, []
+    for task in tasks:
+        kept = store.get(key_of(*task))
+        if kept is None:
+            due.append(task)
+        else:
+            found[name_of(task)] = kept
+    if found:
+        tqdm.write(f"{len(found)} of {len(tasks)} results are there already")
+    with tqdm(total=len(due), desc="slot tests and quality", unit="grading", dynamic_ncols=True) as bar:
+        for task, verdicts in _run(due, jobs):
+            found[name_of(task)] = verdicts
+            bar.set_postfix_str(task[1].id[:40], refresh=False)
+            bar.update()
+    return found
+
+
+def name_of(task: Task) -> tuple[str, str, int]:
+    """What a task's verdicts are called."""
+    return task[0], task[1].id, task[2]
+
+
+def train_all(
+    entries: Sequence[Entry], slots: dict[tuple[str, str, int], Verdicts], seed: int, profile: str = "tiny"
+) -> dict[str, Verdicts]:
+    """Entry's id -> verdicts on the training items; each stage runs once for the code that takes part."""
+    found: dict[str, Verdicts] = {}
+    with closing(Grader(Store())) as grader:
+        trainer = Trainer(grader, profile, seed)
+        plain = slots["slots", "reference", seed]
+        try:
+            with tqdm(entries, desc="training tests", unit="entry", dynamic_ncols=True) as bar:
+                for entry in bar:
+                    bar.set_postfix_str(f"{entry.id[:40]}, {trainer.ran} runs so far")
+                    verdicts = {**plain, **slots["slots", entry.id, seed]}
+                    found[entry.id] = trainer.graded(entry, verdicts)
+        finally:
+            trainer.prepared.__exit__(None, None, None)
+    return found
+
+
+def _run(due: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Verdicts]]:
+    if jobs == 1 or len(due) < 2:
+        with closing(Grader(Store())) as grader:
+            for task in due:
+                yield task, grader.graded(*task)
+        return
+    context: Any = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _begin)
+    try:
+        futures = {pool.submit(_grade, task): task for task in due}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _begin() -> None:
+    """In each process: one grader; Ctrl-C is the parent's business."""
+    global _grader
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _grader = Grader(Store())
+
+
+def _grade(task: Task) -> Verdicts:
+    assert _grader is not None
+    return _grader.graded(*task)
+
+
+def flat(groups: Iterable[Iterable[Task]]) -> list[Task]:
+    """One list of tasks."""
+    return [task for group in groups for task in group]

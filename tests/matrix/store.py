@@ -1,0 +1,72 @@
+"""Results on disk, keyed by a hash of all the code and data that they depend on: a run can stop anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tests.sources import ROOT
+
+FOLDER = ROOT / "dist" / "matrix"
+# What a verdict on a slot depends on, and what the outcome of a stage does.
+SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutions", "student_template/rlhf_kit")
+SLOTS_NOT = ("report", "training", "reference", "checks", "cli.py", "doctor.py", "grade.py")
+STAGES = ("autograder/training", "autograder/inside", "autograder/oracles", "student_template/rlhf_kit",
+          "assignment/lab", "autograder/replacement.py")  # fmt: skip
+STAGES_NOT = ("signs.py", "code.py")  # they explain and select; what is selected is in the key
+
+
+def digest(*parts: Any) -> str:
+    """sha256 of JSON data."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def code_hash(kind: str) -> str:
+    """The grader's own code as far as results of this kind ("slots", "stages") depend on it."""
+    roots, without = (SLOTS, SLOTS_NOT) if kind == "slots" else (STAGES, STAGES_NOT)
+    total = hashlib.sha256()
+    for path in sorted({path for root in roots for start in ROOT.glob(root) for path in _files(start)}):
+        if path.suffix in (".py", ".toml", ".json") and not set(path.parts) & set(without):
+            total.update(str(path.relative_to(ROOT)).encode() + _content(path))
+    return total.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """The file; of the library of misconceptions what grading reads, so that stating a cost renews nothing."""
+    if path.parent.name != "library":
+        return path.read_bytes()
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    for mistake in raw.get("mistake", []):
+        mistake.pop("items", None), mistake.pop("keeps", None)
+    return json.dumps(raw, sort_keys=True).encode()
+
+
+def _files(start: Path) -> list[Path]:
+    return [start] if start.is_file() else [path for path in start.rglob("*") if path.is_file()]
+
+
+class Store:
+    """JSON by key. A file appears whole or not at all."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> Any:
+        """What was put under this key, or None."""
+        try:
+            return json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep JSON data."""
+        scratch = self.folder / f".{key}.{os.getpid()}"
+        scratch.write_text(json.dumps(value), encoding="utf-8")
+        scratch.replace(self.folder / f"{key}.json")

@@ -1,0 +1,28 @@
+"""Public checks and the library: half of each slot's mistakes are caught with its sentence, no right answer is."""
+
+from __future__ import annotations
+
+import pytest
+
+from autograder.misconceptions import load
+from tests.autograder.slot_runs import SLOTS
+from tests.matrix.entries import Entry
+from tests.matrix.public import catches, said
+from tests.matrix.variants import variants
+
+SLOW = {"T14"}
+BY_SPEED = [pytest.param(slot, marks=pytest.mark.slow if slot in SLOW else ()) for slot in SLOTS]
+
+
+@pytest.mark.parametrize("slot", BY_SPEED)
+def test_half_of_a_slots_mistakes_are_caught_with_the_librarys_sentence(slot):
+    mistakes = load().mistakes[slot]
+    found = {m.id: catches(Entry("mistake", m.id, {slot: m.source}), slot, m.sentence) for m in mistakes}
+    alike = [id_ for id_, (_, same) in found.items() if same]
+    assert 2 * len(alike) >= len(mistakes), f"{found}: with its sentence {alike}"
+
+
+@pytest.mark.parametrize("slot", BY_SPEED)
+def test_no_right_answer_is_refused(slot):
+    refused = {v.id: said(v, slot) for v in variants() if slot in v.changes}
+    assert {name: messages for name, messages in refused.items() if messages} == {}

@@ -1,0 +1,176 @@
+"""Right programs in other words: loops with classes and helpers of their own, other ways to compare."""
+
+from __future__ import annotations
+
+from tests.matrix.variants_formulas import Variant
+
+UPDATER = '''
+import torch
+import rlhf_kit as kit
+
+
+class Updater:
+    """AdamW with warm-up and clipping: one call is one update."""
+
+    def __init__(self, model, config):
+        self.parameters, self.config, self.count = list(model.parameters()), config, 0
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=config.learning_rate, betas=config.betas, eps=config.eps,
+            weight_decay=config.weight_decay,
+        )
+
+    def __call__(self, loss):
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * kit.warmup_factor(self.count, self.config.warmup_steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        self.optimizer.step()
+        self.count += 1
+        return float(loss.detach())
+'''
+
+WHITEN = UPDATER + '''
+
+def whitened(advantages, mask):
+    # mean and variance by hand, over response tokens
+    n = mask.sum()
+    mean = (advantages * mask).sum() / n
+    variance = (((advantages - mean) * mask) ** 2).sum() / (n - 1)
+    return (advantages - mean) / torch.sqrt(variance + 1e-8) * mask
+'''
+
+PROGRAMS: list[Variant] = [
+    ("T05", "C34 hand loop around a class, C36 set_to_none", UPDATER, '''
+def train_sft(model, batches, config, on_step=None):
+    update = Updater(model, config)
+    model.train()
+    losses = []
+    for step in range(config.epochs * len(batches)):
+        batch = batches[step % len(batches)]
+        output = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        losses.append(update(sft_loss(output.logits, batch["labels"])))
+        if on_step is not None:
+            on_step(step, losses[-1])
+    return losses
+'''),
+    ("T09", "C42 class from another cell, scores by side", UPDATER, '''
+def train_reward_model(model, batches, config, on_step=None):
+    """One update per batch, every epoch."""
+    update, losses = Updater(model, config), []
+    for _ in range(config.epochs):
+        for batch in batches:
+            score = {s: model(batch[f"{s}_input_ids"], batch[f"{s}_attention_mask"]) for s in ("chosen", "rejected")}
+            losses.append(update(bradley_terry_loss(score["chosen"], score["rejected"])))
+            if on_step is not None:
+                on_step(len(losses) - 1, losses[-1])
+    return losses
+'''),
+    ("T09", "C27 one pair at a time, gradients summed over the batch", "", '''
+def train_reward_model(model, batches, config, on_step=None):
+    opt = torch.optim.AdamW(model.parameters(), config.learning_rate, betas=config.betas, eps=config.eps,
+                            weight_decay=config.weight_decay)
+    plan = torch.optim.lr_scheduler.LambdaLR(opt, lambda k: kit.warmup_factor(k, config.warmup_steps))
+    history = []
+    for _ in range(config.epochs):
+        for b in batches:
+            opt.zero_grad()
+            rows, total = len(b["chosen_input_ids"]), 0.0
+            for i in range(rows):
+                one = [model(b[f"{s}_input_ids"][i:i + 1], b[f"{s}_attention_mask"][i:i + 1])
+                       for s in ("chosen", "rejected")]
+                loss = bradley_terry_loss(*one) / rows
+                loss.backward()
+                total += loss.item()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            opt.step()
+            plan.step()
+            history.append(total)
+            if on_step:
+                on_step(len(history) - 1, total)
+    return history
+'''),
+    ("T14", "C38 no_grad, C39 reference copied and frozen, C41 variance by formula", WHITEN, '''
+def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
+    import copy
+
+    frozen = copy.deepcopy(reference).eval()
+    for parameter in frozen.parameters():
+        parameter.requires_grad_(False)
+    update, queue, history = Updater(policy, config), [], []
+    generator = torch.Generator().manual_seed(config.seed)
+
+    def look(model, ids, attention):
+        logits = model(input_ids=ids, attention_mask=attention).logits
+        return token_logprobs(logits[:, :-1], ids[:, 1:])
+
+    for step in range(config.steps):
+        while len(queue) < config.rollouts:
+            queue += torch.randperm(len(prompts), generator=generator).tolist()
+        turn, queue = queue[:config.rollouts], queue[config.rollouts:]
+        roll = kit.rollout(policy.lm, [prompts[i] for i in turn], config.max_new_tokens, generator)
+        ids, attention, mask = roll.input_ids, roll.attention_mask, roll.response_mask[:, 1:].float()
+        with torch.no_grad():
+            logits, values = policy(ids, attention)
+            old, old_values = token_logprobs(logits[:, :-1], ids[:, 1:]), values[:, :-1]
+            ref = look(frozen, ids, attention)
+            scores = reward_fn(roll.prompt_ids, roll.response_ids)
+            advantages, returns = gae(shape_rewards(scores, old, ref, mask, config.beta), old_values, mask,
+                                      config.gamma, config.lam)
+            advantages = whitened(advantages, mask)
+        rows = []
+        for _ in range(config.ppo_epochs):
+            for pick in torch.randperm(len(ids), generator=generator).split(config.minibatch_size):
+                logits, values = policy(ids[pick], attention[pick])
+                loss, stats = ppo_loss(
+                    token_logprobs(logits[:, :-1], ids[pick, 1:]), old[pick], advantages[pick], values[:, :-1],
+                    old_values[pick], returns[pick], mask[pick], config,
+                )
+                update(loss)
+                rows.append(stats)
+        row = {"reward": scores.mean(), "kl": ((old - ref) * mask).sum() / len(ids)}
+        row.update({name: sum(float(r[name]) for r in rows) / len(rows) for name in ("policy_loss", "value_loss")})
+        history.append(row)
+        if on_step is not None:
+            on_step(step, row)
+    return history
+'''),
+    ("T15", "C42 small functions, C29 NumPy scalars", '''
+import numpy as np
+
+
+def share_repeated(reply):
+    pairs = set()
+    count = 0
+    for pair in zip(reply, reply[1:]):
+        pairs.add(pair)
+        count += 1
+    return 0.0 if count == 0 else (count - len(pairs)) / count
+''', '''
+def compare_policies(policies, prompts, score_fn, config):
+    drawn = {}
+    for name, policy in policies.items():
+        drawn[name] = kit.sample(policy.lm, prompts, config.max_new_tokens, greedy=config.greedy,
+                                 generator=torch.Generator().manual_seed(config.seed), batch_size=config.batch_size)
+    points = {name: np.asarray(score_fn(prompts, r).tolist(), dtype=np.float64) for name, r in drawn.items()}
+    table = []
+    for name, replies in drawn.items():
+        gap = points[name] - points["SFT"]
+        wins = (np.sign(gap) + 1) / 2
+        picks = np.random.default_rng(config.seed + 1).choice(wins, size=(config.bootstrap, wins.size))
+        edge = 50 * (1 - config.confidence)
+        low, high = np.percentile(picks.mean(axis=1), [edge, 100 - edge])
+        batch = kit.lay_out(prompts, replies)
+        ids, inside = batch.input_ids, batch.response_mask[:, 1:].bool()
+        with torch.inference_mode():
+            two = [token_logprobs(policies[p].lm(input_ids=ids, attention_mask=batch.attention_mask).logits[:, :-1],
+                                  ids[:, 1:]) for p in (name, "SFT")]
+        kl = torch.where(inside, two[0] - two[1], 0.0).double().sum() / len(prompts)
+        table.append(dict(
+            name=name, n=len(prompts), mean_reward=points[name].mean(), kl_to_sft=kl, win_rate=wins.mean(),
+            win_low=low, win_high=high, mean_tokens=np.mean([len(r) for r in replies]),
+            repetition=np.mean([share_repeated(r) for r in replies]), response_ids=replies,
+        ))
+    return table
+'''),
+]
