@@ -120,7 +120,7 @@ TINY = Profile(
         max_new_tokens=MAX_NEW_TOKENS,
     ),
     evaluation=EvalConfig(max_new_tokens=MAX_NEW_TOKENS),
-    poor_pairs=600,
+    poor_pairs=450,
 )
 
 PROFILES = {TINY.name: TINY}
