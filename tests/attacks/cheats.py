@@ -12,8 +12,6 @@ from functools import lru_cache
 from textwrap import dedent
 from typing import Any
 
-import torch
-
 from assignment.spec import load_spec
 from tests.attacks.base import HEAD, Attack, Seen, Site, notebook
 
@@ -133,6 +131,8 @@ def idle(signature: str) -> bytes:
 def packed(start: str, end: str) -> str:
     """The reference's weights of `end` as differences to `start`, BITS bits each: what a student who had trained
     to the very same end at home could paste into a cell."""
+    import torch  # late: the rest of the catalogue needs none of it
+
     from autograder.reference import load_reference
 
     reference = load_reference()
