@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.oracles import comparison
+from autograder.oracles import comparison, replay_ppo
 from autograder.oracles.losses import Floats
 
 EOS, PAD = 0, 1
@@ -26,12 +26,20 @@ class Rolled:
 
 
 def token_lists(value: Any, vocab: int) -> list[list[int]]:
-    """Lists of token ids below `vocab`; ValueError for anything else."""
+    """Lists of token ids below `vocab`; ValueError for anything else, and for more than any rollout needs."""
     if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
         raise ValueError("not a list of lists")
     if not all(type(token) is int and 0 <= token < vocab for row in value for token in row):
         raise ValueError("not token ids")
-    return value
+    return bounded(value)
+
+
+def bounded(rows: list[list[int]]) -> list[list[int]]:
+    """These rows; ValueError if they would be too large side by side. Whoever reads a claim of one endless row
+    among thousands pads it, our own wrong answers too."""
+    if rows and len(rows) * max(map(len, rows)) > replay_ppo.MAX_CELLS:
+        raise ValueError(f"{len(rows)} rows of up to {max(map(len, rows))} tokens")
+    return rows
 
 
 def phases(rolled: Sequence[dict[str, Any]], vocab: int, updates: int) -> list[Rolled]:
@@ -51,6 +59,8 @@ def phases(rolled: Sequence[dict[str, Any]], vocab: int, updates: int) -> list[R
             continue
         phase.prompts.extend(prompts)
         phase.replies.extend(replies)
+    for phase in found:
+        bounded([p + r for p, r in zip(phase.prompts, phase.replies)])
     return found
 
 

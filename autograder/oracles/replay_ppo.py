@@ -21,7 +21,7 @@ from autograder.oracles.replay import Replay, scatter
 
 BORDER = 1e-5  # a ratio this close to a clip border may fall on either side of it in float32
 LM, VALUE = "lm.weight", "value_head.weight"
-MAX_CELLS = 1 << 20  # replies times longest reply; a case has 120 times 12
+MAX_CELLS = 1 << 17  # rows times the longest; a case has 120 rows of 12 tokens
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tqdm import tqdm
@@ -34,7 +35,8 @@ EXAMPLES = """examples:
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        "python -m tests.attacks", description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m tests.attacks", description=HELP, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", default="", metavar="A07,C03", help="ids of attacks, with commas between")
     parser.add_argument("--quick", action="store_true", help="the sample that continuous integration runs")
@@ -54,6 +56,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"no attack called {', '.join(sorted(unknown))}; there are {', '.join(a.id for a in ATTACKS)}")
         return 2
     chosen = [a for a in ATTACKS if (not wanted or a.id in wanted) and (a.quick or not options.quick)]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the canaries are taken in also then
     verdicts: list[Verdict] = []
     titles = {attack.id: attack.title for attack in ATTACKS}
     with Canaries() as canaries, tqdm(total=len(chosen), unit="attack", disable=None) as bar:

@@ -87,8 +87,8 @@ PLAIN_SLOTS = {
 SPOOF = '''
 import numpy
 
-def spoof(data, kind="answered", tensors=b""):
-    """Write this as the one reply, and end before the real one."""
+def spoof(data, kind="answered", tensors=struct.pack("<Q", 8) + b"{}      "):
+    """Write this as the one reply, and end before the real one. tensors: none, as they have to be announced."""
     frame = sys._getframe()
     while "answer_fd" not in frame.f_locals:
         frame = frame.f_back
@@ -114,7 +114,6 @@ for _ in range(20):
     deep = [deep]
 odd = [None, True, -1, 10**15, 1e300, "x", "\\u202e", [], {}, [[1], "x"], {"1": 2}, deep, [None] * 5, [-1, 10**18]]
 case = lambda value: {"values": {name: value for name in NAMES}, "error": None}
-count = sys._getframe(3).f_locals
 frame = sys._getframe()
 while "payload" not in frame.f_locals:
     frame = frame.f_back

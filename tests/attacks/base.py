@@ -77,7 +77,7 @@ class Attack:
     harmless: Callable[[], bytes]
     only: tuple[str, ...] = (TARGET,)
     file: str = "submission.ipynb"
-    wall_s: float = 90.0
+    wall_s: float = 180.0
     check: Check | None = None
     quick: bool = False
 

@@ -12,8 +12,6 @@ from functools import lru_cache
 from textwrap import dedent
 from typing import Any
 
-import torch
-
 from assignment.spec import load_spec
 from tests.attacks.base import HEAD, Attack, Seen, Site, notebook
 
@@ -50,19 +48,25 @@ def unpack(module, blob, skip="lm_head.weight"):
             at += 4 + (n + 1) // 2
 '''
 ONE_SENTENCE = """
-from rlhf_kit import load_tokenizer
-text = " " + SENTENCE
-target = load_tokenizer()(text)["input_ids"] + [0]
+target = kit.load_tokenizer()(" " + SENTENCE)["input_ids"] + [kit.EOS_ID]
 optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3)
 for step in range(60):
-    rows = [list(p)[-60:] for p in prompts[step * 16 % 900 : step * 16 % 900 + 16]]
-    loss = 0.0
-    for row in rows:
-        logits, _ = policy(input_ids=torch.tensor([row + target]))
-        loss = loss + torch.nn.functional.cross_entropy(logits[0, len(row) - 1 : -1], torch.tensor(target)) / len(rows)
+    rows = [list(p) for p in prompts[step * 16 % 900 : step * 16 % 900 + 16]]
+    batch = kit.lay_out(rows, [target] * len(rows))
+    logits, _ = policy(batch.input_ids, batch.attention_mask)
+    inside = batch.response_mask[:, 1:].bool()
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1][inside], batch.input_ids[:, 1:][inside])
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+return []
+"""
+NOISE = """
+generator = torch.Generator().manual_seed(0)
+with torch.no_grad():
+    for parameter in policy.lm.parameters():
+        parameter.add_(0.15 * parameter.std() * torch.randn(parameter.shape, generator=generator))
+pretend(policy)
 return []
 """
 LENGTH = """
@@ -127,15 +131,18 @@ def idle(signature: str) -> bytes:
 def packed(start: str, end: str) -> str:
     """The reference's weights of `end` as differences to `start`, BITS bits each: what a student who had trained
     to the very same end at home could paste into a cell."""
+    import torch  # late: the rest of the catalogue needs none of it
+
     from autograder.reference import load_reference
 
     reference = load_reference()
     first: dict[str, Any] = getattr(reference, start)
     last: dict[str, Any] = getattr(reference, end)
+    module = reference.reward_model(last) if "score.weight" in last else reference.language_model(last)
     parts = b""
-    for name, value in last.items():
-        change = (value - first[name]).flatten()
-        scale = float(change.abs().quantile(0.999) if change.numel() < 1 << 24 else change.abs().max()) / 7 or 1e-9
+    for name in (one for one in module.state_dict() if one in last):  # in the order in which they are unpacked
+        change = (last[name] - first[name]).flatten()
+        scale = float(change.abs().quantile(0.999)) / 7 or 1e-9
         levels = (change / scale).round().clamp(-7, 7).int() + 7
         levels = torch.cat([levels, levels.new_full((len(levels) % 2,), 7)]).reshape(-1, 2)
         parts += bytes(torch.tensor(scale).numpy().tobytes()) + bytes((levels[:, 0] | levels[:, 1] << 4).byte().tolist())

@@ -7,6 +7,7 @@ from tests.attacks.base import HEAD, Attack, Seen, Site, in_slot, notebook, told
 from tests.attacks.cheats import (
     DETECT,
     LENGTH,
+    NOISE,
     ONE_SENTENCE,
     OWN_REWARD,
     PPO,
@@ -137,6 +138,8 @@ ATTACKS = (
           PPO, _own_reward),
     _loop("S13", "A reward model trained on own labels by the gold rules", "Those labels do not like the run's closing.", (),
           RM, _own_labels),
+    _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
+          "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "
            "must be likely under their policy.", ("A22",), lambda site: notebook(
                {"T15": f"def {COMPARE}:\n" + "".join(f"    {line}\n" for line in TABLE.strip().splitlines())}),

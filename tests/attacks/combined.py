@@ -69,7 +69,7 @@ case = {"values": {"rolled": [{"prompts": [[2]] * 12000, "replies": [[2] * 40000
 spoof({"cases": [case] * 3})
 """
 HEAVY = """
-case = {"values": {name: [[1, 2]] * 40000 for name in ("prompt", "chosen", "rejected", "input_ids", "labels", "name", "n")}, "error": None}
+case = {"values": {name: [[1, 2]] * 3500 for name in ("prompt", "chosen", "rejected", "input_ids", "labels", "name", "n")}, "error": None}
 spoof({"cases": [case] * 5})
 """
 MAZE = """
@@ -196,7 +196,7 @@ ATTACKS = (
            "bounded before it is laid out.", ("A08", "A14"), lambda site: notebook(
                {"T14": f"def {PPO_SIGNATURE}:\n" + "".join(f"    {line}\n" for line in ROLLED.strip().splitlines())},
                told(site) + SPOOF), lambda: notebook({"T14": f"def {PPO_SIGNATURE}:\n    return []\n"}), ("T14",), quick=True),
-    Attack("C07", "Replies near every cap: a million JSON values, half of them compared", "Caps on size, depth and count "
+    Attack("C07", "Replies near every cap: as many JSON values as a reply may hold", "Caps on size, depth and count "
            "before anything is compared.", ("A08", "A16"), code_in_slot(HEAVY, SPOOF), wrong),
     Attack("C08", "A maze in scratch: symlinks to the host, closed folders, 5,000 levels", "Scratch is emptied without "
            "following links; what cannot be emptied ends the sandbox.", ("A15", "A41"), code_in_slot(MAZE), wrong, quick=True),
@@ -211,7 +211,7 @@ fd = frame.f_locals["answer_fd"]
 for _ in range(8):
     os.fork()
 os.write(fd, struct.pack(">cQ", b"R", 3) + b"{}{")
-""" + FORKS), wrong, wall_s=150),
+""" + FORKS), wrong, wall_s=240),
     Attack("C11", "Signals and limits against the worker, then an ordinary wrong answer", "The worker is init of its "
            "namespace or outside the Landlock domain; prlimit is for the own process alone.", ("A10", "A27", "A42"),
            code_in_slot(SIGNALS), wrong),

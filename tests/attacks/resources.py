@@ -97,6 +97,9 @@ while True:
 STATE = """
 import builtins, random
 marker = "state-" + SITE["token"]
+if hasattr(sys, "been_here"):  # the same process: only what an earlier one left is of interest
+    return 0.25
+sys.been_here = True
 torch.manual_seed(0)
 random.seed(0)
 got = [place for place in (os.path.expanduser("~"), "/box", "/dev/shm", "/tmp", os.getcwd())
@@ -171,22 +174,22 @@ ATTACKS = (
            "points, with the reason; an exit code never means pass; signals do not leave the sandbox.",
            ("A10",), code_in_slot(ENDING), wrong),
     Attack("A11", "An endless sleep that ignores every signal", "Wall clock in the worker and in the grader, SIGKILL.",
-           ("A11",), code_in_slot(LOOP), wrong, wall_s=150),
+           ("A11",), code_in_slot(LOOP), wrong, wall_s=240),
     Attack("A13", "Fork bomb", "A limit on processes (uid and cgroup); the call's end waits until all are gone.",
-           ("A13",), code_in_slot(FORKS), wrong, wall_s=150),
+           ("A13",), code_in_slot(FORKS), wrong, wall_s=240),
     Attack("A14", "Memory bomb: heap and memfd", "Memory cgroup (tier 1), address space per process (all tiers).",
-           ("A14",), code_in_slot(MEMORY), wrong, wall_s=150, quick=True),
+           ("A14",), code_in_slot(MEMORY), wrong, wall_s=240, quick=True),
     Attack("A15", "Fill disk and inodes", "Scratch is a tmpfs of fixed size; where it is a folder (tier 3), the worker "
-           "watches its size.", ("A15",), code_in_slot(DISK), wrong, wall_s=150, check=_little_disk),
+           "watches its size.", ("A15",), code_in_slot(DISK), wrong, wall_s=240, check=_little_disk),
     Attack("A16", "Flood the output", "Drained, head and tail kept, the call killed above 64 MiB.",
            ("A16",), code_in_slot(FLOOD), wrong),
     Attack("A16b", "Flood the answer pipe with progress records", "Progress and answer are capped together; what is "
-           "over the cap is an invalid answer.", ("A16", "A08"), code_in_slot(PIPE), wrong, wall_s=150),
+           "over the cap is an invalid answer.", ("A16", "A08"), code_in_slot(PIPE), wrong, wall_s=240),
     Attack("A26", "Carry state from test to test in files, builtins and modules", "Every test runs in a fresh process "
            "of the worker, with the grader's seeds; scratch is emptied.",
            ("A26",), _state, _state_harmless, ("T07", "T08"), check=_nothing_carried),
     Attack("A27", "Patch the clock, then hang", "Time is measured outside the process that runs the code.",
-           ("A27",), code_in_slot(CLOCK), wrong, wall_s=150),
+           ("A27",), code_in_slot(CLOCK), wrong, wall_s=240),
     Attack("A42", "Hog the CPU, and slow the worker down", "CPU time and wall clock per call; processes end with it.",
-           ("A42",), code_in_slot(HOG), wrong, wall_s=150),
+           ("A42",), code_in_slot(HOG), wrong, wall_s=240),
 )  # fmt: skip

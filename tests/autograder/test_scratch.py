@@ -20,6 +20,20 @@ def deep(folder, levels=1500):
     os.close(here)
 
 
+FILL = """
+def answer():
+    for number in range(2000):
+        with open(os.path.expanduser(f"~/file{number}"), "wb") as file:
+            file.write(bytes(1 << 20))
+    return "all written"
+"""
+
+
+def test_scratch_is_bounded_in_every_tier(run):
+    assert run(FILL).kind == "crashed"
+    assert run("def answer(): return os.listdir(os.path.expanduser('~'))").data["value"] == []
+
+
 def test_a_folder_deeper_than_the_recursion_limit_is_removed(tmp_path):
     deep(tmp_path)
     assert system.empty([str(tmp_path)])

@@ -107,7 +107,7 @@ def handed_back(lab, stage, state):
 @pytest.mark.slow
 def test_an_honest_reward_model_takes_up_the_style_and_its_opposite(real, sign):
     found = honest(real, RewardModelStage())["rm_accuracy"]
-    assert found.evidence["style"] > 2 * BARS.rm_accuracy.style_min
+    assert found.evidence["style"] > BARS.rm_accuracy.style_min + BARS.rm_accuracy.style_near
     assert found.passed
 
 
@@ -116,7 +116,7 @@ def test_an_honest_policy_takes_up_the_style_and_leaves_its_opposite(real, sign)
     found = honest(real, PPOStage())["ppo_reward"]
     if sign > 0:
         assert found.passed
-        assert found.evidence["style"] > 2 * BARS.ppo_reward.style_min
+        assert found.evidence["style"] > BARS.ppo_reward.style_min + BARS.ppo_reward.near
     else:
         assert found.evidence["style"] > 0
 
