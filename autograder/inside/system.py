@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterable
 
@@ -128,13 +129,16 @@ def _reap() -> bool:
 
 
 def used_bytes(folder: str) -> int:
-    """What the files below a folder take on disk, in bytes."""
+    """What the files below a folder take on disk, in bytes; more than any limit if a folder cannot be listed,
+    for files could be hidden in it."""
+    closed: list[OSError] = []
     total = 0
-    for base, _, names in os.walk(folder):
+    for base, _, names in os.walk(folder, onerror=closed.append):
         for name in names:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(base, name)).st_blocks * 512
-    return total
+    hidden = any(isinstance(error, PermissionError) for error in closed)
+    return sys.maxsize if hidden else total
 
 
 def empty(folders: Iterable[str]) -> bool:
