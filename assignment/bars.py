@@ -112,12 +112,13 @@ class Factors(Frozen):
 
 
 class Cost(Frozen):
-    """What the reference needs for an item, measured: seconds and bytes."""
+    """What the reference needs for an item, measured: seconds and bytes. What was not measured does not raise the
+    limit of the item's kind."""
 
     wall_s: Positive
-    cpu_s: Positive
-    memory_bytes: Count
-    reply_bytes: Count
+    cpu_s: Annotated[float, Field(ge=0)] = 0.0
+    memory_bytes: Annotated[int, Field(ge=0)] = 0
+    reply_bytes: Annotated[int, Field(ge=0)] = 0
 
 
 class OverloadLimits(Frozen):

@@ -7,7 +7,7 @@ JSON of that length, then tensors in the safetensors layout (https://github.com/
 | --- | --- | --- |
 | Q | grader -> worker | request: a body whose JSON is the header, its tail the payload's own body |
 | H | worker -> grader | hello, once the libraries are imported |
-| S | worker -> grader | the child was started |
+| S | worker -> grader | the child starts; JSON: the resident bytes of the worker |
 | C | worker -> grader | raw bytes that the child wrote to its answer pipe: untrusted frames P and R |
 | E | worker -> grader | how the child ended |
 | P | child | progress, JSON |

@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from . import system
@@ -49,26 +50,34 @@ class Worker:
     def hello(self) -> None:
         """Import everything, then say so. A module that cannot be imported is our own failure: it is
         named."""
-        signal.signal(signal.SIGALRM, lambda *_: self.leave_if_alone())
-        signal.setitimer(signal.ITIMER_REAL, ALONE_SECONDS, ALONE_SECONDS)
-        for name in IMPORTS:
-            importlib.import_module(name)
-        from . import child  # noqa: F401  (what a child needs is imported before the fork)
-        from .registry import LIGHT_MODULES, OPS, load_ops
+        with self.leaving_if_alone():
+            for name in IMPORTS:
+                importlib.import_module(name)
+            from . import child  # noqa: F401  (what a child needs is imported before the fork)
+            from .registry import LIGHT_MODULES, OPS, load_ops
 
-        absent = load_ops(LIGHT_MODULES)
-        warm_up()
-        share_pages()
+            absent = load_ops(LIGHT_MODULES)
+            warm_up()
+            share_pages()
         import torch
 
         info = {"python": sys.version.split()[0], "torch": torch.__version__, "absent": absent, "ops": sorted(OPS),
                 "threads": len(os.listdir("/proc/self/task")), "rss": system.status_bytes("VmRSS")}
-        signal.setitimer(signal.ITIMER_REAL, 0)
         self.send(b"H", json_bytes(info))
 
+    @contextlib.contextmanager
+    def leaving_if_alone(self) -> Iterator[None]:
+        """Look once a second whether the grader is gone. Its death cannot signal a worker of another uid, and
+        nothing is read here while imports go on. At all other times every wait sees the pipe close."""
+        signal.signal(signal.SIGALRM, lambda *_: self.leave_if_alone())
+        signal.setitimer(signal.ITIMER_REAL, ALONE_SECONDS, ALONE_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     def leave_if_alone(self) -> None:
-        """End if the grader is gone. Its death cannot signal a worker of another uid, and nothing is read
-        here before the imports are done. From then on every wait sees the pipe close."""
+        """End if the grader is gone."""
         poll = select.poll()
         poll.register(self.request_fd, 0)
         if poll.poll(0):
@@ -89,7 +98,8 @@ class Worker:
             head, payload = split_body(body)
             del body, kind
             if needs_models(payload):
-                import_models()
+                with self.leaving_if_alone():
+                    import_models()
             preload(payload)
             self.call(json.loads(head), payload)
 
@@ -98,6 +108,7 @@ class Worker:
         answer, answer_in = os.pipe()
         output, output_in = os.pipe()
         header.update({name: self.options[name] for name in ("scope_signals", "scratch", "scratch_bytes")})
+        self.send(b"S", json_bytes({"rss": system.status_bytes("VmRSS")}))
         child = os.fork()
         if child == 0:
             for fd in (answer, output, self.request_fd, self.reply_fd):
@@ -108,7 +119,6 @@ class Worker:
             os._exit(71)
         os.close(answer_in)
         os.close(output_in)
-        self.send(b"S", json_bytes({"rss": system.status_bytes("VmRSS")}))
         relay = Relay(child, answer, output, self.request_fd, header)
         report = relay.run(lambda data: self.send(b"C", data))
         system.end_everything(confined=self.confined)
