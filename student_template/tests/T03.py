@@ -36,8 +36,10 @@ def encode(encode_example, max_length, prompt=PROMPT, completion=COMPLETION):
 @test_case(name="ids: two parts and an end")
 def check_ids(encode_example):
     ids, _ = encode(encode_example, 64)
-    assert 500 not in ids, "Tokens merged across the border: encode prompt and completion separately, then join the ids."
-    assert ids[-1] == Letters.eos_token_id, "The last token is tokenizer.eos_token_id: without it the model never stops."
+    assert 500 not in ids, (
+        "Tokens at the border can merge; encode the two parts separately and join the ids."
+    )
+    assert ids[-1] == Letters.eos_token_id, "Without an end token the model never learns to stop."
     assert Letters.pad_token_id not in ids, "No padding here; the batch does that later."
     assert ids[:-1] == P + C, "The ids are those of the prompt, those of the completion, and the end token."
 
@@ -45,17 +47,23 @@ def check_ids(encode_example):
 @test_case(name="labels: only the completion is learned")
 def check_labels(encode_example):
     ids, labels = encode(encode_example, 64)
-    assert labels[: len(P)] == [-100] * len(P), "The prompt is not to be learned: its labels are -100."
+    assert labels[: len(P)] == [-100] * len(P), "Only the answer tokens should be learned here."
     assert labels[len(P)] != -100, "The first token of the completion must be learned; your border is one too late."
-    assert labels[-1] == Letters.eos_token_id, "The end token has to be learned too: keep its label."
+    assert labels[-1] == Letters.eos_token_id, (
+        "The end token is in your ids, but its label is masked: the model is never told to stop."
+        if ids[-1] == Letters.eos_token_id
+        else "The end token has to be learned too."
+    )
     assert labels[len(P) :] == ids[len(P) :], "Labels repeat the ids; the shift by one happens later, in the loss."
 
 
 @test_case(name="too long: the prompt gives way")
 def check_cut_prompt(encode_example):
     ids, labels = encode(encode_example, 7)
-    assert ids[-5:] == [*C, Letters.eos_token_id], "The completion must survive; cut the prompt instead."
-    assert ids[:2] == P[-2:], "Cut the prompt from the left: what stands next to the answer matters most."
+    assert ids[-5:] == [*C, Letters.eos_token_id], "Cut the prompt from the left; the answer must survive."
+    assert ids[:2] == P[-2:], (
+        "A prompt that is too long loses its end, where the question and the assistant's marker are."
+    )
     assert labels[:2] == [-100, -100] and -100 not in labels[2:], "After the cut the labels must still fit the tokens."
 
 
@@ -70,5 +78,7 @@ def check_fits(encode_example):
 def check_cut_completion(encode_example):
     for room in (4, 2):
         ids, labels = encode(encode_example, room)
-        assert Letters.eos_token_id not in ids, "A reply that was cut has not ended: keep its head, without an end token."
+        assert Letters.eos_token_id not in ids, (
+            "An answer that was cut off did not end there; your EOS teaches the model to stop in mid-sentence."
+        )
         assert ids == C[:room] and labels == ids, "Keep the first max_length tokens of the completion, and nothing else."

@@ -42,7 +42,10 @@ def close(a, b):
 @test_case(name="one number per sequence")
 def check_shape(RewardModel):
     result = score(make(RewardModel), ROWS)
-    assert result.shape == (3,), f"Return shape (B,) = (3,), not {tuple(result.shape)}: (B, 1) breaks the loss later."
+    assert result.shape == (3,), (
+        "Your scores have one dimension too many: differences of such shapes broadcast to a table. "
+        f"Return shape (3,), not {tuple(result.shape)}."
+    )
     assert torch.isfinite(result).all() and len(set(result.tolist())) == 3, "Different sequences get different scores."
 
 
@@ -50,7 +53,10 @@ def check_shape(RewardModel):
 def check_right(RewardModel):
     model = make(RewardModel)
     alone = torch.cat([score(model, [row]) for row in ROWS])
-    assert close(score(model, ROWS), alone), "A sequence scores differently in a batch: do you score a padding token?"
+    assert torch.isfinite(alone).all() and close(score(model, ROWS[:1] * 2)[:1], alone[:1]), (
+        "A text's score must not depend on the batch it stands in."
+    )
+    assert close(score(model, ROWS), alone), "You score a padding token; take the last real token."
     assert close(score(model, ROWS, extra=3), alone), "More padding on the right moved the scores."
 
 
@@ -73,22 +79,32 @@ def check_mask(RewardModel):
         second = model(input_ids=torch.where(mask == 1, ids, 17), attention_mask=mask)
         real_pad = model(input_ids=torch.tensor([[5, kit.PAD_ID]]), attention_mask=torch.tensor([[1, 1]]))
         without = model(input_ids=torch.tensor([[5]]), attention_mask=torch.tensor([[1]]))
-    assert close(first, second), "What stands under the padding changed the score: go by the mask, not by token ids."
-    assert not close(real_pad, without), "An attended last token was skipped because of its id: go by the mask."
+    assert close(first, second), (
+        "What is padding is said by the attention mask; the ids under the mask may be anything."
+    )
+    assert not close(real_pad, without), (
+        "An attended last token was skipped. What is padding is said by the attention mask, not by an id."
+    )
 
 
 @test_case(name="the last token, and all before it")
 def check_last(RewardModel):
     model = make(RewardModel)
     base = score(model, [[5, 9, 3, 8]])
-    assert not close(score(model, [[5, 9, 3, 2]]), base), "The last token has no influence: is your index one too small?"
+    assert not close(score(model, [[5, 9, 3, 2]]), base), (
+        "Index of the last token is length minus one: check which token you really pick."
+    )
     assert not close(score(model, [[6, 9, 3, 8]]), base), "The first token has no influence: the whole text must be read."
     hidden = []
     hook = model.transformer.register_forward_hook(lambda *args: hidden.append(args[2].last_hidden_state))
     value = score(model, [[5, 9, 3, 8]])
     hook.remove()
     assert hidden, "Use self.transformer for the hidden states."
-    assert close(value, model.score(hidden[0][0, 3]).detach()), "The score is the head on the last token's hidden state alone."
+    assert close(value, model.score(hidden[0][0, 3]).detach()), (
+        "You average over the sequence; the task asks for the score at one position."
+        if close(value, model.score(hidden[0][0].mean(0)).detach())
+        else "The score is the head on the last token's hidden state alone."
+    )
 
 
 @test_case(name="one unbounded number from the given head")
@@ -100,7 +116,11 @@ def check_head(RewardModel):
     before = score(model, ROWS)
     with torch.no_grad():
         model.score.bias.add_(50.0)
-    assert close(score(model, ROWS), before + 50), "Return the head's number as it is: no sigmoid, no normalisation."
+    assert close(score(model, ROWS), before + 50), (
+        "The score is one unbounded number; your values stay between 0 and 1."
+        if bool(((before >= 0) & (before <= 1)).all())
+        else "Return the head's number as it is: no sigmoid, no normalisation."
+    )
 
 
 @test_case(name="gradient")
@@ -109,4 +129,6 @@ def check_gradient(RewardModel):
     ids, mask = kit.pad_sequences(ROWS, kit.PAD_ID)
     model(input_ids=ids, attention_mask=mask).sum().backward()
     assert model.score.weight.grad is not None, "No gradient reaches the head."
-    assert model.transformer.wte.weight.grad is not None, "No gradient reaches the body: no torch.no_grad() in here."
+    assert model.transformer.wte.weight.grad is not None, (
+        "The scores are right, but only the head can learn: gradients do not reach the body."
+    )

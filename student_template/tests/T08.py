@@ -11,7 +11,8 @@ points = None
 def check_count(preference_accuracy):
     chosen, rejected = torch.tensor([2.0, 0.5, -1.0, -3.0]), torch.tensor([1.0, 0.0, -2.0, 3.0])
     value = preference_accuracy(chosen, rejected)
-    assert value != 0.25, "You count the pairs whose rejected reply scores higher."
+    assert value != 0.25, "Your number is small for a good model: you count the other side."
+    assert value <= 1, "Your number grows with the batch; a share lies between 0 and 1."
     assert abs(value - 0.75) < 1e-6, "Three of these four pairs are ranked right; negative scores are ordinary scores."
 
 
@@ -19,16 +20,17 @@ def check_count(preference_accuracy):
 def check_ties(preference_accuracy):
     same = torch.tensor([0.3, -0.2, 4.0])
     value = preference_accuracy(same, same.clone())
-    assert value not in (0.0, 1.0), "A model that says the same of everything knows nothing: ties count one half."
+    tie = "A tie is half a win; a model that scores all replies alike would get {} from you."
+    assert value != 1.0, tie.format("full marks")
+    assert value != 0.0, tie.format("nothing")
     assert abs(value - 0.5) < 1e-6, "Only ties: the accuracy is one half."
     value = preference_accuracy(torch.tensor([0.0, 0.0, 1.0, 0.0, 1.0]), torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0]))
     assert abs(value - 0.5) < 1e-6, "Three ties, one right, one wrong: one half."
 
 
-@test_case(name="the type")
+@test_case(name="one number")
 def check_type(preference_accuracy):
-    value = preference_accuracy(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0]))
-    assert isinstance(value, float), f"Return a plain float, not {type(value).__name__}."
+    value = float(preference_accuracy(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0])))
     assert value == 1.0, "All pairs are ranked right here."
 
 

@@ -12,7 +12,7 @@ M = torch.tensor([[0.0, 1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.0]])
 
 
 def near(result, wanted):
-    return torch.allclose(result, torch.tensor(wanted), atol=1e-5)
+    return torch.allclose(result.float(), torch.tensor(wanted), atol=1e-5)
 
 
 @test_case(name="lambda = 0: the TD error")
@@ -20,9 +20,13 @@ def check_td(gae):
     advantages, _ = gae(R, V, M, 1.0, 0.0)
     assert advantages.shape == R.shape, "One advantage per token, shape (B, T)."
     assert abs(float(advantages[0, 3]) - 5.0) < 1e-5, (
-        "The reply ends there: the value after its last token is 0, whatever stands in the padding."
+        "The value after the last token is 0: behind the reply there is only padding."
     )
-    assert near(advantages[0, 1:3], [1.5, -4.0]), "With lambda = 0: reward + gamma * next value - value."
+    free, _ = gae(R, V, M, 1.0, 0.9)
+    assert not near(free[0, 1:4], advantages[0, 1:4].tolist()), "lambda has no effect on your advantages."
+    assert near(advantages[0, 1:3], [1.5, -4.0]), (
+        "Check the lambda = 0 case: your TD error uses the wrong one of the two numbers. Its next value has the other."
+    )
     assert near(advantages[1, 2:4], [2.0, -2.0]), "The shorter row is wrong: rows end at different columns."
 
 
@@ -30,11 +34,15 @@ def check_td(gae):
 def check_rewards_to_go(gae):
     advantages, returns = gae(R, torch.zeros_like(V), M, 1.0, 1.0)
     assert abs(float(advantages[0, 3]) - 4.0) < 1e-5 and abs(float(advantages[0, 1]) - 3.0) < 1e-5, (
-        "Without values, gamma = lambda = 1 sums the rewards from here to the end: walk backwards."
+        "Your advantages do not look ahead: a token's advantage depends on what comes after it."
+        if near(advantages[0, 1:4], [1.0, -2.0, 4.0])
+        else "Walk backwards: an advantage gathers what comes later, not what came before."
     )
     assert near(advantages[0, 1:4], [3.0, 2.0, 4.0]) and near(returns[0, 1:4], [3.0, 2.0, 4.0])
     discounted, _ = gae(R, torch.zeros_like(V), M, 0.5, 1.0)
-    assert near(discounted[0, 1:4], [1.0, 0.0, 4.0]), "gamma discounts each step towards the future."
+    assert near(discounted[0, 1:4], [1.0, 0.0, 4.0]), (
+        "Both numbers shrink what lies one step ahead; one of them is missing in your recursion."
+    )
 
 
 @test_case(name="gamma and lambda have different jobs")
@@ -50,8 +58,10 @@ def check_both(gae):
 def check_returns(gae):
     advantages, returns = gae(R, V, M, 0.9, 0.8)
     inside = M == 1
-    assert not torch.allclose(returns[inside], advantages[inside]), "The value's target is not the advantage itself."
-    assert torch.allclose((returns - V)[inside], advantages[inside], atol=1e-5), "returns - values = raw advantages."
+    assert not torch.allclose(returns[inside], advantages[inside]), "Target is advantage plus old value."
+    assert torch.allclose((returns - V)[inside], advantages[inside], atol=1e-5), (
+        "Your returns ignore the values; with lambda below 1 they are part of the target."
+    )
 
 
 @test_case(name="nothing leaks through the mask")
@@ -61,7 +71,7 @@ def check_mask(gae):
     rewards, values = torch.where(M == 1, R, 55.0), torch.where(M == 1, V, -66.0)
     changed, target = gae(rewards, values, M, 0.9, 0.8)
     assert torch.allclose(changed, advantages, atol=1e-4) and torch.allclose(target, returns, atol=1e-4), (
-        "Rewards or values of prompt or padding reach your advantages: mask inside the recursion, not after it."
+        "Padding leaks backwards into your advantages: mask inside the recursion."
     )
 
 
@@ -75,4 +85,6 @@ def check_full(gae):
 def check_raw(gae):
     single, _ = gae(R, V, M, 0.9, 0.8)
     double, _ = gae(2 * R, 2 * V, M, 0.9, 0.8)
-    assert torch.allclose(double, 2 * single, atol=1e-4), "Return raw advantages; whitening comes later, in the loop."
+    assert torch.allclose(double, 2 * single, atol=1e-4), (
+        "This function returns raw advantages; whitening comes later, in the training loop."
+    )

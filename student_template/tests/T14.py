@@ -1,6 +1,8 @@
 """Public check of T14: the PPO loop, on a bigram policy that trains in a second."""
 
 import copy
+import dataclasses
+import math
 
 import torch
 from otter.test_files import test_case
@@ -35,9 +37,23 @@ class Judge:
         return self.scores[-1]
 
 
-def start(seed=3):
+def start(seed=3, dropout=0.0):
     weight = 0.3 * torch.randn(V, V, generator=torch.Generator().manual_seed(seed))
-    return BigramPolicy(weight), kit.freeze(BigramLM(weight))
+    return BigramPolicy(weight, dropout=dropout).eval(), kit.freeze(BigramLM(weight))
+
+
+def updates(train_ppo, **changes):
+    """The size of each update in learning rates, where an update shows the gradient itself."""
+    policy, reference = start()
+    weights = [policy.lm.weight.detach().clone()]
+    plain = config(steps=1, learning_rate=1e-4, betas=(0.0, 0.0), eps=1.0, weight_decay=0.0, max_grad_norm=1e9,
+                   rollouts=20, minibatch_size=20)
+    handle = register_optimizer_step_post_hook(lambda *_: weights.append(policy.lm.weight.detach().clone()))
+    try:
+        train_ppo(policy, reference, Judge(), PROMPTS, dataclasses.replace(plain, **changes))
+    finally:
+        handle.remove()
+    return [float((b - a).norm()) / 1e-4 for a, b in zip(weights, weights[1:])]
 
 
 @test_case(name="one row per step, with its figures")
@@ -52,7 +68,7 @@ def check_rows(train_ppo):
     means = [float(s.mean()) for s in judge.scores]
     assert len(means) == 3, "Score each step's rollouts once."
     assert all(abs(float(r["reward"]) - m) < 1e-4 for r, m in zip(rows, means)), (
-        "`reward` is the mean score of the step's replies, before the KL penalty."
+        "Report the mean score; the penalty is shown on its own as kl."
     )
 
 
@@ -72,7 +88,9 @@ def check_prompts(train_ppo):
     judge, prompts = Judge(), [[2, a, b] for a in (2, 3, 4, 5, 6) for b in (2, 3, 4, 5)]
     train_ppo(policy, reference, judge, prompts, config(steps=2))
     assert len(judge.prompts) == 20, f"Each step rolls out config.rollouts prompts; {len(judge.prompts) / 2:g} were scored."
-    assert len(set(judge.prompts)) == 20, "Some prompts come several times and others never: walk through all of them."
+    assert len(set(judge.prompts)) == 20, (
+        "Your loop shows the same prompts several times and never reaches the rest."
+    )
 
 
 @test_case(name="the number of updates")
@@ -84,18 +102,35 @@ def check_updates(train_ppo):
         train_ppo(policy, reference, Judge(), PROMPTS, config())
     finally:
         handle.remove()
-    assert len(counted) == 8, f"2 steps, 2 epochs, 10 / 5 minibatches make 8 updates, not {len(counted)}."
+    assert len(counted) == 8, (
+        "config.ppo_epochs asks for more passes over a phase's rollouts than you make."
+        if len(counted) == 4
+        else f"2 steps, 2 epochs, 10 / 5 minibatches make 8 updates, not {len(counted)}."
+    )
 
 
 @test_case(name="who learns, and who does not")
 def check_learners(train_ppo):
     policy, reference = start()
     frozen, before = copy.deepcopy(reference.state_dict()), copy.deepcopy(policy.state_dict())
-    train_ppo(policy, reference, Judge(), PROMPTS, config())
+    steps = []
+    handle = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    try:
+        train_ppo(policy, reference, Judge(), PROMPTS, config())
+    finally:
+        handle.remove()
     after = policy.state_dict()
-    assert all(torch.equal(x, frozen[n]) for n, x in reference.state_dict().items()), "The reference must not learn."
-    assert not torch.equal(after["lm.weight"], before["lm.weight"]), "The policy did not move."
-    assert not torch.equal(after["value_head.weight"], before["value_head.weight"]), "The value head did not move."
+    assert all(torch.equal(x, frozen[n]) for n, x in reference.state_dict().items()), (
+        "The reference must not learn: after a phase yours is another model."
+    )
+    assert not torch.equal(after["lm.weight"], before["lm.weight"]), (
+        "You erase the gradient before using it."
+        if steps
+        else "Figures come back, but the policy is the same as before: which line changes it?"
+    )
+    assert not torch.equal(after["value_head.weight"], before["value_head.weight"]), (
+        "Your optimiser does not hold the value head: compare what it holds with all that has to learn."
+    )
 
 
 @test_case(name="the reward rises")
@@ -103,9 +138,15 @@ def check_reward(train_ppo):
     policy, reference = start()
     rows = train_ppo(policy, reference, Judge(), PROMPTS, config(steps=25, rollouts=40, minibatch_size=20))
     first, last = (sum(float(r["reward"]) for r in part) / 5 for part in (rows[:5], rows[-5:]))
+    assert last > first + 0.3 or last < first - 0.1, (
+        "Sampling cuts the graph: a reward that comes from sampled tokens has no gradient in the policy. "
+        f"Yours went {first:.2f} -> {last:.2f}."
+    )
     assert last > first - 0.1, f"The reward falls ({first:.2f} -> {last:.2f}): a sign is flipped."
     assert last > first + 1.0, f"The reward should rise clearly in 25 steps; it went {first:.2f} -> {last:.2f}."
-    assert float(rows[-1]["kl"]) > 0.2, "A policy that earns more has moved away from the reference: its KL is positive."
+    assert float(rows[-1]["kl"]) > 0.2, (
+        "The log-prob of token t comes from the logits at t-1. A policy that earns more has a positive KL."
+    )
 
 
 @test_case(name="the KL penalty pulls back")
@@ -127,4 +168,42 @@ def check_whitening(train_ppo):
         before = policy.lm.weight.detach().clone()
         train_ppo(policy, reference, Judge(scale), PROMPTS, config(beta=0.0, eps=1.0, max_grad_norm=1e9, value_coef=0.0))
         moves.append(float((policy.lm.weight.detach() - before).norm()))
-    assert moves[1] < 2 * moves[0], "A thousandfold reward makes far larger updates: whiten the advantages."
+    assert moves[1] < 2 * moves[0], (
+        "Your advantages enter the loss as they are; the handout whitens them over the response tokens first."
+    )
+
+
+@test_case(name="one update, step by step")
+def check_update(train_ppo):
+    first, second = updates(train_ppo)
+    assert second < 1.5 * first, "Clear gradients for each minibatch: yours add up."
+    assert max(updates(train_ppo, max_grad_norm=1e-3)) < 2e-3, (
+        "config.max_grad_norm has no effect: at the moment you clip, if you do, there is no gradient to clip yet."
+    )
+    assert max(updates(train_ppo, warmup_steps=100)) < 0.1 * first, (
+        "The first updates are as large as all others: where does config.warmup_steps come in?"
+    )
+
+
+@test_case(name="a policy with dropout")
+def check_dropout(train_ppo):
+    policy, reference = start(dropout=0.5)
+    rows = train_ppo(policy, reference, Judge(), PROMPTS, config(steps=1))
+    assert abs(float(rows[0]["kl"])) < 1e-4, (
+        "Dropout alone changes your log-probabilities from one pass to the next: the ratio is not 1 before the first "
+        "update."
+    )
+
+
+@test_case(name="the unit of kl")
+def check_unit(train_ppo):
+    # the policy always says 3 and stops; the reference is uniform: two tokens of ln 7 nats each
+    weight = torch.zeros(V, V)
+    weight[2, 3] = weight[3, 0] = 60.0
+    rows = train_ppo(BigramPolicy(weight).eval(), kit.freeze(BigramLM(torch.zeros(V, V))), Judge(),
+                     [[a, 2] for a in (3, 4, 5, 6)], config(steps=1, rollouts=4, minibatch_size=4))
+    kl = float(rows[0]["kl"])
+    assert abs(kl - math.log(V)) > 1e-2, (
+        "Say whether the number is per token or per sequence: the handout asks for nats per sequence."
+    )
+    assert abs(kl - 2 * math.log(V)) < 1e-2, "kl sums log pi - log pi_ref over each reply, then averages over replies."
