@@ -41,7 +41,7 @@ def write(found: Sequence[Finding], bars: Thresholds, path: Path = DOCUMENT) -> 
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
-            picture = figures[statistic.name].relative_to(path.parent).as_posix() if statistic.name in figures else ""
+            picture = figures[statistic].relative_to(path.parent).as_posix() if statistic in figures else ""
             parts.append(_section(statistic, mine, picture, bars))
     path.write_text("\n".join(parts), encoding="utf-8")
 
@@ -114,9 +114,8 @@ def _error_row(item: str, found: Sequence[Finding], bars: Thresholds) -> str:
     wrong = [one for one in found if one.must == "fail"]
     fails, n = sum(one.mistakes for one in right), sum(one.n for one in right)
     passes, m = sum(one.mistakes for one in wrong), sum(one.n for one in wrong)
-    near = getattr(bars, item).near
     fitted = [
-        chance_of_failing(one.values, one.allowed, near)
+        chance_of_failing(one.values, one.allowed, one.statistic.near(bars))
         for one in found
         if one.subject.kind == "reference" and len(one.values) > 2
     ]

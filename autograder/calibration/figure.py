@@ -42,11 +42,12 @@ def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
         plt.close(figure)
 
 
-def draw_all(found: Sequence[Finding], folder: Path) -> dict[str, Path]:
-    """Every panel; paths by the statistic's name, those without a run left out."""
+def draw_all(found: Sequence[Finding], folder: Path) -> dict[Statistic, Path]:
+    """Every panel; those without a run left out."""
     drawn = {}
     for statistic in STATISTICS:
         if any(one.statistic == statistic and one.values for one in found):
-            drawn[statistic.name] = folder / f"calibration-{statistic.name.replace('_', '-')}.svg"
-            draw(found, statistic, drawn[statistic.name])
+            name = f"calibration-{statistic.item}-{statistic.name}.svg".replace("_", "-")
+            drawn[statistic] = folder / name
+            draw(found, statistic, drawn[statistic])
     return drawn

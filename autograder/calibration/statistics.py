@@ -24,13 +24,14 @@ Range = tuple[float | None, float | None]
 @dataclass(frozen=True)
 class Statistic:
     """One number that an item is decided by. read: from an outcome's evidence. allowed: lowest and highest
-    value that passes; None where there is no such end."""
+    value that passes; None where there is no such end. near: a miss by no more than this gets fresh seeds."""
 
     item: str
     name: str
     label: str
     read: Callable[[Mapping[str, Any]], float]
     allowed: Callable[[Thresholds], Range]
+    near: Callable[[Thresholds], float]
 
 
 STATISTICS: tuple[Statistic, ...] = (
@@ -40,6 +41,7 @@ STATISTICS: tuple[Statistic, ...] = (
         "held-out loss, end / start",
         lambda evidence: evidence["ratio"],
         lambda bars: (None, bars.sft_loss_trend.final_ratio_max),
+        lambda bars: bars.sft_loss_trend.near,
     ),
     Statistic(
         "rm_accuracy",
@@ -47,6 +49,15 @@ STATISTICS: tuple[Statistic, ...] = (
         "lower end of the 95% interval of accuracy",
         lambda evidence: evidence["interval"][0],
         lambda bars: (bars.rm_accuracy.lower_bound_min, None),
+        lambda bars: bars.rm_accuracy.near,
+    ),
+    Statistic(
+        "rm_accuracy",
+        "style",
+        "score of the run's closing over other closings (standard deviations of scores)",
+        lambda evidence: evidence["style"],
+        lambda bars: (bars.rm_accuracy.style_min, None),
+        lambda bars: bars.rm_accuracy.style_near,
     ),
     Statistic(
         "ppo_reward",
@@ -54,6 +65,7 @@ STATISTICS: tuple[Statistic, ...] = (
         "reward gain over SFT (standard deviations of the reward model)",
         lambda evidence: evidence["gain"],
         lambda bars: (bars.ppo_reward.gain_min, None),
+        lambda bars: bars.ppo_reward.near,
     ),
     Statistic(
         "ppo_reward",
@@ -61,6 +73,15 @@ STATISTICS: tuple[Statistic, ...] = (
         "gold reward gain over SFT",
         lambda evidence: evidence["gold_gain"],
         lambda bars: (-bars.ppo_reward.gold_drop_max, None),
+        lambda bars: bars.ppo_reward.near,
+    ),
+    Statistic(
+        "ppo_reward",
+        "style",
+        "rise of the share of replies with the run's closing",
+        lambda evidence: evidence["style"],
+        lambda bars: (bars.ppo_reward.style_min, None),
+        lambda bars: bars.ppo_reward.near,
     ),
     Statistic(
         "ppo_kl",
@@ -68,6 +89,7 @@ STATISTICS: tuple[Statistic, ...] = (
         "KL to SFT (nats per sequence)",
         lambda evidence: evidence["kl"],
         lambda bars: (bars.ppo_kl.min, bars.ppo_kl.max),
+        lambda bars: bars.ppo_kl.near,
     ),
 )
 

@@ -56,7 +56,13 @@ def rows(stage: Stage, folder: Path = RUNS) -> list[dict[str, str]]:
 def run_key(lab: Lab, subject: Subject, seed: int) -> str:
     """Hash of all that a run depends on, bars left out: another bar judges the same run anew."""
     bars = lab.bars
-    sizes = (bars.sft_loss_trend.examples, bars.rm_accuracy.pairs, bars.ppo_reward.prompts, bars.ppo_kl.prompts)
+    sizes = (
+        bars.sft_loss_trend.examples,
+        bars.rm_accuracy.pairs,
+        bars.rm_accuracy.style_replies,
+        bars.ppo_reward.prompts,
+        bars.ppo_kl.prompts,
+    )
     parts = [
         subject.code.key,
         seed,

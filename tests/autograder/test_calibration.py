@@ -110,14 +110,16 @@ def committed() -> list:
 
 
 def test_under_todays_bars_the_committed_runs_are_judged_as_they_were() -> None:
-    columns = {"sft_loss_trend": ["ratio"], "rm_accuracy": ["lower_end"], "ppo_kl": ["kl"]}
-    by_name = {one.name: one for one in STATISTICS}
-    for one in committed():
-        if one.statistic.name not in columns.get(one.statistic.item, []):
-            continue
-        low, high = by_name[one.statistic.name].allowed(BARS)
-        inside = sum((low is None or v >= low) and (high is None or v <= high) for v in one.values)
-        assert inside == one.passed, f"{one.subject.id}: {one.statistic.name}; run `rlhf-lab calibrate`"
+    for subject in subjects():
+        for row in (row for row in study.rows(subject.stage) if row["subject"] == subject.id):
+            for item in subject.stage.items if row["status"] == "measured" else ():
+                inside = all(
+                    (low is None or float(row[one.name]) >= low) and (high is None or float(row[one.name]) <= high)
+                    for one in STATISTICS
+                    for low, high in [one.allowed(BARS)]
+                    if one.item == item or (one.item, one.name, item) == ("ppo_reward", "style", "ppo_kl")
+                )
+                assert inside == (row[f"{item}.passed"] == "1"), f"{row}: run `rlhf-lab calibrate`"
 
 
 def test_the_document_states_todays_bars() -> None:
