@@ -16,6 +16,7 @@ LANDLOCK_SCOPE_SIGNAL = 1 << 1
 THREAD_ADDRESS_SPACE = 144 << 20  # per thread: a 64 MiB malloc arena may be reserved twice, plus a stack
 END_SECONDS = 10.0
 PAGE = 4096  # bytes
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -144,35 +145,57 @@ def _clear(top: str) -> bool:
     """Empty a folder, however deep it is, without following a link; False if something stays.
 
     No recursion and no long path, which student code could exhaust: what lies in a subfolder is lifted into
-    `top` until there is no subfolder left. Nothing else may run in there at that time.
+    `top` until there is no subfolder left. Every step goes by descriptor, so that a process that is still alive
+    cannot put a link in the way of a grader that is root.
     """
-    progress = True
-    while progress:
-        progress = False
-        for name in os.listdir(top):
-            with contextlib.suppress(OSError):
-                progress = _lift(top, os.path.join(top, name)) or progress
-    return not os.listdir(top)
-
-
-def _lift(top: str, path: str) -> bool:
-    """Delete a file or an emptied folder; first lift the folder's content. True if anything changed."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        os.unlink(path)
-        return True
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o700)  # it is no link, and nobody is left to make it one
-    for name in os.listdir(path):
-        child = os.path.join(path, name)
-        with contextlib.suppress(OSError):
-            if os.path.isdir(child) and not os.path.islink(child):
+    base = os.open(top, FOLDER)
+    try:
+        progress = True
+        while progress:
+            progress = False
+            for name in os.listdir(base):
                 with contextlib.suppress(OSError):
-                    os.chmod(child, 0o700)
-                os.rename(child, os.path.join(top, os.urandom(8).hex()))
-            else:
-                os.unlink(child)
-    os.rmdir(path)  # OSError, if something in it cannot be moved: then nothing has changed for good
+                    progress = _lift(base, name) or progress
+        return not os.listdir(base)
+    finally:
+        os.close(base)
+
+
+def _lift(base: int, name: str) -> bool:
+    """Delete an entry of the folder `base`; a folder's content is lifted into `base` first. OSError if it stays."""
+    if _unlinked(base, name):
+        return True
+    _open_up(base, name)
+    inner = os.open(name, FOLDER, dir_fd=base)
+    try:
+        for child in os.listdir(inner):
+            with contextlib.suppress(OSError):
+                if not _unlinked(inner, child):
+                    _open_up(inner, child)
+                    os.rename(child, os.urandom(8).hex(), src_dir_fd=inner, dst_dir_fd=base)
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=base)
     return True
+
+
+def _unlinked(folder: int, name: str) -> bool:
+    """Delete a file or a link; False if it is a folder."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        return False
+    return True
+
+
+def _open_up(folder: int, name: str) -> None:
+    """Give us all rights to a subfolder, where that is allowed. Never follows a link."""
+    with contextlib.suppress(OSError):
+        handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)  # fchmod refuses an O_PATH descriptor
+        finally:
+            os.close(handle)
 
 
 def held_bytes(folders: Iterable[str], enough: int) -> int:

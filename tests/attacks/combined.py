@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.attacks.answers import PICKLE, SPOOF
 from tests.attacks.base import HEAD, Attack, Seen, Site, code_in_slot, notebook, told, wrong
 from tests.attacks.cheats import RM, SFT, idle, only_loop
+from tests.attacks.forged import PICKLE, SPOOF
 from tests.attacks.intake import _zip
 from tests.attacks.resources import FORKS
 

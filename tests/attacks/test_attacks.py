@@ -10,6 +10,7 @@ from tests.attacks.catalogue import ATTACKS, NOT_ACTED, ROWS
 from tests.attacks.page import PAGE, described
 from tests.attacks.runner import _bounds, _gains, happened
 
+SLOW_TO_MAKE = ("A32", "A32c")  # archives of seconds
 BASE = Seen(0, 1.0, 1 << 20, {TARGET: 0.0}, {TARGET: "wrong"}, {}, {"terminal": ""})
 
 
@@ -23,7 +24,7 @@ def test_there_are_ten_attacks_of_our_own_that_combine_rows():
     assert len({attack.id for attack in ATTACKS}) == len(ATTACKS)
 
 
-@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.id[0] != "S"], ids=lambda attack: attack.id)
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.id[0] != "S" and a.id not in SLOW_TO_MAKE], ids=lambda attack: attack.id)
 def test_an_attack_differs_from_its_harmless_twin(attack):
     assert attack.hostile(FIXED) != attack.harmless() or attack.file != "submission.ipynb"
 
