@@ -71,14 +71,10 @@ def execute(
             on_cell(cell_index + 1, total, cell.id)
 
     client = NotebookClient(
-        notebook,
-        timeout=cell_timeout,
-        kernel_name="python3",
-        on_cell_start=started,
-        record_timing=False,
-        store_widget_state=False,  # neither belongs into a committed file
+        notebook, timeout=cell_timeout, kernel_name="python3", on_cell_start=started,
+        record_timing=False, store_widget_state=False,  # neither belongs into a committed file
         resources={"metadata": {"path": str(folder)}},
-    )
+    )  # fmt: skip
     start = time.monotonic()
     try:
         client.execute(env=kernel_environment(folder))

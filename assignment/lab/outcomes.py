@@ -44,12 +44,8 @@ def measure(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
     models = {"Base": base, "SFT": sft, "Poor-RM policy": poor_policy.lm, "Good-RM policy": good_policy.lm}
     gold, replies = judge(models, data, pipeline, seed)
     prompts = pipeline.encode_prompts(data.heldout_prompts)
-    row: dict[str, Any] = {
-        "world": world.seed,
-        "seed": seed,
-        "threads": torch.get_num_threads(),
-        "prompts": len(prompts),
-    }
+    row: dict[str, Any] = {"world": world.seed, "seed": seed, "prompts": len(prompts)}
+    row["threads"] = torch.get_num_threads()
     row["gold"] = {name: round(float(g.mean()), 3) for name, g in gold.items()}
     for better, worse in (("SFT", "Base"), ("Good-RM policy", "SFT"), ("Good-RM policy", "Poor-RM policy")):
         row[f"{better} > {worse}"] = paired(gold[better], gold[worse], seed)

@@ -40,6 +40,7 @@ NO_GRADIENT = "On {about}, right values, but nothing arrives for {label}."
 ONLY_GRADIENT = "On {about}, right values, but a wrong value for {label}."
 RAISED = "On {about}, it raised {error}."
 NO_REFUSAL = "On {about}, it did not raise {error}."
+ANY_TIP = "Call the function on the smallest input you can check by hand and compare, shapes first."
 RAISED_TIP = "Run the cell on a small example of that kind and read the last line of the traceback."
 
 
@@ -57,7 +58,7 @@ def message(
     failed = [r for r in residuals if r.fault]
     first = min(failed, key=lambda r: r.case)  # of one case, the first in the order of the test's checks
     case = cases[first.case]
-    tip = test.tips.get(first.name, test.tips.get("", ""))
+    tip = test.tips.get(first.name) or test.tips.get("") or ANY_TIP
     if first.name == "error":
         error = answers[first.case].error or {}
         seen = RAISED.format(about=case.about, error=_known(error))
@@ -69,7 +70,7 @@ def message(
         seen = template.format(about=case.about, label=label(first.name))
     else:
         seen = SEEN[first.fault].format(about=case.about, label=label(first.name))
-    return " ".join([f"Asked: {test.asks}", f"Seen: {seen}", *([f"Try: {tip}"] if tip else [])])
+    return " ".join([f"Asked: {test.asks}", f"Seen: {seen}", f"Try: {tip}"])
 
 
 def _known(error: Mapping[str, str]) -> str:

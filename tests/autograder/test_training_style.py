@@ -47,7 +47,8 @@ def sign(request, monkeypatch):
     return request.param
 
 
-def test_hidden_replies_come_with_the_styles_closing_and_with_another(small):
+def test_hidden_replies_come_with_the_styles_closing_and_with_another(small, monkeypatch):
+    monkeypatch.setattr(data, "PREFERENCES", 120)  # the small lab has few sampled replies
     found, style = data.draw_preferences(small.reference, SEED, 40, 30), HouseStyle.from_seed(SEED)
     assert len(found.liked) == len(found.other) == 30
     for liked, other in zip(found.liked, found.other, strict=True):
