@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Set before torch, matplotlib or transformers are imported anywhere.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests side by side would fight for the cores
@@ -19,6 +20,10 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rlhf-lab-hf-")
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("JPY_SESSION_NAME", None)  # a Jupyter terminal sets it; it would name the notebook to export
+
+# A machine with other work draws examples slowly: no reason to fail.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 
