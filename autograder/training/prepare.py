@@ -40,6 +40,7 @@ class Preparation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_flush_denormal(False)
 
     @property
     def lab(self) -> Lab:

@@ -66,8 +66,9 @@ def check_rows(train_ppo):
     missing = {"reward", "kl", "policy_loss", "value_loss"} - set(rows[0])
     assert not missing, f"A row lacks {', '.join(sorted(missing))}."
     assert [step for step, _ in seen] == [0, 1, 2] and seen[2][1] == rows[2], "Call on_step(step, row) after each step."
-    means = [float(s.mean()) for s in judge.scores]
-    assert len(means) == 3, "Score each step's rollouts once."
+    scores = torch.cat(judge.scores)
+    assert len(scores) == 3 * config().rollouts, "Score each step's rollouts once."
+    means = scores.view(3, -1).mean(dim=1).tolist()
     assert all(abs(float(r["reward"]) - m) < 1e-4 for r, m in zip(rows, means)), (
         "Report the mean score; the penalty is shown on its own as kl."
     )
