@@ -88,9 +88,10 @@ def check_start(train_ppo):
 def check_prompts(train_ppo):
     policy, reference = start()
     judge, prompts = Judge(), [[2, a, b] for a in (2, 3, 4, 5, 6) for b in (2, 3, 4, 5)]
-    train_ppo(policy, reference, judge, prompts, config(steps=2))
-    assert len(judge.prompts) == 20, f"Each step rolls out config.rollouts prompts; {len(judge.prompts) / 2:g} were scored."
-    assert len(set(judge.prompts)) == 20, (
+    train_ppo(policy, reference, judge, prompts, config(steps=6))
+    scored = len(judge.prompts) / 6
+    assert scored == 10, f"Each step rolls out config.rollouts prompts, 10 here; {scored:g} were scored."
+    assert len(set(judge.prompts)) > 14, (  # one after the other: all 20; drawn afresh for each step: 19.7 on average
         "Your loop shows the same prompts several times and never reaches the rest."
     )
 
