@@ -30,8 +30,7 @@ GROUPS = {  # fields that stand or fall together
     "mean_tokens": ("mean_tokens",),
     "repetition": ("repetition",),
 }
-OWN_SAMPLES = 64  # prompts on which the grader samples each policy itself, to know what is typical of it
-TYPICAL = 6.0  # standard errors by which replies may be more or less likely than the grader's own samples
+TYPICAL = 6.0  # standard errors by which replies may be more or less likely than the policy's own samples
 MESSAGES = {
     "passed": "All fields of the four rows agree with what the grader computes from the replies; RLHF is above SFT.",
     "fields": "Not as recomputed from the replies that were returned: {fields}.",
@@ -104,9 +103,7 @@ class ComparisonStage(Stage):
         for name, prefix in POLICIES.items():
             lm, replies = lab.reference.language_model(self._state(lab, prefix)), rows[name].replies
             own = measure.likelihood(lm, data.hidden, replies)
-            some = data.hidden[:OWN_SAMPLES]
-            ours = measure.sample_coupled(lm, some, config.max_new_tokens, derived(seed, "comparison replies"))
-            z[name] = difference_in_errors(own.nll, measure.likelihood(lm, some, ours).nll)
+            z[name] = own.typicality()
             wins = (rewards[name] > rewards[SFT]) + 0.5 * (rewards[name] == rewards[SFT])
             low, high = statistics.bootstrap_interval(wins, config.confidence, config.bootstrap, derived(seed, "wins"))
             kl = own.total - measure.likelihood(lab.sft, data.hidden, replies).total
@@ -219,9 +216,3 @@ def _consistent(names: list[Any], tensors: Mapping[str, np.ndarray]) -> bool:
         return False
     bounded = all(x.size == 0 or (x.min() >= 0 and x.max() <= MAX_TOKENS) for x in (counts, lengths))
     return bounded and counts.sum() == len(lengths) and lengths.sum() == len(tokens)
-
-
-def difference_in_errors(a: np.ndarray, b: np.ndarray) -> float:
-    """Difference of two independent samples' means in units of its standard error (Welch)."""
-    error = np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
-    return float((a.mean() - b.mean()) / max(error, 1e-9))

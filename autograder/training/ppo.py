@@ -112,8 +112,9 @@ class PPOStage(Stage):
             derived(seed, "hidden replies"),
             first_of=len(data.hidden),
         )
-        own = measure.likelihood(lm, prompts, replies).total
-        kl = own - measure.likelihood(lab.sft, prompts, replies).total
+        kl = np.zeros(len(prompts))  # of the start, which is SFT
+        if state is not lab.reference.sft:
+            kl = measure.likelihood(lm, prompts, replies).total - measure.likelihood(lab.sft, prompts, replies).total
         finite("log-probabilities", kl)
         styled = np.array([data.style.closing in decode(lab.reference.tokenizer, one) for one in replies], dtype=float)
         return Sampled(replies, lab.reward(data.style, prompts, replies), kl, styled)

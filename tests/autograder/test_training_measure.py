@@ -25,10 +25,36 @@ def test_likelihood_is_the_sum_of_log_probabilities_of_the_reply(reference):
     found = measure.likelihood(lm, PROMPTS, REPLIES)
     for i, (prompt, reply) in enumerate(zip(PROMPTS, REPLIES, strict=True)):
         logits = lm(input_ids=torch.tensor([prompt + reply])).logits[0].double()
-        logprobs = logits.log_softmax(-1)
-        expected = sum(float(logprobs[len(prompt) - 1 + t, token]) for t, token in enumerate(reply))
-        assert found.total[i] == pytest.approx(expected, rel=1e-5)
+        total = entropy = variance = 0.0
+        for t, token in enumerate(reply):
+            logprobs = logits[len(prompt) - 1 + t].log_softmax(-1).detach().numpy()
+            probability, mean = np.exp(logprobs), np.exp(logprobs) @ logprobs
+            total += logprobs[token]
+            entropy -= mean
+            variance += probability @ (logprobs - mean) ** 2
+        # The models compute in float32: rounding of a few 1e-7 in each of a thousand terms.
+        assert found.total[i] == pytest.approx(total, rel=1e-5)
+        assert found.entropy[i] == pytest.approx(entropy, rel=1e-5)
+        assert found.variance[i] == pytest.approx(variance, rel=1e-3)
     assert found.tokens.tolist() == [3, 2, 4]
+
+
+def peaked(reference, factor):
+    """A model of some entropy: random weights are all but uniform, where every token is as likely as any other."""
+    return reference.language_model({name: factor * x if "wte" in name else x for name, x in reference.sft.items()})
+
+
+def test_a_models_own_samples_are_typical_of_it_and_others_are_not(reference):
+    lm, other = peaked(reference, 8.0), peaked(reference, 7.0)
+    prompts = PROMPTS * 60
+    own = [measure.likelihood(lm, prompts, measure.sample_coupled(lm, prompts, 6, seed)) for seed in range(40)]
+    z = np.array([one.typicality() for one in own])
+    # Of 40 standard normal values: the mean is within 4 / √40, the standard deviation within 4 / √80 of 1.
+    assert abs(z.mean()) < 0.63 and abs(z.std(ddof=1) - 1) < 0.45
+    flatter = measure.likelihood(lm, prompts, measure.sample_coupled(other, prompts, 6, seed=1))
+    assert flatter.typicality() > 6
+    greedy = [[int(lm(input_ids=torch.tensor([p])).logits[0, -1].argmax())] for p in prompts]
+    assert measure.likelihood(lm, prompts, greedy).typicality() < -6
 
 
 def test_the_trusted_reward_model_does_not_depend_on_padding(reference):
