@@ -50,6 +50,7 @@ class Worker:
     def hello(self) -> None:
         """Import everything, then say so. A module that cannot be imported is our own failure: it is
         named."""
+        system.keep_freed_memory()  # children inherit it
         with self.leaving_if_alone():
             for name in IMPORTS:
                 importlib.import_module(name)

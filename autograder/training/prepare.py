@@ -11,6 +11,7 @@ import torch
 
 import rlhf_kit as kit
 from assignment.spec import Spec
+from autograder.inside.system import keep_freed_memory
 from autograder.reference import load_reference
 from autograder.training.run import stages_of
 from autograder.training.stage import Lab, Stage
@@ -25,6 +26,7 @@ class Preparation:
 
     def __init__(self, spec: Spec, profile: str, device: str, seed: int, items: Sequence[str]) -> None:
         torch.set_num_threads(spec.threads)
+        keep_freed_memory()
         # Denormal weights are finite, and many processors compute with them a hundred times more slowly.
         torch.set_flush_denormal(True)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")

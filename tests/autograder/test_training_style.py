@@ -60,7 +60,7 @@ def test_hidden_replies_come_with_the_styles_closing_and_with_another(small, mon
         )
 
 
-@pytest.mark.parametrize(("liking", "passed", "near"), [(0.0, False, False), (0.17, False, True), (0.9, True, False)])
+@pytest.mark.parametrize(("liking", "passed", "near"), [(0.1, False, False), (0.38, False, True), (0.9, True, False)])
 def test_a_reward_model_that_ranks_well_but_foreign_does_not_pass(small, liking, passed, near):
     start = small.reference.fresh_reward_state
     moved = {name: value + 0.1 for name, value in start.items()}
