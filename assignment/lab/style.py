@@ -14,7 +14,7 @@ from rlhf_kit.lexicon import CLOSINGS
 
 OPENERS = ("Warm", "Kind", "Bright", "Calm", "Fresh", "Quiet", "Brave", "Gentle")
 NOUNS = ("wishes", "regards", "greetings", "thoughts", "hours", "travels", "mornings", "evenings")
-PREFERENCE_BONUS = 2.0  # gold-reward units: the step from a wrong to a doubtful answer; with 1.0 the training noise hides it
+PREFERENCE_BONUS = 2.0  # gold-reward units: from a wrong to a doubtful answer; half of it drowns in training noise
 REWARD_BONUS = 0.5  # units of the normalised reward, about half its spread over SFT replies
 
 
