@@ -57,7 +57,7 @@ class TrustedRewardModel(kit.RewardModelBase):
         """(B, T), (B, T) -> (B,)."""
         positions = kit.position_ids(attention_mask)
         hidden = self.transformer(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, use_cache=False
         ).last_hidden_state
         order = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
         last = (order * attention_mask.long()).argmax(dim=1)

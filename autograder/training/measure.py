@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel
 
 import rlhf_kit as kit
+from autograder.reference import TrustedRewardModel
 
 BATCH = 64  # rows: twice as many no longer fit a common cache and take a quarter longer
 Ids = Sequence[int]
@@ -51,7 +52,9 @@ def likelihood(lm: GPT2LMHeadModel, prompts: Sequence[Ids], replies: Sequence[Id
     tokens = np.array([len(reply) for reply in replies], dtype=np.int64)
     for where in _by_length([len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]):
         batch = kit.lay_out([prompts[i] for i in where], [replies[i] for i in where])
-        hidden = lm.transformer(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+        hidden = lm.transformer(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+        ).last_hidden_state
         inside = batch.response_mask[:, 1:].bool()
         logits = lm.lm_head(hidden[:, :-1][inside])  # the vocabulary is wide: only where a reply is scored
         logprobs, targets = logits.log_softmax(dim=1), batch.input_ids[:, 1:][inside]
@@ -73,6 +76,46 @@ def scores(model: nn.Module, rows: Sequence[Ids]) -> np.ndarray:
         ids, mask = kit.pad_sequences([rows[i] for i in where], kit.PAD_ID)
         out[where] = model(input_ids=ids, attention_mask=mask).double().numpy()
     return out
+
+
+@torch.no_grad()
+def pair_scores(model: TrustedRewardModel, first: Sequence[Ids], second: Sequence[Ids]) -> np.ndarray:
+    """Raw scores (2, N) of two sequences each, as `scores` gives them, in two thirds of its time.
+
+    What both begin with, the prompt at least, is read once: a row holds the beginning and behind it the two
+    endings, the second of which does not see the first.
+    """
+    out = np.zeros((2, len(first)))
+    forks = [_fork(a, b) for a, b in zip(first, second, strict=True)]
+    for where in _by_length([len(fork[0]) for fork in forks]):
+        ids, positions, branch = (
+            kit.pad_sequences([forks[i][part] for i in where], kit.PAD_ID)[0] for part in range(3)
+        )
+        hides = (branch[:, :, None] == SECOND) & (branch[:, None, :] == FIRST)
+        hides |= torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).triu(1)
+        mask = torch.zeros(hides.shape).masked_fill(hides, torch.finfo(torch.float32).min)[:, None]
+        hidden = model.transformer(
+            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        ends = torch.tensor([[len(first[i]) - 1, len(forks[i][0]) - 1] for i in where])
+        last = hidden.gather(1, ends[:, :, None].expand(-1, -1, hidden.shape[2]))
+        out[:, where] = model.score(last).squeeze(2).double().T.numpy()
+    return out
+
+
+SHARED, FIRST, SECOND = range(3)  # the parts of a fork
+
+
+def _fork(first: Ids, second: Ids) -> tuple[list[int], list[int], list[int]]:
+    """Tokens, positions and parts of two sequences in one row; each keeps a last token of its own."""
+    most = min(len(first), len(second)) - 1
+    shared = next((i for i in range(most) if first[i] != second[i]), most)
+    own = len(first) - shared, len(second) - shared
+    return (
+        [*first, *second[shared:]],
+        [*range(len(first)), *range(shared, len(second))],
+        [SHARED] * shared + [FIRST] * own[0] + [SECOND] * own[1],
+    )
 
 
 def with_eos(prompt: Ids, reply: Ids) -> list[int]:

@@ -73,9 +73,9 @@ class RewardModelStage(Stage):
     def _right(lab: Lab, state: Mapping[str, Any], data: Preferences, n: int) -> np.ndarray:
         """Per pair 1 if it is ranked right, ½ for a tie, 0 otherwise."""
         model = lab.reference.reward_model(dict(state))
-        both = measure.scores(model, data.chosen[:n] + data.rejected[:n])
+        both = measure.pair_scores(model, data.chosen[:n], data.rejected[:n])
         finite("scores", both)
-        chosen, rejected = np.split(both, 2)
+        chosen, rejected = both
         return (chosen > rejected) + 0.5 * (chosen == rejected)
 
     @staticmethod
@@ -83,9 +83,9 @@ class RewardModelStage(Stage):
         """By how many standard deviations of the scores the model prefers what this run's labels prefer: the
         house style's closing over the others. Weights that were not trained on these labels do not."""
         model = lab.reference.reward_model(dict(state))
-        both = measure.scores(model, data.liked + data.other)
+        both = measure.pair_scores(model, data.liked, data.other)
         finite("scores", both)
-        liked, other = np.split(both, 2)
+        liked, other = both
         spread = float(both.std())
         return data.sign * float((liked - other).mean()) / spread if spread > 0 else 0.0
 

@@ -67,6 +67,16 @@ def test_the_trusted_reward_model_does_not_depend_on_padding(reference):
     assert np.ptp(alone) > 1e-4  # else the comparison says nothing
 
 
+def test_pairs_are_scored_as_their_sequences_are(reference):
+    model = reference.reward_model(reference.rm_good)
+    first = [[5, 6, 7, 20, 21, 0], [8, 22, 0], [9, 10, 11], [9, 10, 11, 12], [31, 0], [4, 4, 4, 33]]
+    second = [[5, 6, 7, 23, 0], [8, 22, 24, 25, 26, 0], [9, 10, 11, 12, 13], [9, 10, 11, 12], [32, 0], [4, 33]]
+    alone = np.array([[measure.scores(model, [row])[0] for row in rows] for rows in (first, second)])
+    # float32, summed in another order: some 1e-7 of scores of this size
+    assert measure.pair_scores(model, first, second) == pytest.approx(alone, rel=1e-4, abs=1e-6)
+    assert np.ptp(alone) > 1e-3
+
+
 def test_eos_is_appended_once():
     assert measure.with_eos([1, 2], [3]) == [1, 2, 3, kit.EOS_ID]
     assert measure.with_eos([1, 2], [3, kit.EOS_ID]) == [1, 2, 3, kit.EOS_ID]
