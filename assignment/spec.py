@@ -88,6 +88,7 @@ class Spec(Frozen):
     max_points: Points
     pass_mark: Points
     threads: Count
+    lanes: Count
     success_criteria: tuple[str, ...]
     profiles: Annotated[tuple[str, ...], Field(min_length=1)]
     partial: PartialSpec

@@ -85,11 +85,11 @@ def grade_submission(
     began, spec = time.monotonic(), load_spec()
     selection = checked(spec, options)
     seed = secrets.randbits(SEED_BITS) if options.seed is None else options.seed
-    progress.start("reading the submission")
+    step = progress.start("reading the submission")
     submission = read_submission(path, spec)
     answers = extract(submission, spec)
     attempted = sum(answer.state == "present" for answer in answers.slots.values())
-    progress.done(f"{attempted} of {len(spec.slots)} slots attempted")
+    step.done(f"{attempted} of {len(spec.slots)} slots attempted")
     device = find_device(options.device)
     with opened(answers, selection, device, seed, options) as (session, tier):
         results, criteria = guarded(
@@ -184,15 +184,17 @@ def run_all(
 
     lost = session is None and selection.needs_worker(answers)
     with contextlib.ExitStack() as stack:
-        prepared = None
+        prepared = lanes = None
         if session is not None and selection.training:
+            from autograder.lanes import open_lanes
             from autograder.training.prepare import Preparation
 
             prepared = stack.enter_context(Preparation(spec, profile, device, seed, selection.training))
+            lanes = stack.enter_context(open_lanes(session, min(spec.lanes, prepared.stages)))
         slots = judge_slots(session, spec, answers, selection.slots_needed, seed, progress, lost=lost)
         results = {id_: result for id_, result in slots.items() if id_ in selection.items}
         found, criteria = run_training(
-            session, prepared, spec, profile, answers, slots, selection, seed, progress
+            lanes, prepared, spec, profile, answers, slots, selection, seed, progress
         )
         results |= found
     results |= run_quality(session, spec, answers, selection, progress, slots)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assignment.spec import Spec
 from autograder.failures import guarded, not_gradable
 from autograder.records import Answers, ItemResult, SuccessCriterion
-from autograder.report.terminal import GradingProgress
+from autograder.report.terminal import GradingProgress, Step
 from autograder.selection import Selection
 
 if TYPE_CHECKING:
+    from autograder.lanes import Lanes
     from autograder.sandbox import WorkerSession
     from autograder.training.code import StageCode
     from autograder.training.prepare import Preparation
-    from autograder.training.run import Decide, Failure, StageOutcome
+    from autograder.training.run import Decide, StageOutcome
     from autograder.training.stage import Stage
 
 NO_SANDBOX = "no sandbox works on this machine"
@@ -44,15 +47,15 @@ def judge_slots(
             else judge_slot_without_running(answers.slots[slot], spec)
             for slot in slots
         }
-    progress.start("testing slots", total=len(slots))
-    results = judge(session, answers, spec, seed, slots, on_slot=lambda slot: progress.advance(note=slot))
+    step = progress.start("testing slots", total=len(slots))
+    results = judge(session, answers, spec, seed, slots, on_slot=lambda slot: step.advance(note=slot))
     passed = sum(result.status == "passed" for result in results.values())
-    progress.done(f"{passed} of {len(slots)} passed")
+    step.done(f"{passed} of {len(slots)} passed")
     return dict(results)
 
 
 def run_training(
-    session: WorkerSession | None,
+    lanes: Lanes | None,
     prepared: Preparation | None,
     spec: Spec,
     profile: str,
@@ -70,51 +73,58 @@ def run_training(
     if not selection.training:
         return results, criteria
     from autograder.training import run as training
-    from autograder.training.run import Failure, code_for, not_run, stages_of, verdicts
 
-    for stage in stages_of(selection.training):
-        found: StageOutcome | None = not_run(stage, spec, answers, slots)
-        replaced: tuple[str, ...] = ()
-        if found is None and (session is None or prepared is None):
-            found = Failure("not_gradable", not_gradable("", "").message, {"reason": NO_SANDBOX})
-        elif found is None:
-            assert session is not None and prepared is not None
-            code = code_for(stage, spec, answers, slots)
-            replaced = code.replaced
-            found = _train(session, prepared, stage, code, seed, progress, decide or training.decide)
-        decided = verdicts(spec, spec.thresholds(profile), stage, found, replaced)
+    stages = training.stages_of(selection.training, spec)
+    reasons = {stage.op: training.not_run(stage, spec, answers, slots) for stage in stages}
+    found: dict[str, StageOutcome] = {op: reason for op, reason in reasons.items() if reason is not None}
+    due = {
+        stage.op: _Due(stage, training.code_for(stage, spec, answers, slots))
+        for stage in stages
+        if stage.op not in found
+    }
+    if lanes is None or prepared is None:
+        lost = training.Failure("not_gradable", not_gradable("", "").message, {"reason": NO_SANDBOX})
+        found |= dict.fromkeys(due, lost)
+    else:
+        begin = [partial(one.run, prepared, seed, progress, decide or training.decide) for one in due.values()]
+        found |= dict(zip(due, lanes.run(begin), strict=True))
+    for stage in stages:
+        replaced = due[stage.op].code.replaced if stage.op in due else ()
+        decided = training.verdicts(spec, spec.thresholds(profile), stage, found[stage.op], replaced)
         results |= {id_: one for id_, one in decided.results.items() if id_ in selection.items}
         criteria |= {id_: one for id_, one in decided.criteria.items() if id_ in selection.items}
     return results, criteria
 
 
-def _train(
-    session: WorkerSession,
-    prepared: Preparation,
-    stage: Stage,
-    code: StageCode,
-    seed: int,
-    progress: GradingProgress,
-    decide: Decide,
-) -> StageOutcome:
-    """One stage with its progress; an exception here is ours."""
-    from autograder.training.run import Failure
+@dataclass(frozen=True)
+class _Due:
+    """A stage that is to be run, and its code."""
 
-    progress.start(f"training test: {stage.items[0]}")
-    records = _Records(progress)
+    stage: Stage
+    code: StageCode
 
-    def failed(reason: str, trace: str) -> Failure:
-        return Failure("not_gradable", not_gradable("", "").message, {"reason": reason, "traceback": trace})
+    def run(
+        self, prepared: Preparation, seed: int, progress: GradingProgress, decide: Decide, session: WorkerSession
+    ) -> StageOutcome:
+        """The stage with its progress; an exception here is ours."""
+        from autograder.training.run import Failure
 
-    def attempt() -> StageOutcome:
-        lab, data = prepared.lab, prepared.data(stage)
-        progress.start(f"training test: {stage.items[0]}", total=stage.steps(lab))
-        return decide(session, lab, stage, code, seed, data, records)
+        name = f"training test: {self.stage.items[0]}"
 
-    found = guarded(attempt, failed)
-    values = found.status if isinstance(found, Failure) else ", ".join(one.value for one in found.values())
-    progress.done(f"{values}; {records.seconds:.1f} s in the sandbox")
-    return found
+        def failed(reason: str, trace: str) -> Failure:
+            return Failure("not_gradable", not_gradable("", "").message, {"reason": reason, "traceback": trace})
+
+        def attempt() -> StageOutcome:
+            lab, data = prepared.lab, prepared.data(self.stage)
+            step.total(self.stage.steps(lab))
+            return decide(session, lab, self.stage, self.code, seed, data, records)
+
+        step = progress.start(name)
+        records = _Records(step)
+        found = guarded(attempt, failed)
+        values = found.status if isinstance(found, Failure) else ", ".join(one.value for one in found.values())
+        step.done(f"{values}; {records.seconds:.1f} s in the sandbox")
+        return found
 
 
 class _Records:
@@ -123,7 +133,7 @@ class _Records:
     A record may be forged by the code that is graded: whatever it holds, nothing here may fail.
     """
 
-    def __init__(self, progress: GradingProgress) -> None:
+    def __init__(self, progress: Step) -> None:
         self.progress, self.steps, self.seconds = progress, 0, 0.0
 
     def __call__(self, record: dict[str, Any]) -> None:
@@ -150,12 +160,12 @@ def run_quality(
     from autograder.quality import definitions_in, judge_quality
 
     run_definitions = definitions_in(session, spec, slots) if session is not None else None
-    progress.start("code quality")
+    step = progress.start("code quality")
     found = guarded(
         lambda: judge_quality(answers, spec, run_definitions),
         lambda reason, trace: {item: not_gradable(item, reason, trace) for item in selection.quality},
     )
-    progress.done()
+    step.done()
     return {item: result for item, result in found.items() if item in selection.items}
 
 

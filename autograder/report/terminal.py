@@ -14,7 +14,7 @@ from types import TracebackType
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -104,63 +104,61 @@ def _note(item: GradedItem) -> str:
 
 
 class GradingProgress:
-    """Progress of a grading run: ``start`` a step, ``advance`` within it, ``done`` with it.
+    """Progress of a grading run: each ``start`` begins a step, of which several may be under way.
 
-    On a terminal one live line shows the step, its share and the elapsed time; elsewhere each
-    finished step is one plain line, so that a log shows where time went. It writes to stderr, and
-    stdout stays for the table. Use it as a context manager: leaving it restores the terminal.
+    On a terminal each has a live line with its share and the elapsed time; elsewhere each finished step is
+    one plain line, so that a log shows where time went. It writes to stderr, and stdout stays for the table.
+    Use it as a context manager: leaving it restores the terminal.
     """
 
-    def __init__(
-        self, total_steps: int | None = None, console: Console | None = None, quiet: bool = False
-    ) -> None:
-        self.console = console or make_console(stderr=True)
-        self.total_steps, self.finished, self.quiet = total_steps, 0, quiet
-        self.step, self.began = "", 0.0
-        self._live: Progress | None = None
-        self._task: TaskID | None = None
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        self.console, self.quiet = console or make_console(stderr=True), quiet
+        self.live: Progress | None = None
 
     def __enter__(self) -> GradingProgress:
         if self.console.is_terminal and not self.quiet:
             step = TextColumn("{task.description}", markup=False)
-            self._live = Progress(SpinnerColumn(), step, BarColumn(), TimeElapsedColumn(),
-                                  console=self.console, transient=True)
-            self._live.start()
+            self.live = Progress(SpinnerColumn(), step, BarColumn(), TimeElapsedColumn(),
+                                 console=self.console, transient=True)
+            self.live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
 
-    def start(self, step: str, total: float | None = None) -> None:
-        """Begin a step; `total` is what `advance` will add up to, None when nobody knows."""
-        self.step, self.began = one_line(step, 60), time.perf_counter()
-        if self._live is not None:
-            if self._task is not None:
-                self._live.remove_task(self._task)
-            self._task = self._live.add_task(f"{self._count()}{self.step}", total=total)
+    def start(self, step: str, total: float | None = None) -> Step:
+        """Begin a step; `total` is what its `advance` will add up to, None while nobody knows."""
+        return Step(self, one_line(step, 60), total)
+
+
+class Step:
+    """A step of a grading run: ``advance`` within it, ``done`` with it. Of one thread; others may have theirs."""
+
+    def __init__(self, progress: GradingProgress, name: str, total: float | None) -> None:
+        self.progress, self.name, self.began = progress, name, time.perf_counter()
+        self._live = progress.live
+        self._task = self._live.add_task(name, total=total) if self._live is not None else None
+
+    def total(self, total: float | None) -> None:
+        """Say what `advance` will add up to, once that is known."""
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, total=total)
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
-        """Move the current step forward; `note` (a loss, a count) is shown beside it."""
+        """Move forward; `note` (a loss, a count) is shown beside the name."""
         if self._live is not None and self._task is not None:
-            text = f"{self._count()}{self.step} {one_line(note, 40)}".rstrip()
+            text = f"{self.name} {one_line(note, 40)}".rstrip()
             self._live.update(self._task, advance=amount, description=text)
 
     def done(self, outcome_text: str = "") -> None:
-        """End the current step with a word on how it went."""
-        self.finished += 1
-        if self._live is not None:
-            if self._task is not None:
-                self._live.remove_task(self._task)
-                self._task = None
-        elif not self.quiet and self.step:
+        """End with a word on how it went."""
+        if self._live is not None and self._task is not None:
+            self._live.remove_task(self._task)
+        elif not self.progress.quiet:
             seconds = time.perf_counter() - self.began
-            line = f"{self._count(0)}{self.step}: {one_line(outcome_text, 100) or 'done'} ({seconds:.1f} s)"
-            self.console.print(Text(line), soft_wrap=True)
-        self.step = ""
-
-    def _count(self, ahead: int = 1) -> str:
-        return f"[{self.finished + ahead}/{self.total_steps}] " if self.total_steps else ""
+            line = f"{self.name}: {one_line(outcome_text, 100) or 'done'} ({seconds:.1f} s)"
+            self.progress.console.print(Text(line), soft_wrap=True)

@@ -41,11 +41,7 @@ class Sandbox:
             return
         for fd in (self.request, self.reply):
             os.close(fd)
-        if self.stage is None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.init, signal.SIGKILL)
-        elif self.process.stdin is not None:
-            self.process.stdin.close()  # the order to the supervisor
+        self.end()
         if not ended(self.init, END_SECONDS):
             self.process.kill()
             ended(self.init, END_SECONDS)
@@ -58,6 +54,14 @@ class Sandbox:
             self.stage.remove()
         if self.lock is not None:
             self.lock.close()
+
+    def end(self) -> None:
+        """Have every process inside end, without waiting. Another thread may be reading their answer."""
+        if self.stage is None:
+            with contextlib.suppress(OSError):  # it has ended, or `kill` was faster
+                signal.pidfd_send_signal(self.init, signal.SIGKILL)
+        elif self.process.stdin is not None:
+            self.process.stdin.close()  # the order to the supervisor
 
     def errors(self) -> str:
         """What the worker (never student code) wrote to stderr, the last 2 kB."""

@@ -27,15 +27,15 @@ class WorkerSession:
     """A sandboxed worker for one submission. Starting is asynchronous: the first call waits for it.
 
     device: "cpu" or "cuda". tier: a Tier, the worst number accepted, or None for the best there is. seed: of
-    torch, NumPy and random at the start of every call. Not thread-safe. Raises SandboxError where no sandbox
-    works (our failure, never the submission's); everything a submission does ends in a Reply. unsafe: accept
-    tier 0, which isolates nothing.
+    torch, NumPy and random at the start of every call. Of one thread at a time, but for `end`. Raises
+    SandboxError where no sandbox works (our failure, never the submission's); everything a submission does
+    ends in a Reply. unsafe: accept tier 0, which isolates nothing.
     """
 
     def __init__(
         self, *, device: str = "cpu", tier: Tier | int | None = None, seed: int = 0, unsafe: bool = False
     ) -> None:
-        self.device, self.seed = device, seed
+        self.device, self.seed, self._over = device, seed, False
         self.tier = tier if isinstance(tier, Tier) else choose_tier(tier, unsafe=unsafe)
         self.info: dict[str, Any] = {}
         self._sandbox: Sandbox | None = None
@@ -55,6 +55,16 @@ class WorkerSession:
         sandbox, self._sandbox, self._link = self._sandbox, None, None
         if sandbox is not None:
             sandbox.kill()
+
+    def another(self) -> WorkerSession:
+        """A further session like this one."""
+        return type(self)(device=self.device, tier=self.tier, seed=self.seed)
+
+    def end(self) -> None:
+        """Have another thread's call end soon, with a SandboxError; `close` is still to come."""
+        self._over = True
+        if (sandbox := self._sandbox) is not None:
+            sandbox.end()
 
     def prewarm(self) -> dict[str, Any]:
         """Wait until the worker is ready; returns what it says about itself (versions, operations,
@@ -83,7 +93,7 @@ class WorkerSession:
             report = link.finish(wall_s=limits.wall_s + GRACE_SECONDS, take=stream.take)
         except LinkError as error:
             reply = self._lost(error, kills, time.monotonic() - began)
-            self._restart()
+            self._restart()  # raises, if the session was ended
             return reply
         except BaseException:
             self.close()
@@ -101,6 +111,8 @@ class WorkerSession:
         }  # fmt: skip
 
     def _start(self) -> None:
+        if self._over:
+            raise SandboxError("the session was ended")
         self.info = {}
         self._sandbox = start(self.tier.backend, device=self.device, memory_group=self.tier.memory_group)
         self._link = Link(self._sandbox)

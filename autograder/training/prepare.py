@@ -32,7 +32,7 @@ class Preparation:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._lab: Future[Lab] = self._pool.submit(_load, spec, profile, device)
         self._data: dict[str, Future[Any]] = {
-            stage.op: self._pool.submit(self._draw, stage, seed) for stage in stages_of(items)
+            stage.op: self._pool.submit(self._draw, stage, seed) for stage in stages_of(items, spec)
         }
 
     def __enter__(self) -> Preparation:
@@ -43,6 +43,11 @@ class Preparation:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         torch.set_flush_denormal(False)
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are to run."""
+        return len(self._data)
 
     @property
     def lab(self) -> Lab:

@@ -58,9 +58,10 @@ class Verdicts:
     criteria: Mapping[str, SuccessCriterion]
 
 
-def stages_of(items: Sequence[str]) -> list[Stage]:
-    """The stages that decide these items, in order."""
-    return [stage for stage in STAGES if set(stage.items) & set(items)]
+def stages_of(items: Sequence[str], spec: Spec) -> list[Stage]:
+    """The stages that decide these items, the longest first: so lanes end at about the same time."""
+    due = [stage for stage in STAGES if set(stage.items) & set(items)]
+    return sorted(due, key=lambda stage: -spec.limits.reference[stage.items[0]].wall_s)
 
 
 def run_stage(

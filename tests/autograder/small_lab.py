@@ -26,7 +26,7 @@ from autograder.inside.registry import OPS, load_ops
 from autograder.protocol import AnyTensors, InvalidAnswer, TensorSpec
 from autograder.records import Answer, Answers, ItemResult
 from autograder.reference import Reference, load_reference
-from autograder.sandbox import UNSAFE, Reply
+from autograder.sandbox import UNSAFE, Reply, SandboxError
 from autograder.training.stage import Lab
 
 WIDTH = 32
@@ -140,7 +140,14 @@ class LocalSession:
     def __init__(self) -> None:
         load_ops()
         self.calls: list[str] = []
-        self.tier = UNSAFE
+        self.device, self.tier = "cpu", UNSAFE
+
+    def prewarm(self) -> None:
+        """Ready."""
+
+    def another(self) -> LocalSession:
+        """There is one process, with one torch in it."""
+        raise SandboxError("no second session in one process")
 
     def call(
         self,

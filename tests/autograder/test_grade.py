@@ -157,7 +157,7 @@ def test_seeds_are_drawn_afresh_and_reported(notebooks):
 
 @pytest.mark.parametrize("record", [{}, {"step": "x"}, {"step": -1}, {"wall_s": "x", "step": None}, {"step": 10**30}])
 def test_no_forged_progress_record_stops_the_grader(record):
-    records = phases._Records(GradingProgress(quiet=True))
+    records = phases._Records(GradingProgress(quiet=True).start("a stage"))
     records(record)
     records({"step": 3, "loss": 1.0, "wall_s": 2.5})
     assert records.seconds == 2.5

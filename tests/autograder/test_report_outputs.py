@@ -93,24 +93,21 @@ def test_items_that_were_not_run_are_named_under_the_table() -> None:
 
 def test_progress_when_piped_is_one_plain_line_a_step() -> None:
     console = Console(file=io.StringIO(), width=120)
-    with GradingProgress(2, console) as progress:
-        for step in ("T01", "SFT \x1b[31mtraining"):
-            progress.start(step, 10)
-            progress.advance(5, "loss 2.1")
-            progress.done("passed")
+    with GradingProgress(console) as progress:
+        slots, training = progress.start("T01", 10), progress.start("SFT \x1b[31mtraining")
+        for step in (training, slots):
+            step.advance(5, "loss 2.1")
+            step.done("passed")
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("[1/2] T01: passed (") and lines[1].startswith(
-        "[2/2] SFT ⟦ESC⟧[31mtraining: passed"
-    )
+    assert lines[0].startswith("SFT ⟦ESC⟧[31mtraining: passed (") and lines[1].startswith("T01: passed (")
 
 
 def test_progress_on_a_terminal_restores_the_cursor_after_an_error() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     try:
-        with GradingProgress(1, console) as progress:
-            progress.start("T01")
-            progress.advance(1)
+        with GradingProgress(console) as progress:
+            progress.start("T01").advance(1)
             raise RuntimeError("stop")
     except RuntimeError:
         pass
@@ -120,7 +117,6 @@ def test_progress_on_a_terminal_restores_the_cursor_after_an_error() -> None:
 
 def test_quiet_progress_says_nothing() -> None:
     console = Console(file=io.StringIO(), width=80)
-    with GradingProgress(1, console, quiet=True) as progress:
-        progress.start("T01")
-        progress.done()
+    with GradingProgress(console, quiet=True) as progress:
+        progress.start("T01").done()
     assert console.file.getvalue() == ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from autograder.sandbox import Limits, TensorSpec, WorkerSession
-from tests.autograder.conftest import LIMITS, MIB, Run
+from autograder.sandbox import Limits, SandboxError, TensorSpec, WorkerSession
+from tests.autograder.conftest import LIMITS, MIB, Run, runner
 
 HELLO = "def answer(): return 'still here'"
 
@@ -166,3 +169,16 @@ def test_random_numbers_repeat_from_call_to_call(run: Run) -> None:
         "def answer(): return [torch.rand(1).item(), numpy.random.rand(), random.random()]"
     )
     assert run(source).data["value"] == run(source).data["value"]
+
+
+def test_a_call_of_another_thread_can_be_ended_and_nothing_starts_after_it(session: WorkerSession) -> None:
+    with session.another() as mine:
+        mine.prewarm()
+        with ThreadPoolExecutor(1) as pool:
+            asleep = pool.submit(runner(mine), "def answer():\n    time.sleep(60)", wall_s=60)
+            time.sleep(1)  # the call has begun by then, as a rule; if not, it fails in the same way
+            mine.end()
+            with pytest.raises(SandboxError):
+                asleep.result(timeout=30)
+        with pytest.raises(SandboxError, match="was ended"):
+            mine.prewarm()

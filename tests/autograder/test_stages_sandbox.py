@@ -15,9 +15,7 @@ SEED = 4
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    lab = small_lab(tmp_path_factory.mktemp("artefacts"))
-    object.__setattr__(lab, "spec", lab.spec.model_copy(update={"threads": 1}))  # sums depend on it
-    return lab
+    return small_lab(tmp_path_factory.mktemp("artefacts"))
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,7 @@ def test_the_references_own_weights_do_not_know_the_style(real, sign):
 @pytest.mark.slow
 def test_noise_on_the_weights_has_a_kl_in_range_and_earns_nothing(real):
     generator = torch.Generator().manual_seed(0)
-    noisy = {n: x + 0.15 * x.std() * torch.randn(x.shape, generator=generator) for n, x in real.reference.sft.items()}
+    noisy = {n: x + 0.2 * x.std() * torch.randn(x.shape, generator=generator) for n, x in real.reference.sft.items()}
     found = handed_back(real, PPOStage(), noisy)
-    assert found["ppo_kl"].evidence["kl"] > BARS.ppo_kl.min
+    assert found["ppo_kl"].evidence["kl"] > 1.5 * BARS.ppo_kl.min
     assert not any(one.passed for one in found.values())

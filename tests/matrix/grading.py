@@ -14,6 +14,7 @@ from typing import Any
 from assignment.spec import load_spec
 from autograder.callees import Callees
 from autograder.judge import judge_slots
+from autograder.lanes import Lanes
 from autograder.phases import run_training
 from autograder.quality import definitions_in, judge_quality
 from autograder.records import Answers, ItemResult
@@ -140,7 +141,7 @@ class Trainer:
             return {item: Outcome(**one) for item, one in kept.items()}
 
         results, _ = run_training(
-            self.grader.session(self.seed).session, self.prepared, spec, self.profile, answers,
+            Lanes(self.grader.session(self.seed).session), self.prepared, spec, self.profile, answers,
             {slot: _result(slot, one) for slot, one in slots.items()}, select(spec), self.seed,
             GradingProgress(quiet=True), remembered,
         )  # fmt: skip
