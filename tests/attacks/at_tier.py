@@ -20,7 +20,7 @@ def choose(number: int) -> Tier:
 def main() -> None:
     """Take the tier from the command line, then be the command."""
     number = int(sys.argv.pop(1))
-    session.choose_tier = lambda required=None: choose(number)
+    session.choose_tier = lambda required=None, *, unsafe=False: choose(number)
     cli.main()
 
 

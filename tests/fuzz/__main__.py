@@ -23,6 +23,7 @@ from tests.fuzz.mutations import MUTATIONS
 from tests.fuzz.run import Outcome, made, run_case
 
 KEPT = Path("dist/fuzz")
+LINE_EVERY = 50  # cases, where there is no terminal for a bar
 
 
 def parsed() -> argparse.Namespace:
@@ -47,6 +48,8 @@ def run_all(seed: int, numbers: range, jobs: int) -> list[Outcome]:
         try:
             for future in bar:
                 outcomes.append(future.result())
+                if not sys.stderr.isatty() and len(outcomes) % LINE_EVERY == 0:
+                    print(f"{len(outcomes)} of {len(numbers)} cases", file=sys.stderr)
                 if outcomes[-1].fault:
                     keep(seed, outcomes[-1])
         except KeyboardInterrupt:

@@ -1,9 +1,9 @@
 """Kills the grader at random moments and looks at what is left: `python -m tests.kills`.
 
-Grades one slot of a sample by the real command, ends it after a random part of its usual time (with
---interrupt by Ctrl-C instead of kill -9), and then looks for processes, cgroups, temporary files and reports
+Grades a sample by the real command, one slot and two training tests of a few rows side by side, ends it after
+a random part of its usual time (with --interrupt by Ctrl-C instead of kill -9), and then looks for processes, cgroups, temporary files and reports
 that are not whole. After each kill the same command runs again, into the same folder, and must report what
-an undisturbed run reports. About 20 seconds a kill.
+an undisturbed run reports. About 40 seconds a kill.
 
 The last line is `killed 30/30 left nothing · graded again 30/30` if all is well; exit code 1 if not.
 """
@@ -30,7 +30,8 @@ from autograder.sandbox.cgroup import PREFIX, ROOT
 
 HERE = Path(__file__).parents[2]
 SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"
-COMMAND = [sys.executable, "-m", "autograder.cli", "grade", str(SAMPLE), "--only", "T07", "--seed", "5"]
+ONLY = "T07,sft_loss_trend,rm_accuracy"
+COMMAND = [sys.executable, "-m", "tests.kills.short", "grade", str(SAMPLE), "--only", ONLY, "--seed", "5"]
 STARTED = b"reading the submission"
 PATIENCE = 60.0  # seconds for everything to end; a busy machine needs a few
 
