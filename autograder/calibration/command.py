@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,7 +59,8 @@ def calibrate_command(
         raise typer.Exit(1)
     work = study.missing(wanted)
     try:
-        _run(lab, work, minutes * 60)
+        if work and minutes > 0:
+            _run(lab, work, minutes * 60)
     except KeyboardInterrupt:
         console.print("Stopped. What was measured is kept; the next call goes on from there.")
     runs = list(study.current(lab))
@@ -76,14 +76,20 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
     from tqdm.auto import tqdm
 
     from autograder.calibration.study import run
+    from autograder.lanes import open_lanes
     from autograder.sandbox import WorkerSession
+    from autograder.training.prepare import settle
 
-    deadline = time.monotonic() + seconds
-    due = takewhile(lambda job: time.monotonic() < deadline, work)
-    with tqdm(total=len(work), unit="run", desc="calibrate", smoothing=0.05) as bar:
+    settle(lab.spec)
+    until = time.monotonic() + seconds
+    with (
+        tqdm(total=len(work), unit="run", desc="calibrate", smoothing=0.05) as bar,
+        WorkerSession(device=lab.device) as session,
+        open_lanes(session, lab.spec.lanes) as lanes,
+    ):
 
         def on_done(job: Job, row: dict[str, str]) -> None:
             bar.set_postfix_str(f"{job.subject.id} {row['status']} {row['seconds']} s", refresh=False)
             bar.update()
 
-        run(lab, due, lambda seed: WorkerSession(device=lab.device, seed=seed), on_done=on_done)
+        run(lab, work, lanes, on_done=on_done, until=until)

@@ -7,16 +7,21 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from autograder.calibration.statistics import STATISTICS
 from autograder.calibration.subjects import Kind, Subject, subjects
 from autograder.training.outcome import Failure
-from autograder.training.run import Session, StageOutcome, run_stage
+from autograder.training.run import StageOutcome, run_stage
 from autograder.training.stage import Lab, Stage
+
+if TYPE_CHECKING:
+    from autograder.lanes import Lanes
+    from autograder.sandbox import WorkerSession
 
 RUNS = Path(__file__).with_name("runs")
 SEEDS: dict[Kind, int] = {"reference": 40, "variant": 5, "near_miss": 10}
@@ -106,22 +111,28 @@ def current(lab: Lab, folder: Path = RUNS) -> Iterator[tuple[Subject, list[dict[
 def run(
     lab: Lab,
     work: Iterable[Job],
-    open_session: Callable[[int], AbstractContextManager[Session]],
+    lanes: Lanes,
     folder: Path = RUNS,
     on_done: Callable[[Job, dict[str, str]], None] = lambda job, row: None,
+    until: float = float("inf"),
 ) -> None:
-    """Run the jobs one after the other, each line written as soon as it is measured.
+    """Run the jobs, as many side by side as there are lanes, each line written as soon as it is measured.
 
-    open_session: a sandbox whose calls start from this seed, as a grade with it would.
+    until: no job is begun later than this, by time.monotonic().
     """
-    for seed, group in groupby(work, key=lambda job: job.seed):
-        with open_session(seed) as session:
-            for job in group:
-                began = time.monotonic()
-                found = run_stage(session, lab, job.subject.stage, job.subject.code, job.seed)
-                row = line(job, found, time.monotonic() - began)
-                append(job.subject.stage, row, folder)
-                on_done(job, row)
+    writing = Lock()
+
+    def measured(job: Job, session: WorkerSession) -> None:
+        if time.monotonic() >= until:
+            return
+        session.seed, began = job.seed, time.monotonic()  # random numbers start as in a grade with this seed
+        found = run_stage(session, lab, job.subject.stage, job.subject.code, job.seed)
+        row = line(job, found, time.monotonic() - began)
+        with writing:
+            append(job.subject.stage, row, folder)
+            on_done(job, row)
+
+    lanes.run([partial(measured, job) for job in work])
 
 
 def line(job: Job, found: StageOutcome, seconds: float) -> dict[str, str]:

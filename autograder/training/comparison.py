@@ -101,16 +101,15 @@ class ComparisonStage(Stage):
         rewards = {name: lab.reward(data.style, data.hidden, rows[name].replies) for name in POLICIES}
         expected, z = {}, {}
         for name, prefix in POLICIES.items():
-            lm, replies = lab.reference.language_model(self._state(lab, prefix)), rows[name].replies
-            own = measure.likelihood(lm, data.hidden, replies)
+            policy, replies = self._state(lab, prefix), rows[name].replies
+            own = measure.likelihood(lab.reference.language_model(policy), data.hidden, replies)
             z[name] = own.typicality()
             wins = (rewards[name] > rewards[SFT]) + 0.5 * (rewards[name] == rewards[SFT])
             low, high = statistics.bootstrap_interval(wins, config.confidence, config.bootstrap, derived(seed, "wins"))
-            kl = own.total - measure.likelihood(lab.sft, data.hidden, replies).total
             expected[name] = {
                 "n": float(len(replies)),
                 "mean_reward": float(rewards[name].mean()),
-                "kl_to_sft": float(kl.mean()),
+                "kl_to_sft": float(lab.kl_to_sft(policy, data.hidden, replies, own).mean()),
                 "win_rate": float(wins.mean()),
                 "win_low": low,
                 "win_high": high,

@@ -104,17 +104,15 @@ class PPOStage(Stage):
     @staticmethod
     def _sample(lab: Lab, seed: int, data: Prompts, state: State, n: int | None = None) -> Sampled:
         """Replies of one snapshot to the first n prompts (all, if None); each draws the same random numbers."""
-        lm, prompts = lab.reference.language_model(state), data.hidden[:n]
+        prompts = data.hidden[:n]
         replies = measure.sample_coupled(
-            lm,
+            lab.reference.language_model(state),
             prompts,
             lab.profile.ppo.max_new_tokens,
             derived(seed, "hidden replies"),
             first_of=len(data.hidden),
         )
-        kl = np.zeros(len(prompts))  # of the start, which is SFT
-        if state is not lab.reference.sft:
-            kl = measure.likelihood(lm, prompts, replies).total - measure.likelihood(lab.sft, prompts, replies).total
+        kl = lab.kl_to_sft(state, prompts, replies)
         finite("log-probabilities", kl)
         styled = np.array([data.style.closing in decode(lab.reference.tokenizer, one) for one in replies], dtype=float)
         return Sampled(replies, lab.reward(data.style, prompts, replies), kl, styled)

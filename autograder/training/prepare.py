@@ -17,6 +17,16 @@ from autograder.training.run import stages_of
 from autograder.training.stage import Lab, Stage
 
 
+def settle(spec: Spec) -> None:
+    """Let this process measure: the registry's threads, freed memory kept, denormals flushed.
+
+    Denormal weights are finite, and many processors compute with them a hundred times more slowly.
+    """
+    torch.set_num_threads(spec.threads)
+    keep_freed_memory()
+    torch.set_flush_denormal(True)
+
+
 class Preparation:
     """A background thread that loads the lab and draws each stage's data, in the order in which they run.
 
@@ -25,10 +35,7 @@ class Preparation:
     """
 
     def __init__(self, spec: Spec, profile: str, device: str, seed: int, items: Sequence[str]) -> None:
-        torch.set_num_threads(spec.threads)
-        keep_freed_memory()
-        # Denormal weights are finite, and many processors compute with them a hundred times more slowly.
-        torch.set_flush_denormal(True)
+        settle(spec)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._lab: Future[Lab] = self._pool.submit(_load, spec, profile, device)
         self._data: dict[str, Future[Any]] = {

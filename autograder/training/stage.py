@@ -17,7 +17,7 @@ from assignment.lab.style import REWARD_BONUS, HouseStyle
 from assignment.spec import Spec, Thresholds
 from autograder.inside.stages import REWARD_DECIMALS
 from autograder.protocol import Expect
-from autograder.reference import Reference, TrustedRewardModel
+from autograder.reference import Reference, State, TrustedRewardModel
 from autograder.training import measure
 from autograder.training.encoding import Ids, decode
 from autograder.training.outcome import Outcome, Unusable
@@ -48,6 +48,20 @@ class Lab:
     def judge(self) -> TrustedRewardModel:
         """The reference Good RM."""
         return self.reference.reward_model(self.reference.rm_good)
+
+    def kl_to_sft(
+        self,
+        policy: State,
+        prompts: Sequence[Ids],
+        replies: Sequence[Ids],
+        own: measure.Likelihood | None = None,
+    ) -> np.ndarray:
+        """Nats by which each of a policy's replies is likelier under it than under SFT, (N,): 0 for SFT itself.
+        own: the replies' likelihood under the policy, where it is known."""
+        if policy is self.reference.sft:
+            return np.zeros(len(replies))
+        own = own or measure.likelihood(self.reference.language_model(policy), prompts, replies)
+        return own.total - measure.likelihood(self.sft, prompts, replies).total
 
     def given(self, style: HouseStyle) -> dict[str, Any]:
         """The reward that PPO is given, as the worker's payload."""

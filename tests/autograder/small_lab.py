@@ -140,7 +140,8 @@ class LocalSession:
     def __init__(self) -> None:
         load_ops()
         self.calls: list[str] = []
-        self.device, self.tier = "cpu", UNSAFE
+        self.device, self.tier, self.seed = "cpu", UNSAFE, 0
+        self.seeds: list[int] = []  # one a call
 
     def prewarm(self) -> None:
         """Ready."""
@@ -161,6 +162,7 @@ class LocalSession:
     ) -> Reply:
         """Run the operation here; the reply's tensors are held against `expect`."""
         self.calls.append(op)
+        self.seeds.append(self.seed)
         sent = json.loads(json.dumps(payload))
         weights = {name: torch.from_numpy(x.copy()) for name, x in tensors.items()}
         try:

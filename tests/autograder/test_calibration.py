@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from autograder.calibration.statistics import (
     tolerance_factor,
 )
 from autograder.calibration.subjects import subjects
+from autograder.lanes import Lanes
 from autograder.misconceptions import LibraryError
 
 from .small_lab import LocalSession, small_lab
@@ -84,17 +84,15 @@ def test_an_entry_with_a_wrong_item_is_refused_by_name() -> None:
 def test_a_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
     lab = small_lab(tmp_path)
     wanted = study.jobs(lab, ["sft_rate_zero"], {"reference": 1, "variant": 1, "near_miss": 2})
-    opened: list[int] = []
-
-    def session(seed: int) -> nullcontext[LocalSession]:
-        opened.append(seed)
-        return nullcontext(LocalSession())
-
-    study.run(lab, wanted[:1], session, tmp_path)
+    session = LocalSession()
+    lanes = Lanes(session)
+    study.run(lab, wanted, lanes, tmp_path, until=0.0)
+    assert study.missing(wanted, tmp_path) == wanted  # its time was over before it began
+    study.run(lab, wanted[:1], lanes, tmp_path)
     assert study.missing(wanted, tmp_path) == wanted[1:]
-    study.run(lab, study.missing(wanted, tmp_path), session, tmp_path)
+    study.run(lab, study.missing(wanted, tmp_path), lanes, tmp_path)
     assert study.missing(wanted, tmp_path) == []
-    assert opened == [job.seed for job in wanted]  # each run starts from its own random numbers
+    assert session.seeds == [job.seed for job in wanted]  # each run starts from its own random numbers
     lines = study.rows(wanted[0].subject.stage, tmp_path)
     assert [line["status"] for line in lines] == ["measured", "measured"]
     assert [line["sft_loss_trend.passed"] for line in lines] == ["0", "0"]

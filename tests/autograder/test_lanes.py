@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from autograder.lanes import Lanes, open_lanes
 from autograder.sandbox import SandboxError
@@ -89,6 +90,23 @@ def test_an_error_of_another_lane_is_raised_as_well():
 
     with pytest.raises(ValueError, match="seen"):
         Lanes(Session(), [other]).run([task, task])
+
+
+def test_another_lane_flushes_denormals_as_the_grader_does():
+    other, done = Session(), threading.Event()
+
+    def task(session):
+        if session is other:
+            done.set()
+            return float(torch.tensor(1e-310, dtype=torch.float64) * 0.5)
+        assert done.wait(timeout=30)
+        return None
+
+    torch.set_flush_denormal(True)
+    try:
+        assert sorted(Lanes(Session(), [other]).run([task, task]), key=str) == [0.0, None]
+    finally:
+        torch.set_flush_denormal(False)
 
 
 @pytest.mark.parametrize(
