@@ -1,9 +1,9 @@
 """Kills the grader at random moments and looks at what is left: `python -m tests.kills`.
 
 Grades a sample by the real command, one slot and two training tests of a few rows side by side, ends it after
-a random part of its usual time (with --interrupt by Ctrl-C instead of kill -9), and then looks for processes, cgroups, temporary files and reports
-that are not whole. After each kill the same command runs again, into the same folder, and must report what
-an undisturbed run reports. About 40 seconds a kill.
+a random part of its usual time (with --interrupt by Ctrl-C instead of kill -9), and then looks for processes,
+cgroups, temporary files and reports that are not whole. After each kill the same command runs again, into the
+same folder, and must report what an undisturbed run reports. About 40 seconds a kill.
 
 The last line is `killed 30/30 left nothing · graded again 30/30` if all is well; exit code 1 if not.
 """

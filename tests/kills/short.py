@@ -1,4 +1,4 @@
-"""The real command with training tests of a few rows, so that it can be ended often: python -m tests.kills.short grade …"""
+"""The real command with training tests of a few rows, to be ended often: python -m tests.kills.short grade …"""
 
 from __future__ import annotations
 
