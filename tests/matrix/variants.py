@@ -10,7 +10,6 @@ from tests.matrix.variants_programs import PROGRAMS
 
 # What the catalogue of alternatives holds that no slot here can be written as, and why.
 NOT_APPLICABLE = {
-    "C34 trainer class of a library": "the loop gets a model, batches and a callback, and every update is its task",
     "C33 dataclass or tuple in place of a dict": "the handout asks for dicts, and later cells read them",
     "C35 AdamW without decay for Adam": "the configuration's weight decay is part of what is asked",
     "C39 reference loaded from a state dict": "the loop is given its frozen reference and builds none",

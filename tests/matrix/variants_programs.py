@@ -40,7 +40,50 @@ def whitened(advantages, mask):
     return (advantages - mean) / torch.sqrt(variance + 1e-8) * mask
 '''
 
+TRAINER = '''
+import tempfile
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+class BatchTrainer(Trainer):
+    seen = ()
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        loss = sft_loss(output.logits, inputs["labels"])
+        self.seen = [*self.seen, loss.item()]
+        return (loss, output) if return_outputs else loss
+
+    def get_train_dataloader(self):
+        return torch.utils.data.DataLoader(self.train_dataset, batch_size=None, shuffle=False)
+
+class Report(TrainerCallback):
+    def __init__(self, tell):
+        self.tell, self.trainer = tell, None
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.tell(state.global_step - 1, self.trainer.seen[-1])
+'''
+
 PROGRAMS: list[Variant] = [
+    ("T05", "C34 the transformers library's Trainer", TRAINER, '''
+def train_sft(model, batches, config, on_step=None):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
+                                  weight_decay=config.weight_decay)
+    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps))
+    report = Report(on_step or (lambda step, loss: None))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, num_train_epochs=config.epochs, max_grad_norm=config.max_grad_norm, report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+            use_cpu=next(model.parameters()).device.type == "cpu",
+        )
+        trainer = BatchTrainer(model, arguments, train_dataset=list(batches), optimizers=(optimizer, warmup),
+                               callbacks=[report])
+        report.trainer = trainer
+        trainer.train()
+    model.eval()
+    return list(trainer.seen)
+'''),
     ("T05", "C34 hand loop around a class, C36 set_to_none", UPDATER, '''
 def train_sft(model, batches, config, on_step=None):
     update = Updater(model, config)
