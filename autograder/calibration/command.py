@@ -59,8 +59,7 @@ def calibrate_command(
         raise typer.Exit(1)
     work = study.missing(wanted)
     try:
-        if work and minutes > 0:
-            _run(lab, work, minutes * 60)
+        _run(lab, work, minutes * 60)
     except KeyboardInterrupt:
         console.print("Stopped. What was measured is kept; the next call goes on from there.")
     runs = list(study.current(lab))
@@ -80,6 +79,8 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
     from autograder.sandbox import WorkerSession
     from autograder.training.prepare import settle
 
+    if not work or seconds <= 0:
+        return
     settle(lab.spec)
     until = time.monotonic() + seconds
     with (
