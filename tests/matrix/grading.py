@@ -7,8 +7,10 @@ empty; so a call in an old session equals a call in a fresh one, and `tests/matr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
+from threading import Lock
 from typing import Any
 
 from assignment.spec import load_spec
@@ -120,8 +122,9 @@ class Trainer:
         self.prepared = prepared or Preparation(grader.spec, profile, "cpu", seed, items)
         self.own = {slot: answer.source for slot, answer in answers_of(reference()).slots.items()}
         self.ran = 0
+        self._running: defaultdict[str, Lock] = defaultdict(Lock)  # by key: two lanes do not run the same
 
-    def graded(self, entry: Entry, slots: Verdicts) -> Verdicts:
+    def graded(self, entry: Entry, slots: Verdicts, lanes: Lanes) -> Verdicts:
         """Verdicts on the training items, given those on the slots."""
         spec, answers = self.grader.spec, answers_of(entry)
 
@@ -129,19 +132,20 @@ class Trainer:
             item = spec.items[stage.items[0]]
             same = self.essence(code, participants(spec, answers, item), answers.prelude)
             key = digest(cache_key(lab, stage, same, seed), code_hash("stages"), same.all_passed)
-            kept = self.grader.store.get(key)
-            if kept is None:
-                self.ran += 1
-                found = decide(session, lab, stage, code, seed, *rest)
-                kept = {"failure": asdict(found)} if isinstance(found, Failure) else {
-                    item: asdict(one) for item, one in found.items()}  # fmt: skip
-                self.grader.store.put(key, kept)
+            with self._running[key]:
+                kept = self.grader.store.get(key)
+                if kept is None:
+                    self.ran += 1
+                    found = decide(session, lab, stage, code, seed, *rest)
+                    kept = {"failure": asdict(found)} if isinstance(found, Failure) else {
+                        item: asdict(one) for item, one in found.items()}  # fmt: skip
+                    self.grader.store.put(key, kept)
             if "failure" in kept:
                 return Failure(**kept["failure"])
             return {item: Outcome(**one) for item, one in kept.items()}
 
         results, _ = run_training(
-            Lanes(self.grader.session(self.seed).session), self.prepared, spec, self.profile, answers,
+            lanes, self.prepared, spec, self.profile, answers,
             {slot: _result(slot, one) for slot, one in slots.items()}, select(spec), self.seed,
             GradingProgress(quiet=True), remembered,
         )  # fmt: skip

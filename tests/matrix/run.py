@@ -6,11 +6,14 @@ import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
 
+from autograder.lanes import Lanes, open_lanes
+from autograder.sandbox import WorkerSession
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Grader, Trainer, Verdicts, key_of
 from tests.matrix.store import Store
@@ -51,19 +54,28 @@ def name_of(task: Task) -> tuple[str, str, int]:
 def train_all(
     entries: Sequence[Entry], slots: dict[tuple[str, str, int], Verdicts], seed: int, profile: str = "tiny"
 ) -> dict[str, Verdicts]:
-    """Entry's id -> verdicts on the training items; each stage runs once for the code that takes part."""
+    """Entry's id -> verdicts on the training items; each stage runs once for the code that takes part. The
+    first entry's stages run side by side, then the entries do."""
     found: dict[str, Verdicts] = {}
-    with closing(Grader(Store())) as grader:
+    with ExitStack() as stack:
+        grader = stack.enter_context(closing(Grader(Store())))
         trainer = Trainer(grader, profile, seed)
+        stack.enter_context(trainer.prepared)
+        lanes = stack.enter_context(open_lanes(grader.session(seed).session, grader.spec.lanes))
+        bar = stack.enter_context(tqdm(total=len(entries), desc="training tests", unit="entry", dynamic_ncols=True))
         plain = slots["slots", "reference", seed]
-        try:
-            with tqdm(entries, desc="training tests", unit="entry", dynamic_ncols=True) as bar:
-                for entry in bar:
-                    bar.set_postfix_str(f"{entry.id[:40]}, {trainer.ran} runs so far")
-                    verdicts = {**plain, **slots["slots", entry.id, seed]}
-                    found[entry.id] = trainer.graded(entry, verdicts)
-        finally:
-            trainer.prepared.__exit__(None, None, None)
+
+        def graded(entry: Entry, lanes: Lanes) -> None:
+            verdicts = {**plain, **slots["slots", entry.id, seed]}
+            found[entry.id] = trainer.graded(entry, verdicts, lanes)
+            bar.set_postfix_str(f"{entry.id[:40]}, {trainer.ran} runs so far", refresh=False)
+            bar.update()
+
+        def alone(entry: Entry, session: WorkerSession) -> None:
+            graded(entry, Lanes(session))
+
+        graded(entries[0], lanes)
+        lanes.run([partial(alone, entry) for entry in entries[1:]])
     return found
 
 

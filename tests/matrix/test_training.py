@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from autograder.lanes import Lanes
 from autograder.training import data
 from tests.autograder.small_lab import LocalSession, small_lab
 from tests.matrix.entries import Entry, misconceptions, reference
@@ -30,8 +31,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def trainer(lab, tmp_path):
-    session = SimpleNamespace(session=LocalSession())
-    grader: Any = SimpleNamespace(store=Store(tmp_path), spec=lab.spec, session=lambda seed: session)
+    grader: Any = SimpleNamespace(store=Store(tmp_path), spec=lab.spec)
     prepared: Any = SimpleNamespace(lab=lab, data=lambda stage: stage.draw(lab, SEED))
     return Trainer(grader, "tiny", SEED, prepared)
 
@@ -49,7 +49,7 @@ def test_only_what_takes_part_in_a_stage_runs_it_again(lab, trainer):
     ran, found = [], {}
     for id_ in ("reference", "T04 S05", "T02 D04", "T05 S26", "T05 S26"):
         entry = BY_ID.get(id_, reference())
-        found[id_] = trainer.graded(entry, slots(lab, entry))
+        found[id_] = trainer.graded(entry, slots(lab, entry), Lanes(LocalSession()))
         ran.append(trainer.ran)
     assert ran == [4, 4, 4, 5, 5]
     assert found["T04 S05"] == found["T02 D04"] == found["reference"]
