@@ -185,11 +185,12 @@ def run_all(
     lost = session is None and selection.needs_worker(answers)
     with contextlib.ExitStack() as stack:
         prepared = lanes = None
-        if session is not None and selection.training:
+        trainable = selection.trainable(spec, answers)
+        if session is not None and trainable:
             from autograder.lanes import open_lanes
             from autograder.training.prepare import Preparation
 
-            prepared = stack.enter_context(Preparation(spec, profile, device, seed, selection.training))
+            prepared = stack.enter_context(Preparation(spec, profile, device, seed, trainable))
             lanes = stack.enter_context(open_lanes(session, min(spec.lanes, prepared.stages)))
         slots = judge_slots(session, spec, answers, selection.slots_needed, seed, progress, lost=lost)
         results = {id_: result for id_, result in slots.items() if id_ in selection.items}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autograder.lanes import Lanes
     from autograder.sandbox import WorkerSession
     from autograder.training.code import StageCode
+    from autograder.training.outcome import Outcome
     from autograder.training.prepare import Preparation
     from autograder.training.run import Decide, StageOutcome
     from autograder.training.stage import Stage
@@ -68,32 +69,30 @@ def run_training(
 ) -> tuple[dict[str, ItemResult], dict[str, SuccessCriterion]]:
     """Results and success criteria of the selected training items. decide: runs a stage; training.run's own
     by default (the grader's proof puts one in its place that remembers what it has run)."""
-    results: dict[str, ItemResult] = {}
-    criteria: dict[str, SuccessCriterion] = {}
-    if not selection.training:
-        return results, criteria
-    from autograder.training import run as training
+    from autograder.training.outcome import Failure
+    from autograder.training.verdict import item_result, not_run, success_criterion
 
-    stages = training.stages_of(selection.training, spec)
-    reasons = {stage.op: training.not_run(stage, spec, answers, slots) for stage in stages}
-    found: dict[str, StageOutcome] = {op: reason for op, reason in reasons.items() if reason is not None}
-    due = {
-        stage.op: _Due(stage, training.code_for(stage, spec, answers, slots))
-        for stage in stages
-        if stage.op not in found
-    }
-    if lanes is None or prepared is None:
-        lost = training.Failure("not_gradable", not_gradable("", "").message, {"reason": NO_SANDBOX})
-        found |= dict.fromkeys(due, lost)
-    else:
-        begin = [partial(one.run, prepared, seed, progress, decide or training.decide) for one in due.values()]
-        found |= dict(zip(due, lanes.run(begin), strict=True))
-    for stage in stages:
-        replaced = due[stage.op].code.replaced if stage.op in due else ()
-        decided = training.verdicts(spec, spec.thresholds(profile), stage, found[stage.op], replaced)
-        results |= {id_: one for id_, one in decided.results.items() if id_ in selection.items}
-        criteria |= {id_: one for id_, one in decided.criteria.items() if id_ in selection.items}
-    return results, criteria
+    reasons = {item: not_run(spec, item, answers, slots) for item in selection.training}
+    found: dict[str, Outcome | Failure] = {item: reason for item, reason in reasons.items() if reason is not None}
+    due = [item for item in selection.training if item not in found]
+    replaced: dict[str, tuple[str, ...]] = {}
+    if due and lanes is not None and prepared is not None:
+        from autograder.training.run import code_for, stages_of
+        from autograder.training.run import decide as usual
+
+        work = [_Due(stage, code_for(stage, spec, answers, slots)) for stage in stages_of(due, spec)]
+        begin = [partial(one.run, prepared, seed, progress, decide or usual) for one in work]
+        for one, outcome in zip(work, lanes.run(begin), strict=True):
+            every = dict.fromkeys(one.stage.items, outcome) if isinstance(outcome, Failure) else outcome
+            found |= every
+            replaced |= dict.fromkeys(every, one.code.replaced)
+    elif due:
+        found |= dict.fromkeys(due, Failure("not_gradable", not_gradable("", "").message, {"reason": NO_SANDBOX}))
+    bars = spec.thresholds(profile)
+    return (
+        {item: item_result(item, found[item], replaced.get(item, ())) for item in selection.training},
+        {i: success_criterion(i, found[i], bars) for i in selection.training if i in spec.success_criteria},
+    )
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class _Due:
         self, prepared: Preparation, seed: int, progress: GradingProgress, decide: Decide, session: WorkerSession
     ) -> StageOutcome:
         """The stage with its progress; an exception here is ours."""
-        from autograder.training.run import Failure
+        from autograder.training.outcome import Failure
 
         name = f"training test: {self.stage.items[0]}"
 

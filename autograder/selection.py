@@ -24,6 +24,11 @@ class Selection:
         slots = answers.slots if self.quality else self.slots_needed
         return any(answers.slots[slot].state == "present" for slot in slots)
 
+    def trainable(self, spec: Spec, answers: Answers) -> tuple[str, ...]:
+        """The training items whose loop is there to be run."""
+        loops = {item: spec.items[item].loop for item in self.training}
+        return tuple(item for item, loop in loops.items() if loop and answers.slots[loop].state == "present")
+
 
 def select(spec: Spec, only: Sequence[str] = ()) -> Selection:
     """The selection of these items, or of all."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from assignment.spec import Thresholds
 from autograder.inside.replies import MAX_TOKENS, NUMBERS
 from autograder.protocol import AnyTensors
 from autograder.reference import State
@@ -84,9 +83,6 @@ class ComparisonStage(Stage):
         foreign = [name for name in POLICIES if not abs(z[name]) <= TYPICAL]
         gain = expected[BEST]["mean_reward"] - expected[SFT]["mean_reward"]
         return {"comparison": self._outcome(lab, rows, expected, wrong, foreign, gain, z)}
-
-    def threshold(self, bars: Thresholds, item: str) -> str:
-        return f"every field as recomputed, RLHF above SFT by more than {bars.comparison.rlhf_gain_min:g}"
 
     @staticmethod
     def _state(lab: Lab, prefix: str) -> State:
@@ -165,7 +161,6 @@ class ComparisonStage(Stage):
             share=share,
             message=MESSAGES[which].format(fields=", ".join(wrong), names=", ".join(foreign)),
             value=f"{len(GROUPS) - len(wrong)} of {len(GROUPS)} kinds of fields, gain {gain:.2f}",
-            threshold=self.threshold(lab.bars, "comparison"),
             evidence={
                 "rows": [{"name": name, **expected[name]} for name in POLICIES],
                 "returned": [{"name": name, **rows[name].numbers} for name in POLICIES],

@@ -11,7 +11,7 @@ from autograder.records import Status
 
 @dataclass(frozen=True)
 class Outcome:
-    """One item, measured. value, threshold: the statistic and its bar as text (for the success criteria).
+    """One item, measured. value: the statistic as text (for the success criteria).
     near: failed by no more than the registry's margin. share: part of the points earned."""
 
     passed: bool
@@ -19,7 +19,6 @@ class Outcome:
     share: float
     message: str
     value: str
-    threshold: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from assignment.spec import Thresholds
 from autograder.reference import State
 from autograder.training import measure, statistics
 from autograder.training.data import Prompts, draw_prompts
@@ -87,12 +86,6 @@ class PPOStage(Stage):
         both = {"gain": reward.evidence["gain"], "optimizer_steps": run.optimizer_steps}
         return {"ppo_reward": reward, "ppo_kl": replace(kl, evidence={**kl.evidence, **both})}
 
-    def threshold(self, bars: Thresholds, item: str) -> str:
-        if item == "ppo_kl":
-            return f"{bars.ppo_kl.min:g} to {bars.ppo_kl.max:g} nats per sequence, this run's reward learned"
-        bar = bars.ppo_reward
-        return f"gain of at least {bar.gain_min:g}, p ≤ {bar.p_max:g}, gold not lower, this run's reward learned"
-
     def steps(self, lab: Lab) -> int:
         return lab.profile.ppo.steps * self._per_phase(lab)
 
@@ -140,7 +133,6 @@ class PPOStage(Stage):
             share=float(passed),
             message=message,
             value=f"gain {test.gain:.2f}, gold {gold_gain:+.2f}",
-            threshold=self.threshold(lab.bars, "ppo_reward"),
             evidence=self._evidence(lab, data, run, sampled, golds)
             | {
                 "gain": test.gain,
@@ -196,7 +188,6 @@ class PPOStage(Stage):
             share=float(passed),
             message=KL_MESSAGES[which].format(kl=kl, low=bar.min, high=bar.max),
             value=f"{kl:.2f} nats per sequence",
-            threshold=self.threshold(lab.bars, "ppo_kl"),
             evidence={
                 "kl": kl,
                 "standard_error": float(last.kl.std(ddof=1) / np.sqrt(len(last.kl))),

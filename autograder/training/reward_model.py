@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from assignment.spec import Thresholds
 from autograder.training import measure, statistics
 from autograder.training.data import Preferences, draw_preferences
 from autograder.training.outcome import Outcome
@@ -60,10 +59,6 @@ class RewardModelStage(Stage):
         curve = [float(right.mean()) for right in (*between, final)]
         return {"rm_accuracy": self._outcome(lab, run, curve, final, self._liking(lab, run.final, data))}
 
-    def threshold(self, bars: Thresholds, item: str) -> str:
-        bar = bars.rm_accuracy
-        return f"{bar.confidence:.0%} interval above {bar.lower_bound_min:.0%}, this run's preferences learned"
-
     def steps(self, lab: Lab) -> int:
         from assignment.lab.experiment import PREFERENCES
 
@@ -115,7 +110,6 @@ class RewardModelStage(Stage):
             near=not passed and close,
             share=float(passed),
             value=f"{accuracy:.3f} ({low:.3f}–{high:.3f})",
-            threshold=self.threshold(lab.bars, self.items[0]),
             message=MESSAGES[which].format(accuracy=accuracy, n=n, low=low, bar=bar.lower_bound_min),
             evidence=evidence,
         )

@@ -1,18 +1,17 @@
-"""Running the training tests: which are due, with which code, and what their outcomes mean for the rubric."""
+"""Running the training tests: the stages, with which code, on which seeds."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from assignment.spec import ItemSpec, Spec, Thresholds
+from assignment.spec import ItemSpec, Spec
 from autograder.calls import Session, graded_call
 from autograder.hints import hint
-from autograder.messages import replay
-from autograder.records import Answers, ItemResult, Status, SuccessCriterion
+from autograder.records import Answers, ItemResult, Status
 from autograder.sandbox import Limits, Reply
 from autograder.training.code import StageCode, stage_code
 from autograder.training.comparison import ComparisonStage
@@ -20,16 +19,12 @@ from autograder.training.outcome import Failure, Outcome, Unusable
 from autograder.training.ppo import PPOStage
 from autograder.training.reward_model import RewardModelStage
 from autograder.training.sft import SFTStage
-from autograder.training.signs import named
 from autograder.training.stage import Lab, Stage, derived
 
 STAGES: tuple[Stage, ...] = (SFTStage(), RewardModelStage(), PPOStage(), ComparisonStage())
 StageOutcome = dict[str, Outcome] | Failure
 Notify = Callable[[dict[str, Any]], None]
 Decide = Callable[..., StageOutcome]  # as `decide`
-NOT_ATTEMPTED = "{loop} ({slot}) is not written yet, so this was not run."
-ENDLESS = "{loop} ({slot}) did not finish in its own test, so this was not run."
-BROKEN = "{loop} ({slot}) cannot be read, so this was not run: see the message there."
 FAILURES: dict[str, tuple[Status, str]] = {
     "not_attempted": ("not_attempted", "{where} is not written yet, so this could not be run."),
     "crashed": (
@@ -48,14 +43,6 @@ FAILURES: dict[str, tuple[Status, str]] = {
     ),
 }
 MAJORITY = " It was close to the bar: decided by the majority of {runs} runs with different random seeds."
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """Item results and success criteria by id."""
-
-    results: Mapping[str, ItemResult]
-    criteria: Mapping[str, SuccessCriterion]
 
 
 def stages_of(items: Sequence[str], spec: Spec) -> list[Stage]:
@@ -128,38 +115,6 @@ def _majority(item: str, first: Outcome, runs: Sequence[StageOutcome]) -> Outcom
         message=shown.message + MAJORITY.format(runs=len(runs)),
         evidence={**shown.evidence, "runs": values},
     )
-
-
-def not_run(stage: Stage, spec: Spec, answers: Answers, results: Mapping[str, ItemResult]) -> Failure | None:
-    """Why a stage is not run at all: its loop is missing, blank, broken or endless. None if it is due."""
-    item = spec.items[stage.items[0]]
-    assert item.loop is not None
-    answer, result = answers.slots[item.loop], results.get(item.loop)
-    if answer.state == "broken":
-        return Failure("crashed", BROKEN.format(loop=stage.loop, slot=item.loop))
-    if result is not None and result.status == "timeout":
-        return Failure("timeout", ENDLESS.format(loop=stage.loop, slot=item.loop))
-    if answer.state != "present" or (result is not None and result.status == "not_attempted"):
-        return Failure("not_attempted", NOT_ATTEMPTED.format(loop=stage.loop, slot=item.loop))
-    return None
-
-
-def verdicts(spec: Spec, bars: Thresholds, stage: Stage, found: StageOutcome, replaced: tuple[str, ...]) -> Verdicts:
-    """Item results and success criteria of one stage."""
-    results, criteria = {}, {}
-    for item in stage.items:
-        if isinstance(found, Failure):
-            share, value, met = 0.0, "not measured", None if found.status == "not_gradable" else False
-        else:
-            share, value, met = found[item].share, found[item].value, found[item].passed
-        one = found if isinstance(found, Failure) else found[item]
-        evidence = dict(one.evidence)
-        if one.status != "passed" and "seed" in evidence:
-            evidence["replay"] = replay(item, evidence["seed"])
-        results[item] = ItemResult(item, one.status, share, one.message, named(item, one), evidence, replaced)
-        if item in spec.success_criteria:
-            criteria[item] = SuccessCriterion(item, met, value, stage.threshold(bars, item))
-    return Verdicts(results, criteria)
 
 
 def code_for(stage: Stage, spec: Spec, answers: Answers, results: Mapping[str, ItemResult]) -> StageCode:

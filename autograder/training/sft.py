@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from assignment.spec import Thresholds
 from autograder.reference import State
 from autograder.training import measure, statistics
 from autograder.training.data import Demonstrations, draw_demonstrations
@@ -58,10 +57,6 @@ class SFTStage(Stage):
         test = statistics.paired_gain(-first.nll, -last.nll)
         return {"sft_loss_trend": self._outcome(lab, run, curve, (first.per_token(), last.per_token()), test.p)}
 
-    def threshold(self, bars: Thresholds, item: str) -> str:
-        bar = bars.sft_loss_trend
-        return f"at most {bar.final_ratio_max:g} of the start, falling with p ≤ {bar.p_max:g}"
-
     def steps(self, lab: Lab) -> int:
         from assignment.lab.experiment import DEMONSTRATIONS
 
@@ -97,7 +92,6 @@ class SFTStage(Stage):
             near=falls and not low and ratio <= bar.final_ratio_max + bar.near,
             share=float(falls and low),
             value=f"{ratio:.3f} of the start",
-            threshold=self.threshold(lab.bars, self.items[0]),
             message=MESSAGES[which].format(start=start, end=end, ratio=ratio, bar=bar.final_ratio_max),
             evidence=evidence,
         )

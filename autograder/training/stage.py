@@ -114,10 +114,6 @@ class Stage(ABC):
     ) -> dict[str, Outcome]:
         """Verdicts by item. Raises Unusable if there is nothing to measure."""
 
-    @abstractmethod
-    def threshold(self, bars: Thresholds, item: str) -> str:
-        """The bar of an item as text."""
-
     def steps(self, lab: Lab) -> int | None:
         """Optimiser steps that the reference makes; None if the stage trains nothing."""
         return None

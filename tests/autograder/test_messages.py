@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -16,7 +15,7 @@ from autograder.hidden_tests.base import Fault, Residual
 from autograder.messages import STATUS, replay
 from autograder.misconceptions import diagnosis, load
 from autograder.records import Answer, Status
-from autograder.training import comparison, ppo, reward_model, run, sft, signs
+from autograder.training import comparison, ppo, reward_model, run, sft, signs, verdict
 from tests.autograder.slot_runs import SLOTS, SPEC, LocalSession, reply, submission
 
 SEEDS = (5, 6)
@@ -125,7 +124,7 @@ def test_every_outcome_of_a_training_test_has_a_sentence_made_of_measured_number
 
 
 def test_a_stage_that_does_not_run_says_why_in_our_words():
-    texts = [text for _, text in run.FAILURES.values()] + [run.NOT_ATTEMPTED, run.ENDLESS, run.BROKEN]
+    texts = [text for _, text in run.FAILURES.values()] + [verdict.NOT_ATTEMPTED, verdict.ENDLESS, verdict.BROKEN]
     assert all(text.format(**NAMED).endswith(".") for text in texts)
     assert set(run.FAILURES) == set(verdicts.BY_KIND)
 
@@ -151,9 +150,7 @@ def test_the_ta_sees_residual_tolerance_mistake_seed_and_the_command_that_replay
 
 @pytest.mark.parametrize("item", TRAINING)
 def test_a_training_item_that_failed_brings_the_command_that_replays_it(item):
-    stage: Any = SimpleNamespace(items=(item,), threshold=lambda *_: "bar")
-    failure = run.Failure("timeout", "Late.", {"seed": 4})
-    result = run.verdicts(SPEC, SPEC.thresholds("tiny"), stage, failure, ()).results[item]
+    result = verdict.item_result(item, run.Failure("timeout", "Late.", {"seed": 4}))
     assert result.evidence["replay"] == replay(item, 4)
 
 

@@ -10,7 +10,7 @@ from assignment.source import reference_source
 from autograder.records import Answer
 from autograder.replacement import replacement
 from autograder.sandbox import Reply
-from autograder.training import data, run
+from autograder.training import data, run, verdict
 from autograder.training.comparison import ComparisonStage
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.ppo import PPOStage
@@ -136,14 +136,14 @@ def test_another_architecture_is_refused_with_a_reason(lab):
 def test_a_stage_without_its_loop_is_not_run(lab, state, status):
     answers = reference_answers()
     answers = replace(answers, slots={**answers.slots, "T09": Answer("T09", state)})
-    found = run.not_run(RewardModelStage(), lab.spec, answers, all_passed(T09=status))
+    found = verdict.not_run(lab.spec, "rm_accuracy", answers, all_passed(T09=status))
     assert found is not None
     assert (found.status, "T09" in found.message) == (status, True)
-    assert run.not_run(SFTStage(), lab.spec, answers, all_passed()) is None
+    assert verdict.not_run(lab.spec, "sft_loss_trend", answers, all_passed()) is None
 
 
 def test_a_loop_that_never_ended_in_its_own_test_is_not_waited_for_again(lab):
-    found = run.not_run(SFTStage(), lab.spec, reference_answers(), all_passed(T05="timeout"))
+    found = verdict.not_run(lab.spec, "sft_loss_trend", reference_answers(), all_passed(T05="timeout"))
     assert found is not None
     assert found.status == "timeout"
 
@@ -193,20 +193,21 @@ def test_a_near_miss_with_a_replaced_slot_is_not_run_again(lab, monkeypatch):
 
 def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
     stage = PPOStage()
-    decided = run.verdicts(lab.spec, lab.bars, stage, outcome(lab, stage), ("T11",))
-    assert set(decided.results) == set(decided.criteria) == {"ppo_reward", "ppo_kl"}
-    assert decided.results["ppo_reward"].replaced == ("T11",)
-    assert decided.criteria["ppo_kl"].threshold == "0 to 12 nats per sequence, this run's reward learned"
-    assert "nats per sequence" in decided.criteria["ppo_kl"].value
+    found = outcome(lab, stage)
+    assert set(found) == {"ppo_reward", "ppo_kl"}
+    assert verdict.item_result("ppo_reward", found["ppo_reward"], ("T11",)).replaced == ("T11",)
+    criterion = verdict.success_criterion("ppo_kl", found["ppo_kl"], lab.bars)
+    assert criterion.threshold == "0 to 12 nats per sequence, this run's reward learned"
+    assert "nats per sequence" in criterion.value
 
 
 @pytest.mark.parametrize(
     ("status", "met"), [("not_gradable", None), ("crashed", False), ("not_attempted", False)]
 )
 def test_only_our_own_failure_leaves_a_criterion_open(lab, status, met):
-    decided = run.verdicts(lab.spec, lab.bars, SFTStage(), Failure(status, "text"), ())
-    assert decided.criteria["sft_loss_trend"].met is met
-    assert decided.results["sft_loss_trend"].share == 0.0
+    found = Failure(status, "text")
+    assert verdict.success_criterion("sft_loss_trend", found, lab.bars).met is met
+    assert verdict.item_result("sft_loss_trend", found).share == 0.0
 
 
 def test_the_cache_key_follows_code_and_seed(lab):

@@ -1,0 +1,68 @@
+"""What a training item gets: why it was not run, or what its outcome means for the rubric. Nothing in here
+imports torch, so that a notebook without loops does not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from assignment.spec import Spec, Thresholds
+from autograder.messages import replay
+from autograder.records import Answers, ItemResult, SuccessCriterion
+from autograder.training.outcome import Failure, Outcome
+from autograder.training.signs import named
+
+NOT_ATTEMPTED = "{loop} ({slot}) is not written yet, so this was not run."
+ENDLESS = "{loop} ({slot}) did not finish in its own test, so this was not run."
+BROKEN = "{loop} ({slot}) cannot be read, so this was not run: see the message there."
+# What an item has to reach, as text.
+THRESHOLDS: dict[str, Callable[[Thresholds], str]] = {
+    "sft_loss_trend": lambda bars: (
+        f"at most {bars.sft_loss_trend.final_ratio_max:g} of the start, falling with p ≤ {bars.sft_loss_trend.p_max:g}"
+    ),
+    "rm_accuracy": lambda bars: (
+        f"{bars.rm_accuracy.confidence:.0%} interval above {bars.rm_accuracy.lower_bound_min:.0%}, "
+        "this run's preferences learned"
+    ),
+    "ppo_reward": lambda bars: (
+        f"gain of at least {bars.ppo_reward.gain_min:g}, p ≤ {bars.ppo_reward.p_max:g}, gold not lower, "
+        "this run's reward learned"
+    ),
+    "ppo_kl": lambda bars: (
+        f"{bars.ppo_kl.min:g} to {bars.ppo_kl.max:g} nats per sequence, this run's reward learned"
+    ),
+    "comparison": lambda bars: (
+        f"every field as recomputed, RLHF above SFT by more than {bars.comparison.rlhf_gain_min:g}"
+    ),
+}
+
+
+def not_run(spec: Spec, item: str, answers: Answers, results: Mapping[str, ItemResult]) -> Failure | None:
+    """Why a training item is not run at all: its loop is missing, blank, broken or endless. None if it is due."""
+    slot = spec.items[item].loop
+    assert slot is not None
+    answer, result, words = answers.slots[slot], results.get(slot), {"loop": spec.slot(slot).name, "slot": slot}
+    if answer.state == "broken":
+        return Failure("crashed", BROKEN.format(**words))
+    if result is not None and result.status == "timeout":
+        return Failure("timeout", ENDLESS.format(**words))
+    if answer.state != "present" or (result is not None and result.status == "not_attempted"):
+        return Failure("not_attempted", NOT_ATTEMPTED.format(**words))
+    return None
+
+
+def item_result(item: str, found: Outcome | Failure, replaced: tuple[str, ...] = ()) -> ItemResult:
+    """An item's result. replaced: slots whose reference took part."""
+    share = 0.0 if isinstance(found, Failure) else found.share
+    evidence = dict(found.evidence)
+    if found.status != "passed" and "seed" in evidence:
+        evidence["replay"] = replay(item, evidence["seed"])
+    return ItemResult(item, found.status, share, found.message, named(item, found), evidence, replaced)
+
+
+def success_criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:
+    """The item as a success criterion; only a failure of ours leaves it open."""
+    if isinstance(found, Failure):
+        met, value = (None if found.status == "not_gradable" else False), "not measured"
+    else:
+        met, value = found.passed, found.value
+    return SuccessCriterion(item, met, value, THRESHOLDS[item](bars))
