@@ -173,7 +173,7 @@ EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative
     ],
 )
 def test_a_training_mistake_is_named_from_what_harness_and_weights_show(item, evidence, sign):
-    found = run.Outcome(False, False, 0.0, "text.", "value", "bar", {**EVIDENCE, **evidence})
+    found = run.Outcome(False, False, 0.0, "text.", "value", {**EVIDENCE, **evidence})
     assert (signs.named(item, found) or {}).get("id", "") == sign
 
 
@@ -181,5 +181,5 @@ def test_a_diverged_run_is_named_and_a_passed_one_never_is():
     from autograder.training.weights import NOT_FINITE
 
     assert (signs.named("sft_loss_trend", run.Failure("wrong", NOT_FINITE)) or {})["id"] == "W7"
-    passed = run.Outcome(True, False, 1.0, "text.", "value", "bar", {"optimizer_steps": 0})
+    passed = run.Outcome(True, False, 1.0, "text.", "value", {"optimizer_steps": 0})
     assert signs.named("sft_loss_trend", passed) is None

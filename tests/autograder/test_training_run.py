@@ -41,7 +41,7 @@ def outcome(lab, stage, *, answers=None, results=None, session=None):
 
 
 def passing(value: str, *, passed: bool, near: bool = False) -> dict[str, Outcome]:
-    return {"sft_loss_trend": Outcome(passed, near, float(passed), "text.", value, "bar")}
+    return {"sft_loss_trend": Outcome(passed, near, float(passed), "text.", value)}
 
 
 @pytest.mark.parametrize("stage", run.STAGES, ids=lambda stage: stage.op)
