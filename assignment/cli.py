@@ -1,17 +1,16 @@
-"""The instructor's commands, `build` and `verify`; autograder/cli.py adds them to the console script."""
+"""The instructor's commands, `build` and `verify`; autograder/cli.py adds them to the console script, whose other
+commands do not wait for what these import."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from assignment.markers import SourceError
-from assignment.release import Layout, build, stale, write
-from assignment.spec import SpecError
-from assignment.verify import Outcome, run_gate
+if TYPE_CHECKING:
+    from assignment.verify import Outcome
 
 BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf-student.zip.
 
@@ -53,6 +52,10 @@ def build_command(
     ] = False,
 ) -> None:
     """Build the release; exit 1 with file and line if a source is wrong."""
+    from assignment.markers import SourceError
+    from assignment.release import Layout, build, stale, write
+    from assignment.spec import SpecError
+
     console, layout, start = Console(highlight=False, soft_wrap=True), Layout(), time.monotonic()
     try:
         release = build(layout)
@@ -84,6 +87,8 @@ def verify_command(
     ] = False,
 ) -> None:
     """Run the gate; a line per check, exit 1 if one failed."""
+    from assignment.verify import run_gate
+
     console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
     with console.status("building") as status:
         outcomes = run_gate(

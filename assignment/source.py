@@ -13,8 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import jupytext
-
 from assignment.markers import Place, SourceError, parse, region_of, slot_of, written_of
 from assignment.spec import Spec, load_spec
 
@@ -47,6 +45,8 @@ def read_part(path: Path) -> tuple[Cell, ...]:
     Raises:
         SourceError: with file and line, for anything that cannot become a notebook cell.
     """
+    import jupytext  # half a second, and a grade without failed slots reads no part
+
     text = path.read_text(encoding="utf-8")
     lines, cursor, cells = text.splitlines(), 0, []
     for raw in jupytext.reads(text, fmt=_FORMAT).cells:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assignment import cli
+from assignment import cli, release, verify
 from assignment.release import Layout
 from assignment.verify import Outcome
 from tests.assignment.course import write_course
@@ -18,7 +18,7 @@ RUNNER = CliRunner()
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     made = write_course(tmp_path)
-    monkeypatch.setattr(cli, "Layout", lambda: made)
+    monkeypatch.setattr(release, "Layout", lambda: made)
     return made
 
 
@@ -55,7 +55,7 @@ def test_verify_prints_a_line_per_check_and_exits_by_the_result(
         on_outcome(outcome)
         return [outcome]
 
-    monkeypatch.setattr(cli, "run_gate", gate)
+    monkeypatch.setattr(verify, "run_gate", gate)
     result = RUNNER.invoke(cli.create_app(), ["verify", "--static"])
     assert result.exit_code == code
     assert "leaks" in result.output and all(problem in result.output for problem in problems)
