@@ -17,6 +17,7 @@ from pathlib import Path
 from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX, ROOT
 from tests.attacks.base import Seen, Site
+from tests.leftovers import left_in
 from tests.sources import ROOT as CHECKOUT
 
 ENVIRONMENT = "RLHF_LAB_CANARY"
@@ -101,7 +102,7 @@ class Canaries:
             yield f"processes were left behind: {left}"
         planted = [str(path) for place in self._places() for path in place.glob(f"*{self.site.token}*")
                    if str(path) not in (self.site.home, self.site.tree)]  # fmt: skip
-        temporary = [str(path) for path in (self.folder / "tmp").iterdir()]
+        temporary = left_in(self.folder / "tmp")
         for path in [*planted, *temporary]:
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
         if planted or temporary:

@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 
 from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX, ROOT
+from tests.leftovers import left_in
 
 HERE = Path(__file__).parents[2]
 SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"
@@ -95,7 +96,7 @@ def left_behind(pid: int, out: Path, temporary: Path) -> list[str]:
         time.sleep(0.1)
     found = [f"process {one}: {Path(f'/proc/{one}/cmdline').read_bytes()[:200]!r}" for one in processes]
     found += [f"cgroup {path}" for path in groups]
-    found += [f"temporary file {path}" for path in temporary.iterdir()]
+    found += [f"temporary file {path}" for path in left_in(temporary)]
     for path in out.glob("*.json") if out.is_dir() else ():
         with contextlib.suppress(ValueError):
             json.loads(path.read_text())
