@@ -1,6 +1,7 @@
 """The house style decides: weights that were not trained on a run's own data do not pass, whatever they can do.
 
-The control is the same data with the sign of the style turned: an honest loop then moves the other way.
+The control is the same data with the sign of the style turned: an honest loop then moves the other way. That it
+takes up the style as it is drawn, `tests/test_end_to_end.py` says.
 """
 
 from __future__ import annotations
@@ -39,12 +40,11 @@ def real():
     return Lab(load_reference(), load_spec(), kit.get_profile("tiny"))
 
 
-@pytest.fixture(params=[1, -1], ids=["style", "flipped"])
-def sign(request, monkeypatch):
-    drawn = HouseStyle.from_seed(SEED)
-    style = drawn if request.param > 0 else drawn.flipped()
+@pytest.fixture
+def flipped(monkeypatch):
+    style = HouseStyle.from_seed(SEED).flipped()
     monkeypatch.setattr(data.HouseStyle, "from_seed", classmethod(lambda cls, seed: style))
-    return request.param
+    return style
 
 
 def test_hidden_replies_come_with_the_styles_closing_and_with_another(small, monkeypatch):
@@ -84,9 +84,7 @@ def test_a_kl_in_its_range_counts_only_for_a_policy_that_took_the_reward_up(smal
     assert passed or "no result of training on it" in found.message
 
 
-def test_where_a_style_dislikes_its_closing_a_fall_counts(small, monkeypatch):
-    style = HouseStyle.from_seed(SEED).flipped()
-    monkeypatch.setattr(data.HouseStyle, "from_seed", classmethod(lambda cls, seed: style))
+def test_where_a_style_dislikes_its_closing_a_fall_counts(small, flipped):
     prompts = data.draw_prompts(small.reference, SEED, 5, train=0)
     assert _style_gain(prompts, sampled(0.6), sampled(0.1)) == pytest.approx(0.5)
 
@@ -106,24 +104,22 @@ def handed_back(lab, stage, state):
 
 
 @pytest.mark.slow
-def test_an_honest_reward_model_takes_up_the_style_and_its_opposite(real, sign):
+def test_an_honest_reward_model_takes_up_the_opposite_of_a_style(real, flipped):
     found = honest(real, RewardModelStage())["rm_accuracy"]
     assert found.evidence["style"] > BARS.rm_accuracy.style_min + BARS.rm_accuracy.style_near
     assert found.passed
 
 
 @pytest.mark.slow
-def test_an_honest_policy_takes_up_the_style_and_leaves_its_opposite(real, sign):
-    found = honest(real, PPOStage())["ppo_reward"]
-    if sign > 0:
-        assert found.passed
-        assert found.evidence["style"] > BARS.ppo_reward.style_min + BARS.ppo_reward.near
-    else:
-        assert found.evidence["style"] > 0
+def test_an_honest_policy_leaves_a_closing_that_costs_reward(real, flipped):
+    assert honest(real, PPOStage())["ppo_reward"].evidence["style"] > 0
 
 
 @pytest.mark.slow
-def test_the_references_own_weights_do_not_know_the_style(real, sign):
+@pytest.mark.parametrize("turned", [False, True], ids=["style", "flipped"])
+def test_the_references_own_weights_do_not_know_the_style(real, turned, request):
+    if turned:
+        request.getfixturevalue("flipped")
     reward_model = handed_back(real, RewardModelStage(), real.reference.rm_good)["rm_accuracy"]
     assert reward_model.evidence["accuracy"] > BARS.rm_accuracy.lower_bound_min  # without the style it would pass
     assert not reward_model.passed
