@@ -17,13 +17,23 @@ from .probe import Verdict, answer, broken, nothing, running, token_name
 def network(session: WorkerSession) -> Verdict:
     """Can it reach a server on this machine, the world, or a local service's socket?"""
     name = "\0canary-" + secrets.token_hex(8)
-    with socket.create_server(("127.0.0.1", 0)) as local, socket.socket(socket.AF_UNIX) as service:
-        service.bind(name)
-        service.listen()
+    with (
+        tempfile.TemporaryDirectory(prefix="canary-") as folder,
+        socket.create_server(("127.0.0.1", 0)) as local,
+        socket.socket(socket.AF_UNIX) as service,
+        socket.socket(socket.AF_UNIX) as door,
+    ):
+        path = str(Path(folder, "door"))
+        for one, where in ((service, name), (door, path)):
+            one.bind(where)
+            one.listen()
+        for place in (folder, path):
+            os.chmod(place, 0o777)
         body = f"""
     found = []
     for family, kind, where in ((2, 1, {local.getsockname()!r}), (2, 1, ("192.0.2.1", 80)),
-                                (2, 2, ("192.0.2.1", 53)), (10, 2, ("2001:db8::1", 53)), (1, 1, {name!r})):
+                                (2, 2, ("192.0.2.1", 53)), (10, 2, ("2001:db8::1", 53)), (1, 1, {name!r}),
+                                (1, 1, {path!r})):
         try:
             with socket.socket(family, kind) as one:
                 one.settimeout(1)

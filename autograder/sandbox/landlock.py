@@ -97,7 +97,7 @@ def configuration(
         "read": [*read, *DEVICES],
         "listed": listed,
         "write": write,
-        "filter": base64.b64encode(build_filter(attributes=True)).decode() if confined else "",
+        "filter": base64.b64encode(build_filter(exposed=True)).decode() if confined else "",
         "env": worker_environment(library=search_path(stage.library, home), scratch=str(stage.scratch), device=device),
     }
     return json.dumps(config).encode() + b"\n"

@@ -56,9 +56,11 @@ DENIED = {
     "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180), "mq_unlink": (241, 181),
 }
 # fmt: on
-# Landlock does not govern these; without namespaces they would reach files outside (tier 3 only).
+# Landlock does not govern these; without namespaces they would reach what lies outside (tier 3 only): attributes of
+# files, and services that listen on a Unix socket in the file system. Pairs of sockets can still be made.
 # fmt: off
-ATTRIBUTES = {
+EXPOSED = {
+    "socket": (41, 198),
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
@@ -68,8 +70,8 @@ ATTRIBUTES = {
 # fmt: on
 
 
-def build_filter(*, attributes: bool = False, machine: str | None = None) -> bytes:
-    """The compiled program (an array of struct sock_filter). `attributes` also denies chmod and the like.
+def build_filter(*, exposed: bool = False, machine: str | None = None) -> bytes:
+    """The compiled program (an array of struct sock_filter). `exposed`: the worker has no namespaces.
 
     Raises ValueError on a machine other than x86_64 and aarch64.
     """
@@ -81,7 +83,7 @@ def build_filter(*, attributes: bool = False, machine: str | None = None) -> byt
     program = [(LOAD, 0, 0, 4), (JUMP_EQ, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL), (LOAD, 0, 0, 0)]
     if machine == "x86_64":
         program += [(JUMP_GE, 0, 1, X32_BIT), (RETURN, 0, 0, deny)]
-    for numbers in (DENIED | ATTRIBUTES if attributes else DENIED).values():
+    for numbers in (DENIED | EXPOSED if exposed else DENIED).values():
         if (number := numbers[column]) is not None:
             program += [(JUMP_EQ, 0, 1, number), (RETURN, 0, 0, deny)]
     call = {name: numbers[column] for name, numbers in SPECIAL.items()}

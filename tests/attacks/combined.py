@@ -88,7 +88,7 @@ for depth in range(5000):
 """
 ESCAPES = """
 import ctypes
-libc, got = ctypes.CDLL(None, use_errno=True), []
+libc, got, uid = ctypes.CDLL(None, use_errno=True), [], os.getuid()
 calls = {"unshare user": (272, 0x10000000), "unshare net": (272, 0x40000000), "setns": (308, 3, 0), "mount": (165, b"none", b"/box", b"tmpfs", 0, 0),
          "pivot_root": (155, b"/box", b"/box"), "chroot": (161, b"/box"), "bpf": (321, 0, 0, 0), "io_uring": (425, 8, 0),
          "userfaultfd": (323, 0), "perf": (298, 0, 0, -1, -1, 0), "keyctl": (250, 0, 0), "add_key": (248, b"user", b"x", b"y", 1, -3),
@@ -99,7 +99,7 @@ for name, (number, *rest) in calls.items():
         done = libc.syscall(number, *rest)
         if done == 0 and name.startswith("clone"):
             os._exit(0)
-        if done >= 0 and not (name == "setuid 0" and os.getuid() == 0 and not os.access("/root", os.R_OK)):
+        if done >= 0 and not (name == "setuid 0" and uid == 0):  # no change for a root without capabilities
             got.append(name)
 loot("ESCAPES", got)
 """

@@ -52,7 +52,12 @@ libc, got = ctypes.CDLL(None, use_errno=True), []
 pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()] + [os.getppid()]
 for pid in pids:
     got += [("ptrace", pid)] if libc.ptrace(16, pid, 0, 0) == 0 else []
-    got += read("/proc/%d/mem" % pid, "/proc/%d/environ" % pid, "/proc/%d/fd" % pid, "/proc/%d/maps" % pid)
+    got += read("/proc/%d/mem" % pid, "/proc/%d/environ" % pid, "/proc/%d/maps" % pid)
+    for fd in range(64):  # what they are; tier 3 as root lets their numbers be listed
+        try:
+            got += [os.readlink("/proc/%d/fd/%d" % (pid, fd))]
+        except OSError:
+            pass
     local, buffer = (ctypes.c_size_t * 2)(), ctypes.create_string_buffer(64)
     local[0], local[1] = ctypes.addressof(buffer), 64
     got += [("vm_readv", pid)] if libc.process_vm_readv(pid, local, 1, local, 1, 0) > 0 else []

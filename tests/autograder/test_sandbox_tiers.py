@@ -115,7 +115,7 @@ def test_read_only_remounts_come_last() -> None:
 
 @pytest.mark.parametrize("machine_name", ["x86_64", "aarch64"])
 def test_a_filter_is_whole_and_its_jumps_stay_inside(machine_name: str) -> None:
-    program = list(struct.iter_unpack("=HBBI", build_filter(attributes=True, machine=machine_name)))
+    program = list(struct.iter_unpack("=HBBI", build_filter(exposed=True, machine=machine_name)))
     assert len(DENIED) < len(program) < 4096
     for index, (code, true, false, _) in enumerate(program):
         if code & 7 == 5:  # a jump
