@@ -90,8 +90,9 @@ def frozen(start: State, end: State) -> list[str]:
 
 
 def moved(start: State, end: State) -> float:
-    """Relative change ‖end − start‖ / ‖start‖ over all weights."""
+    """Relative change ‖end − start‖ / ‖start‖ over all weights, to twelve digits: how a sum is split, and so its
+    last digit, depends on where memory happens to lie, and one seed gives one report."""
     names: Sequence[str] = list(start)
     change = sum(float((end[n].double() - start[n].double()).square().sum()) for n in names)
     size = sum(float(start[n].double().square().sum()) for n in names)
-    return (change / size) ** 0.5 if size else 0.0
+    return float(f"{(change / size) ** 0.5:.12g}") if size else 0.0
