@@ -52,7 +52,8 @@ libc, got = ctypes.CDLL(None, use_errno=True), []
 pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()] + [os.getppid()]
 for pid in pids:
     got += [("ptrace", pid)] if libc.ptrace(16, pid, 0, 0) == 0 else []
-    got += read("/proc/%d/mem" % pid, "/proc/%d/environ" % pid, "/proc/%d/maps" % pid)
+    found = read("/proc/%d/mem" % pid, "/proc/%d/environ" % pid, "/proc/%d/maps" % pid)
+    got += [one for one in found if one[1]]  # a kernel thread's maps are empty
     for fd in range(64):  # what they are; tier 3 as root lets their numbers be listed
         try:
             got += [os.readlink("/proc/%d/fd/%d" % (pid, fd))]
