@@ -91,7 +91,8 @@ def open_lanes(session: WorkerSession, wanted: int) -> Iterator[Lanes]:
     with contextlib.ExitStack() as stack:
         others: list[WorkerSession] = []
         with contextlib.suppress(SandboxError):
-            for _ in range(number - 1):
+            if number > 1:
                 session.prewarm()
+            for _ in range(number - 1):
                 others.append(stack.enter_context(session.another()))
         yield Lanes(session, others)

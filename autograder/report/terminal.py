@@ -11,6 +11,7 @@ import io
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -145,14 +146,11 @@ class Step:
 
     def total(self, total: float | None) -> None:
         """Say what `advance` will add up to, once that is known."""
-        if self._live is not None and self._task is not None:
-            self._live.update(self._task, total=total)
+        self._show(total=total)
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         """Move forward; `note` (a loss, a count) is shown beside the name."""
-        if self._live is not None and self._task is not None:
-            text = f"{self.name} {one_line(note, 40)}".rstrip()
-            self._live.update(self._task, advance=amount, description=text)
+        self._show(advance=amount, description=f"{self.name} {one_line(note, 40)}".rstrip())
 
     def done(self, outcome_text: str = "") -> None:
         """End with a word on how it went."""
@@ -162,3 +160,7 @@ class Step:
             seconds = time.perf_counter() - self.began
             line = f"{self.name}: {one_line(outcome_text, 100) or 'done'} ({seconds:.1f} s)"
             self.progress.console.print(Text(line), soft_wrap=True)
+
+    def _show(self, **fields: Any) -> None:
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, **fields)

@@ -50,7 +50,7 @@ class Row:
 class ComparisonStage(Stage):
     """Four policies in, T15's table out."""
 
-    op, items, limits, loop = "stage_compare", ("comparison",), "comparison", "compare_policies"
+    op, items, limits = "stage_compare", ("comparison",), "comparison"
 
     def draw(self, lab: Lab, seed: int) -> Prompts:
         return draw_prompts(lab.reference, derived(seed, "comparison"), lab.bars.comparison.prompts, train=0)
@@ -97,8 +97,8 @@ class ComparisonStage(Stage):
         rewards = {name: lab.reward(data.style, data.hidden, rows[name].replies) for name in POLICIES}
         expected, z = {}, {}
         for name, prefix in POLICIES.items():
-            policy, replies = self._state(lab, prefix), rows[name].replies
-            own = measure.likelihood(lab.reference.language_model(policy), data.hidden, replies)
+            policy, replies = lab.language_model(self._state(lab, prefix)), rows[name].replies
+            own = measure.likelihood(policy, data.hidden, replies)
             z[name] = own.typicality()
             wins = (rewards[name] > rewards[SFT]) + 0.5 * (rewards[name] == rewards[SFT])
             low, high = statistics.bootstrap_interval(wins, config.confidence, config.bootstrap, derived(seed, "wins"))

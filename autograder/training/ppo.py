@@ -56,7 +56,7 @@ class Sampled:
 class PPOStage(Stage):
     """SFT model and frozen reward in, policy out."""
 
-    op, items, limits, loop = "stage_ppo", ("ppo_reward", "ppo_kl"), "ppo", "train_ppo"
+    op, items, limits = "stage_ppo", ("ppo_reward", "ppo_kl"), "ppo"
 
     def draw(self, lab: Lab, seed: int) -> Prompts:
         return draw_prompts(lab.reference, seed, max(lab.bars.ppo_reward.prompts, lab.bars.ppo_kl.prompts))
@@ -97,15 +97,15 @@ class PPOStage(Stage):
     @staticmethod
     def _sample(lab: Lab, seed: int, data: Prompts, state: State, n: int | None = None) -> Sampled:
         """Replies of one snapshot to the first n prompts (all, if None); each draws the same random numbers."""
-        prompts = data.hidden[:n]
+        lm, prompts = lab.language_model(state), data.hidden[:n]
         replies = measure.sample_coupled(
-            lab.reference.language_model(state),
+            lm,
             prompts,
             lab.profile.ppo.max_new_tokens,
             derived(seed, "hidden replies"),
             first_of=len(data.hidden),
         )
-        kl = lab.kl_to_sft(state, prompts, replies)
+        kl = lab.kl_to_sft(lm, prompts, replies)
         finite("log-probabilities", kl)
         styled = np.array([data.style.closing in decode(lab.reference.tokenizer, one) for one in replies], dtype=float)
         return Sampled(replies, lab.reward(data.style, prompts, replies), kl, styled)

@@ -33,7 +33,7 @@ MESSAGES = {
 class RewardModelStage(Stage):
     """SFT body and a fresh head in, reward model out."""
 
-    op, items, limits, loop = "stage_rm", ("rm_accuracy",), "reward_model", "train_reward_model"
+    op, items, limits = "stage_rm", ("rm_accuracy",), "reward_model"
 
     def draw(self, lab: Lab, seed: int) -> Preferences:
         bar = lab.bars.rm_accuracy

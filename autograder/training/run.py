@@ -148,11 +148,13 @@ def _failure(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     """A reply without an answer, in our words; the student's own words go to the TA's evidence."""
     status, text = FAILURES[reply.kind]
     limits = lab.spec.limits.of(stage.limits, stage.items[0])
-    slot = reply.data.get("_slot") or lab.spec.items[stage.items[0]].loop
+    under_test = lab.spec.items[stage.items[0]].loop
+    assert under_test is not None
+    loop, slot = lab.spec.slot(under_test).name, reply.data.get("_slot") or under_test
     known = {s.id: f"{s.name} ({s.id})" for s in lab.spec.slots}
     message = text.format(
-        where=known.get(str(slot), stage.loop),
-        loop=stage.loop,
+        where=known.get(str(slot), loop),
+        loop=loop,
         memory=limits.memory_bytes / 2**30,
     )
     if status == "crashed" and (what := hint(reply.error)):

@@ -30,7 +30,7 @@ MESSAGES = {
 class SFTStage(Stage):
     """Base model in, fine-tuned model out."""
 
-    op, items, limits, loop = "stage_sft", ("sft_loss_trend",), "sft", "train_sft"
+    op, items, limits = "stage_sft", ("sft_loss_trend",), "sft"
 
     def draw(self, lab: Lab, seed: int) -> Demonstrations:
         return draw_demonstrations(lab.reference, seed, lab.bars.sft_loss_trend.examples)

@@ -49,18 +49,22 @@ class Lab:
         """The reference Good RM."""
         return self.reference.reward_model(self.reference.rm_good)
 
+    def language_model(self, state: State) -> GPT2LMHeadModel:
+        """A frozen language model with these weights; for SFT's own the one that is there."""
+        return self.sft if state is self.reference.sft else self.reference.language_model(state)
+
     def kl_to_sft(
         self,
-        policy: State,
+        policy: GPT2LMHeadModel,
         prompts: Sequence[Ids],
         replies: Sequence[Ids],
         own: measure.Likelihood | None = None,
     ) -> np.ndarray:
         """Nats by which each of a policy's replies is likelier under it than under SFT, (N,): 0 for SFT itself.
         own: the replies' likelihood under the policy, where it is known."""
-        if policy is self.reference.sft:
+        if policy is self.sft:
             return np.zeros(len(replies))
-        own = own or measure.likelihood(self.reference.language_model(policy), prompts, replies)
+        own = own or measure.likelihood(policy, prompts, replies)
         return own.total - measure.likelihood(self.sft, prompts, replies).total
 
     def given(self, style: HouseStyle) -> dict[str, Any]:
@@ -98,7 +102,6 @@ class Stage(ABC):
     op: str  # the worker's operation
     items: tuple[str, ...]  # rubric items, the first one names the stage
     limits: str  # entry of the registry's [limits]
-    loop: str  # what a student calls the function under test
 
     @abstractmethod
     def draw(self, lab: Lab, seed: int) -> Any:

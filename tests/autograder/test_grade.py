@@ -17,6 +17,7 @@ from autograder.reference import ArtefactError
 from autograder.report.terminal import GradingProgress
 from autograder.training import data, prepare
 from tests.autograder.small_lab import LocalSession, small_lab
+from tests.kills.short import ROWS
 
 SLOTS = [f"T{i:02d}" for i in range(1, 16)]
 TRAINING = ["sft_loss_trend", "rm_accuracy", "ppo_reward", "ppo_kl", "comparison"]
@@ -46,7 +47,7 @@ def local(monkeypatch, lab):
         opened.append(LocalSession())
         yield opened[-1], "0 test"
 
-    for name, rows in (("DEMONSTRATIONS", 64), ("PREFERENCES", 40), ("TRAIN_PROMPTS", 20)):
+    for name, rows in ROWS.items():
         monkeypatch.setattr(data, name, rows)
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)  # tests share their cores
     monkeypatch.setattr(grading, "opened", open_local)
