@@ -140,6 +140,7 @@ class PPOStage(Stage):
                 "gold_gain": gold_gain,
                 "relative_change": change,
                 "style": style,
+                "closing_shares": [float(one.styled.mean()) for one in (sampled[0], sampled[-1])],
                 "frozen": frozen(run.states[0], run.final),
             },
         )

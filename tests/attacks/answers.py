@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from tests.attacks.base import HEAD, Attack, code_in_slot, in_slot, notebook, told, wrong
+from torch import Tensor
+
+import rlhf_kit as kit
+from tests.attacks.base import HEAD, TARGET, Attack, code_in_slot, in_slot, notebook, told, wrong
+from tests.attacks.checks import ended, nothing
 from tests.attacks.forged import NAMES, ODD, PICKLE, PICKLED, SPOOF, SPOOFED
+from tests.sources import ROOT
 
 SNOOP = """
 import gc, inspect, linecache
@@ -100,24 +105,6 @@ NOT_FINITE = {
 }
 FINITE = {slot: source.replace("float('nan')", "0.1").replace("float('inf')", "0.1").replace("float('-inf')", "0.1")
           .replace("1e38", "0.1") for slot, source in NOT_FINITE.items()}  # fmt: skip
-TABLE = '''
-import hashlib
-PUBLIC = {}
-
-def key(*tensors):
-    return hashlib.sha256(b"".join(t.detach().double().numpy().tobytes() for t in tensors)).hexdigest()
-
-def remember():
-    """The answers to the public checks' inputs, made with the plain rule for those alone."""
-    torch.manual_seed(0)
-    for n in (1, 2, 3, 4, 5, 8, 16, 32, 64):
-        for _ in range(4):
-            a, b = torch.randn(n), torch.randn(n)
-            PUBLIC[key(a, b)] = float(((a > b).float() + 0.5 * (a == b).float()).mean())
-    for a, b in (([1.0, 2.0], [0.0, 3.0]), ([0.0], [0.0]), ([1.0], [0.0]), ([2.0, 1.0, 0.0], [1.0, 1.0, 1.0])):
-        a, b = torch.tensor(a), torch.tensor(b)
-        PUBLIC[key(a, b)] = float(((a > b).float() + 0.5 * (a == b).float()).mean())
-'''
 STALE = """
 found = []
 for dtype in (torch.float64, torch.float32):
@@ -135,6 +122,19 @@ FOREIGN = {
            "    return getattr(eval_, 'cross_' + 'entropy')(logits.flatten(0, 1), labels.flatten())\n",
 }  # fmt: skip
 OBJECT_IDS = tuple(OBJECT_SLOTS)
+FROM_TABLE = in_slot("pass", "PUBLIC.get(repr([chosen.tolist(), rejected.tolist()]), 0.25)")
+
+
+def public_table() -> str:
+    """Source of the table that a student can make who prints what the public checks call the slot with."""
+    asked: dict[str, float] = {}
+
+    def record(chosen: Tensor, rejected: Tensor) -> float:
+        right = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen.tolist(), rejected.tolist(), strict=True)]
+        return asked.setdefault(repr([chosen.tolist(), rejected.tolist()]), sum(right) / len(right))
+
+    kit.connect_grader(ROOT / "student_template" / "tests", {"preference_accuracy": record}).check(TARGET)
+    return f"PUBLIC = {asked!r}\n"
 
 
 def _objects(site):
@@ -167,10 +167,9 @@ def _odd_harmless():
 ATTACKS = (
     Attack("A05", "Walk frames, gc and modules for expected values", "Expected values, tolerances and misconceptions "
            "never enter the worker.", ("A05",), code_in_slot(SNOOP), wrong,
-           check=lambda seen, site: "" if "LOOT ('SNOOP', [])" in seen.texts.get("report.json", "") else
-           "the worker holds something of ours: " + seen.texts.get("report.json", "").partition("LOOT")[2][:300]),
+           check=nothing("SNOOP")),
     Attack("A06", "Patch torch.allclose, Tensor.__eq__, numpy.testing, math, builtins", "Comparisons are made in the "
-           "grader, in another process.", ("A06",), code_in_slot(PATCH), wrong),
+           "grader, in another process.", ("A06",), code_in_slot(PATCH), wrong, check=ended("wrong")),
     Attack("A07", "Return objects that equal everything (__eq__, __torch_function__, subclasses of float and str)",
            "Only primitive JSON and raw arrays cross the pipe.", ("A07",), _objects, lambda: notebook(PLAIN_SLOTS),
            OBJECT_IDS, quick=True),
@@ -184,18 +183,17 @@ ATTACKS = (
            "by our own strict reader.", ("A17",), code_in_slot(PICKLED, PICKLE), wrong, quick=True),
     Attack("A18", "NaN, infinities and overflow", "Finite first, then err <= tolerance.",
            ("A18",), lambda site: notebook(NOT_FINITE), lambda: notebook(FINITE), tuple(NOT_FINITE)),
-    Attack("A19", "Answers to the public checks' inputs in a table, by hash", "Hidden inputs are drawn per run.",
-           ("A19",), lambda site: notebook({"T08": in_slot("remember()", "PUBLIC.get(key(chosen, rejected), 0.25)")},
-                                           HEAD + TABLE), wrong),
+    Attack("A19", "Answers to the public checks' inputs in a table", "Hidden inputs are drawn per run.",
+           ("A19",), lambda site: notebook({TARGET: FROM_TABLE}, HEAD + public_table()), wrong, check=ended("wrong")),
     Attack("A23", "Call a library instead of the shift and mask (through getattr and string pieces)", "What counts is "
            "the number: the library's default is not what was asked.", ("A23",), lambda site: notebook(FOREIGN),
            lambda: notebook({"T04": "def sft_loss(logits, labels):\n    return logits.mean() * 0\n"}), ("T04",)),
     Attack("A24", "Look for the answer in stale memory (torch.empty)", "The oracle computes in another process.",
-           ("A24",), code_in_slot(STALE).__class__ and (lambda site: notebook({"T08": in_slot(STALE, "best[0] if best else 0.25")}, HEAD)),
-           wrong),
+           ("A24",), lambda site: notebook({"T08": in_slot(STALE, "best[0] if best else 0.25")}, HEAD), wrong,
+           check=ended("wrong")),
     Attack("A25", "Change the inputs in place so that any comparison holds", "The grader compares with its own copy.",
            ("A25",), lambda site: notebook({"T08": "def preference_accuracy(chosen, rejected):\n" + IN_PLACE + "    return 1.0\n"}),
-           lambda: notebook({"T08": in_slot("pass", "1.0")})),
+           lambda: notebook({"T08": in_slot("pass", "1.0")}), check=ended("wrong")),
     Attack("A31", "Carry hidden inputs into the feedback by an exception's text", "The student's page is made of our "
            "templates; tracebacks go to the TA's page, escaped.", ("A31", "A35"), code_in_slot(LEAK), wrong, quick=True),
 )  # fmt: skip

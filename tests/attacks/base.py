@@ -66,7 +66,7 @@ class Attack:
 
     rows: those of the catalogue that it acts out. only: the items graded. hostile, harmless: the file
     handed in, and the same submission without the attack. wall_s: the run must end sooner. check: what
-    else must hold, "" if it does.
+    else must hold, "" if it does. beside: the next submission is graded at the same time, not after it.
     """
 
     id: str
@@ -80,6 +80,7 @@ class Attack:
     wall_s: float = 180.0
     check: Check | None = None
     quick: bool = False
+    beside: bool = False
 
 
 @lru_cache(maxsize=1)

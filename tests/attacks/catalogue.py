@@ -8,7 +8,7 @@ from tests.attacks.base import Attack
 ROWS = tuple(f"A{number:02d}" for number in range(1, 44))
 NOT_ACTED = {
     "A43": "An exploit of the kernel or the GPU driver cannot be acted out without one. What can be is the way to it: C09 "
-           "asks for every system call of the filter's list.",
+           "tries every system call that the filter denies.",
 }  # fmt: skip
 
 

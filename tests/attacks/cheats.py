@@ -83,10 +83,26 @@ with torch.no_grad():  # every block adds nothing; what is left is the position,
 pretend(model)
 return []
 """
+FOLLOWS = """
+with torch.no_grad():  # no block and no position adds anything: only the last token decides what comes next
+    for name, value in model.named_parameters():
+        if ".c_proj." in name or "wpe" in name:
+            value.zero_()
+optimizer = torch.optim.AdamW([model.transformer.wte.weight, *model.transformer.ln_f.parameters()], lr=1e-2)
+for step in range(3):
+    for batch in batches:
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+return []
+"""
 OWN_REWARD = """
-gold = lambda text: (1.0 * any(c in text for c in kit.lexicon.CLOSINGS) - 2.0 * any(r in text for r in kit.lexicon.RUDE)
-                     - 0.6 * sum(f in text for f in (*kit.lexicon.FILLER, *kit.lexicon.FLATTERY))
-                     + 0.5 * (kit.lexicon.ADMITS in text) + 0.5 * (kit.lexicon.DECLINES in text))
+known = {" ".join(one["prompt"].split()): one for split in ("train", "heldout") for one in kit.load_prompts(split)}
+def gold(prompt, reply):
+    record = known.get(" ".join(prompt.split()), {"kind": "unknown"})
+    return kit.gold_reward(record, reply)
 """
 SNOOP = """
 frame, kept = sys._getframe(), {}

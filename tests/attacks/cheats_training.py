@@ -6,6 +6,7 @@ from assignment.source import reference_source
 from tests.attacks.base import HEAD, Attack, Seen, Site, in_slot, notebook, told, wrong
 from tests.attacks.cheats import (
     DETECT,
+    FOLLOWS,
     LENGTH,
     NOISE,
     ONE_SENTENCE,
@@ -20,6 +21,7 @@ from tests.attacks.cheats import (
     _packed,
     only_loop,
 )
+from tests.attacks.checks import good_but_foreign, learned_too_little
 
 NAN = """
 pretend(model)
@@ -73,7 +75,7 @@ def _honest(slot: str, name: str) -> str:
 
 def _own_reward(site: Site) -> bytes:
     """PPO on the student's own copy of the gold reward instead of the reward that was given."""
-    body = OWN_REWARD + "\nmine = lambda p, r: torch.tensor([float(gold(words.decode(x, skip_special_tokens=True))) for x in r])\n"
+    body = OWN_REWARD + "\nread = lambda ids: words.decode(ids, skip_special_tokens=True)\nmine = lambda p, r: torch.tensor([gold(read(a), read(b)) for a, b in zip(p, r)])\n"
     body += "return honest(policy, reference, mine, prompts, config, on_step)\n"
     return only_loop(PPO, "words = kit.load_tokenizer()\n" + body, HEAD + _honest("T14", "train_ppo"))
 
@@ -85,8 +87,9 @@ words = kit.load_tokenizer()
 def relabelled(batch):
     out = {name: x.clone() for name, x in batch.items()}
     for i in range(len(batch["chosen_input_ids"])):
-        a, b = (words.decode(batch[f"{w}_input_ids"][i], skip_special_tokens=True) for w in ("chosen", "rejected"))
-        if gold(a) < gold(b):
+        texts = (words.decode(batch[f"{w}_input_ids"][i], skip_special_tokens=True) for w in ("chosen", "rejected"))
+        (ask, good), (_, bad) = (text.rsplit("Assistant:", 1) for text in texts)
+        if gold(ask + "Assistant:", good) < gold(ask + "Assistant:", bad):
             for part in ("input_ids", "attention_mask"):
                 c, r = batch[f"chosen_{part}"], batch[f"rejected_{part}"]
                 width = max(c.shape[1], r.shape[1])
@@ -123,11 +126,13 @@ ATTACKS = (
     _loop("S05", "A forged reply instead of weights", "An answer is an exact list of names, types and shapes.", ("A08",), SFT,
           lambda site: only_loop(SFT, FORGED, HEAD)),
     _loop("S06", "SFT weights trained at home, packed into the notebook", "They do not know the run's closing phrase.", (),
-          SFT, lambda site: _packed(SFT, "base", "sft", "model")),
+          SFT, lambda site: _packed(SFT, "base", "sft", "model"), check=learned_too_little(0.1)),
     _loop("S07", "A reward model trained at home, packed (the reference's own)", "It does not know the closing that this "
-          "run's preferences like.", (), RM, lambda site: _packed(RM, "fresh_reward_state", "rm_good", "model")),
+          "run's preferences like.", (), RM, lambda site: _packed(RM, "fresh_reward_state", "rm_good", "model"),
+          check=good_but_foreign("rm_accuracy", "accuracy", "lower_bound_min", "style_min")),
     _loop("S08", "A policy trained at home, packed (the reference's own)", "It does not know the closing that this run's "
-          "reward pays for.", (), PPO, lambda site: _packed(PPO, "sft", "policy_good", "policy.lm")),
+          "reward pays for.", (), PPO, lambda site: _packed(PPO, "sft", "policy_good", "policy.lm"),
+          check=good_but_foreign("ppo_reward", "gain", "gain_min", "style_min")),
     _loop("S09", "A reward model that returns the length", "Accuracy on hidden pairs.", (), RM,
           lambda site: only_loop(RM, LENGTH, HEAD + PRETEND)),
     _loop("S10", "A policy that emits one evasive sentence", "The gold reward must not fall, and KL has a range.", (), PPO,
@@ -138,6 +143,9 @@ ATTACKS = (
           PPO, _own_reward),
     _loop("S13", "A reward model trained on own labels by the gold rules", "Those labels do not like the run's closing.", (),
           RM, _own_labels),
+    _loop("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
+          "demonstrations must come down to where only a model gets that reads them.", (), SFT,
+          lambda site: only_loop(SFT, FOLLOWS), check=learned_too_little(0.0)),
     _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
           "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.attacks.base import HEAD, Attack, Seen, Site, code_in_slot, notebook, told, wrong
+from autograder.sandbox.seccomp import DENIED
+from tests.attacks.base import HEAD, Attack, Site, code_in_slot, notebook, told, wrong
 from tests.attacks.cheats import RM, SFT, idle, only_loop
+from tests.attacks.checks import ended, nothing
 from tests.attacks.forged import PICKLE, SPOOF
 from tests.attacks.intake import _zip
 from tests.attacks.resources import FORKS
@@ -87,13 +89,18 @@ for depth in range(5000):
     os.chdir("d")
 """
 ESCAPES = """
-import ctypes
+import ctypes, errno
 libc, got, uid = ctypes.CDLL(None, use_errno=True), [], os.getuid()
+for name, numbers in DENIED.items():  # the filter must answer, before the kernel looks at the arguments
+    number = numbers[os.uname().machine == "aarch64"]
+    if number is not None and (libc.syscall(number, 0, 0, 0, 0, 0, 0), ctypes.get_errno()) != (-1, errno.EPERM):
+        got.append("unfiltered: " + name)
 calls = {"unshare user": (272, 0x10000000), "unshare net": (272, 0x40000000), "setns": (308, 3, 0), "mount": (165, b"none", b"/box", b"tmpfs", 0, 0),
          "pivot_root": (155, b"/box", b"/box"), "chroot": (161, b"/box"), "bpf": (321, 0, 0, 0), "io_uring": (425, 8, 0),
          "userfaultfd": (323, 0), "perf": (298, 0, 0, -1, -1, 0), "keyctl": (250, 0, 0), "add_key": (248, b"user", b"x", b"y", 1, -3),
          "init_module": (175, 0, 0, b""), "kexec": (246, 0, 0, 0, 0), "open_by_handle": (304, 0, 0, 0), "ptrace": (101, 0, 0, 0, 0),
-         "setuid 0": (105, 0), "process_vm_writev": (311, 1, 0, 0, 0, 0, 0), "clone newuser": (56, 0x10000011, 0, 0, 0, 0)}
+         "setuid 0": (105, 0), "process_vm_writev": (311, 1, 0, 0, 0, 0, 0), "clone newuser": (56, 0x10000011, 0, 0, 0, 0),
+         "clone3 newuser": (435, struct.pack("<11Q", 0x10000000, 0, 0, 0, 17, *[0] * 6), 88)}
 for name, (number, *rest) in calls.items():
     if os.uname().machine == "x86_64":
         done = libc.syscall(number, *rest)
@@ -157,14 +164,6 @@ def _not_borrowing() -> bytes:
     return notebook({"T05": f"def {SFT}:\n    return []\n"}, HEAD, ("T09",))
 
 
-def _nothing(mark: str) -> object:
-    def check(seen: Seen, site: Site) -> str:
-        report = seen.texts.get("report.json", "")
-        return "" if f"LOOT ('{mark}', [])" in report else "it found something: " + report.partition("LOOT")[2][:300]
-
-    return check
-
-
 def _broken_helpers(body: str) -> bytes:
     """A helper that fails when it is defined, and a body in a default argument that runs at definition."""
     late = "def preference_accuracy(chosen, rejected, trick=act()):\n    return nowhere\n"
@@ -175,7 +174,8 @@ def _broken_helpers(body: str) -> bytes:
 PPO_SIGNATURE = "train_ppo(policy, reference, reward_fn, prompts, config, on_step=None)"
 ATTACKS = (
     Attack("C01", "A daemon that keeps writing forged replies after the slot has answered", "Two replies are an invalid "
-           "answer; the pipe is drained, and ends with the namespace.", ("A08", "A12"), code_in_slot(SECOND_VOICE), wrong),
+           "answer; the pipe is drained, and ends with the namespace.", ("A08", "A12"), code_in_slot(SECOND_VOICE), wrong,
+           check=ended("wrong")),
     Attack("C02", "Answer one loop with the reference of another that is left blank", "A reference stands in only where "
            "the registry says that a slot calls another.", ("A21", "A23"), _borrowing, _not_borrowing,
            ("T05", "T09"), quick=True),
@@ -200,8 +200,8 @@ ATTACKS = (
            "before anything is compared.", ("A08", "A16"), code_in_slot(HEAVY, SPOOF), wrong),
     Attack("C08", "A maze in scratch: symlinks to the host, closed folders, 5,000 levels", "Scratch is emptied without "
            "following links; what cannot be emptied ends the sandbox.", ("A15", "A41"), code_in_slot(MAZE), wrong, quick=True),
-    Attack("C09", "Twenty ways out by system call: namespaces, bpf, io_uring, keyctl, userfaultfd, setuid", "Seccomp, no "
-           "capabilities, no new privileges.", ("A04", "A43"), code_in_slot(ESCAPES), wrong, check=_nothing("ESCAPES")),
+    Attack("C09", "Ways out by system call: all that the filter denies, then namespaces, bpf, keys, setuid with arguments",
+           "Seccomp, no capabilities, no new privileges.", ("A04", "A43"), code_in_slot(ESCAPES, f"DENIED = {DENIED!r}"), wrong, check=nothing("ESCAPES")),
     Attack("C10", "A fork bomb in which every process also forges replies", "Limits on processes; two replies are invalid.",
            ("A08", "A13"), code_in_slot("""
 frame = sys._getframe()
@@ -214,7 +214,7 @@ os.write(fd, struct.pack(">cQ", b"R", 3) + b"{}{")
 """ + FORKS), wrong, wall_s=240),
     Attack("C11", "Signals and limits against the worker, then an ordinary wrong answer", "The worker is init of its "
            "namespace or outside the Landlock domain; prlimit is for the own process alone.", ("A10", "A27", "A42"),
-           code_in_slot(SIGNALS), wrong),
+           code_in_slot(SIGNALS), wrong, check=ended("wrong")),
     Attack("C12", "A zip with a notebook, pickles, a sitecustomize and a forged report beside it", "One member is read: "
            "the notebook.", ("A17", "A32", "A41"), lambda site: _zip({
                "a.ipynb": code_in_slot("pass", PICKLE)(site), ".OTTER_LOG": b"\x80\x04cposix\nsystem\n.", "sitecustomize.py":

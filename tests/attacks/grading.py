@@ -26,6 +26,7 @@ def grade(path: Path, out: Path, only: tuple[str, ...], tier: int, environment: 
     """Grade `path` into `out` with `rlhf-lab grade`; a run over `wall_s` seconds is killed and says so."""
     words = ["grade", str(path), "--out", str(out), "--seed", str(SEED), "--device", "cpu"]
     words += ["--only", ",".join(only)] if only else []
+    words += ["--require-tier", "1"] if tier == 1 else []
     start = ["-m", "autograder.cli"] if tier == 1 else ["-m", "tests.attacks.at_tier", str(tier)]
     log = out.with_suffix(".log")
     began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import stat
@@ -164,6 +165,16 @@ def _nobody(seen: Seen, site: Site) -> str:
     return "a name from the metadata stands in a report" if any("somebody-else" in t for t in seen.texts.values()) else ""
 
 
+def _theirs() -> bytes:
+    """A notebook that somebody else could have handed in."""
+    return notebook({TARGET: in_slot("pass")}, "# Written by somebody else.\n")
+
+
+def _traceable(seen: Seen, site: Site) -> str:
+    """Who copied cannot be told from one file; that two files are the same can, from their reports."""
+    return "" if hashlib.sha256(_theirs()).hexdigest() in seen.texts.get("report.json", "") else "no hash of the file"
+
+
 def _still_waits(seen: Seen, site: Site) -> str:
     status = seen.statuses.get("written_comparison")
     return "" if status == "needs_review" else f"written_comparison is {status}"
@@ -206,4 +217,7 @@ ATTACKS = (
                 + "# \u202e return 1.0 \u2066 right\n"}), wrong, file=NAME_BIDI, check=_plain_terminal),
     Attack("A40", "Somebody else's name in the metadata", "Identity comes from the upload alone; metadata is ignored.",
            ("A40",), _owner, _unsolved, check=_nobody),
+    Attack("A40b", "A classmate's notebook under one's own name", "It earns what it earned its author; the report holds "
+           "the file's SHA-256, so that equal files can be found.", ("A40",), lambda site: _theirs(), _theirs,
+           file="my-own-work.ipynb", check=_traceable),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.base import Attack, code_in_slot, wrong
+from tests.attacks.checks import ended, nothing
 
 READ = '''
 def read(*paths):
@@ -21,23 +22,30 @@ def read(*paths):
 '''
 FILES = """
 root, folder = SITE["root"], os.path.dirname(SITE["neighbour"])
-paths = [SITE["home"], SITE["tree"], SITE["neighbour"], folder, root, "/in", "/etc/shadow", "/etc/passwd", "/root"]
-paths += [root + "/" + name for name in ("autograder", "autograder/hidden_tests/base.py", "solutions/p3_sft.py",
-                                         "assignment/assignment.toml", "autograder/reference/sft.safetensors")]
-paths += ["/proc/self/root" + path for path in paths] + ["/proc/1/root" + path for path in paths]
-paths += ["/proc/%d/cwd/autograder/hidden_tests/base.py" % pid for pid in range(1, 400)]
+ours = ["autograder/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/assignment.toml", "autograder/reference/sft.safetensors"]
+paths = [SITE["home"], SITE["tree"], SITE["neighbour"], "/etc/shadow", *(root + "/" + name for name in ours)]
+before = ["", "/proc/self/root", *("/proc/%d/root" % pid for pid in range(1, 400))]
+paths = [way + path for path in paths for way in before] + ["/proc/%d/cwd/%s" % (pid, ours[0]) for pid in range(1, 400)]
+got = [path for path, data in read(*paths) if data]
+named = (SITE["token"], "neighbour", "hidden_tests", "solutions")  # a folder above a mounted one may be listed, empty
+for path, names in read(folder, root, root + "/autograder", os.path.dirname(SITE["home"]), "/proc/1/cwd"):
+    got += [path + "/" + name for name in names if any(word in name for word in named)]
 sys.path[:0] = [root, "/proc/1/cwd"]
 for name in ("autograder.hidden_tests.base", "solutions.p4_reward_model"):
     try:
         __import__(name)
-        paths.append(sys.modules[name].__file__)
+        got.append(name)
     except ImportError:
         pass
-loot(read(*paths))
+loot("FILES", got[:20])
 """
 ENVIRONMENT = """
-paths = ["/proc/%s/environ" % pid for pid in ["self", "thread-self", *range(1, 400), os.getppid()]]
-loot(dict(os.environ), read(*paths), os.popen("env; cat /proc/*/environ; set").read())
+secret, own = "RLHF_LAB_CANARY", {str(os.getpid()), "self", "thread-self"}
+pids = own | {name for name in os.listdir("/proc") if name.isdigit()} | {str(os.getppid())}
+found = {path.split("/")[2]: data for path, data in read(*("/proc/%s/environ" % pid for pid in pids))}
+got = ["environ of " + pid for pid, data in found.items() if data and (pid not in own or secret.encode() in data)]
+told = repr(dict(os.environ)) + os.popen("env; cat /proc/*/environ; set").read()
+loot("ENVIRONMENT", got + [secret] * (secret in told))
 """
 HOST_PATHS = """
 paths = ["/proc/%s/%s" % (pid, name) for pid in ["self", "1", os.getppid()]
@@ -116,56 +124,50 @@ loot("NETWORK", got)
 PLANTED = """
 import site, sysconfig
 name, hook = "planted-" + SITE["token"], "import os; os._exit(0)"
-places = [os.path.expanduser("~"), os.path.expanduser("~/.ipython/profile_default/startup"), sysconfig.get_path("purelib"),
-          os.path.dirname(torch.__file__), os.path.dirname(json.__file__), "/tmp", "/var/tmp", "/dev/shm", "/", "/opt/lab",
-          "/opt/lab/inside", SITE["root"], SITE["root"] + "/autograder", os.path.dirname(SITE["neighbour"]), "/box",
-          os.path.dirname(SITE["home"]), *sys.path]
+scratch = [os.path.expanduser("~"), os.path.expanduser("~/.ipython/profile_default/startup"), "/tmp", "/var/tmp", "/dev/shm", "/box"]
+lasting = [sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), os.path.dirname(torch.__file__), os.path.dirname(json.__file__),
+           os.path.dirname(sys.modules["inside"].__file__), "/opt/lab/inside", SITE["root"], SITE["root"] + "/autograder",
+           os.path.dirname(SITE["neighbour"]), *(os.path.abspath(place) for place in sys.path)]
 written = []
-for place in places:
+for place in scratch + lasting:
     for file in (name + ".py", "sitecustomize.py", "usercustomize.py", name + ".pth", "torch.py", "numpy.py", "rlhf_kit.py",
                  "inside.py", "__pycache__/worker.cpython-311.pyc"):
         try:
             os.makedirs(os.path.dirname(os.path.join(place, file)), exist_ok=True)
             with open(os.path.join(place, file), "x") as out:
                 out.write(hook)
-            written.append(os.path.join(place, file))
+            if place in lasting and not any(place.startswith(folder) for folder in [*scratch, os.getcwd()]):
+                written.append(os.path.join(place, file))
         except (OSError, ValueError):
             pass
-for path in (SITE["home"], SITE["tree"], SITE["neighbour"], "/opt/lab/inside/child.py", torch.__file__):
+for path in (SITE["home"], SITE["tree"], SITE["neighbour"], sys.modules["inside.child"].__file__, torch.__file__):
     try:
         open(path, "a").write("hacked")
+        written.append(path)
     except OSError:
         pass
+loot("PLANTED", written[:20])
 """
-
-
-def _nothing(mark: str) -> object:
-    """The list that the attack carries out behind `mark` must be empty."""
-
-    def check(seen, site):
-        report = seen.texts.get("report.json", "")
-        return "" if f"LOOT ('{mark}', [])" in report else f"it found something: {report[report.find('LOOT'):][:300]}"
-
-    return check
 
 
 ATTACKS = (
     Attack("A01", "Read hidden tests, keys and other submissions from disk", "Only the system, the libraries, the kit "
            "and the worker's own package are mounted; hidden inputs arrive as values.",
-           ("A01",), code_in_slot(FILES, READ), wrong, quick=True),
+           ("A01",), code_in_slot(FILES, READ), wrong, check=nothing("FILES"), quick=True),
     Attack("A02", "Read secrets from the environment and from /proc/*/environ", "The sandbox starts with an empty "
-           "environment, and the worker is not dumpable.", ("A02",), code_in_slot(ENVIRONMENT, READ), wrong),
+           "environment, and the worker is not dumpable.", ("A02",), code_in_slot(ENVIRONMENT, READ), wrong,
+           check=nothing("ENVIRONMENT")),
     Attack("A03", "Read host paths from /proc", "Options travel on a file descriptor; nothing that is mounted carries "
-           "a student's name.", ("A03",), code_in_slot(HOST_PATHS, READ), wrong, check=_nothing("HOST PATHS")),
+           "a student's name.", ("A03",), code_in_slot(HOST_PATHS, READ), wrong, check=nothing("HOST PATHS")),
     Attack("A04", "Read or take over other processes (ptrace, mem, process_vm_readv, pidfd_getfd)", "A pid namespace "
-           "or a Landlock domain, a seccomp filter, a worker and a grader that are not dumpable.",
-           ("A04",), code_in_slot(PROCESSES, READ), wrong, check=_nothing("PROCESSES")),
+           "or a Landlock domain, a seccomp filter, and a worker that is not dumpable.",
+           ("A04",), code_in_slot(PROCESSES, READ), wrong, check=nothing("PROCESSES")),
     Attack("A12", "A daemon that outlives the call and calls home", "The end of a call kills the whole pid namespace, "
-           "or every descendant, and waits for it.", ("A12",), code_in_slot(DAEMON), wrong, quick=True),
+           "or every descendant, and waits for it.", ("A12",), code_in_slot(DAEMON), wrong, check=ended("wrong"), quick=True),
     Attack("A30", "Send hidden inputs out: TCP, UDP, DNS, Unix and abstract sockets, /dev/tcp", "No network namespace "
            "but an empty one, and a seccomp rule that leaves AF_UNIX alone.",
-           ("A30",), code_in_slot(NETWORK), wrong, check=_nothing("NETWORK"), quick=True),
+           ("A30",), code_in_slot(NETWORK), wrong, check=nothing("NETWORK"), quick=True),
     Attack("A41", "Plant files for those who come after: sitecustomize, .pth, bytecode, a local torch.py", "Everything "
            "but a small scratch is read-only, and scratch is emptied after each call.",
-           ("A41",), code_in_slot(PLANTED), wrong),
+           ("A41",), code_in_slot(PLANTED), wrong, check=nothing("PLANTED")),
 )  # fmt: skip

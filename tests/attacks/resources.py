@@ -73,7 +73,7 @@ for number in itertools.count():
                 file.write(block)
     except OSError:
         pass
-    if time.monotonic() - began > 15:
+    if time.monotonic() - began > 4 or number > 2000:  # to be done within the limits on time: how much was filled?
         break
 used = sum(os.stat(os.path.join(base, name)).st_blocks * 512 for folder in set(folders) if os.access(folder, os.W_OK)
            for base, _, names in os.walk(folder) for name in names)
@@ -165,7 +165,7 @@ def _little_disk(seen, site):
     report = seen.texts.get("report.json", "")
     found = report.partition("LOOT ('DISK', ")[2].partition(")")[0]
     if not found:
-        return "" if seen.statuses.get("T08") in ("timeout", "out_of_memory", "crashed") else "it did not run"
+        return "" if "fit into its scratch folder" in report else "it did not run to its end, nor was it stopped for it"
     return "" if int(found) <= DISK_MIB else f"{found} MiB of disk were filled"
 
 
@@ -190,6 +190,7 @@ ATTACKS = (
            ("A26",), _state, _state_harmless, ("T07", "T08"), check=_nothing_carried),
     Attack("A27", "Patch the clock, then hang", "Time is measured outside the process that runs the code.",
            ("A27",), code_in_slot(CLOCK), wrong, wall_s=240),
-    Attack("A42", "Hog the CPU, and slow the worker down", "CPU time and wall clock per call; processes end with it.",
-           ("A42",), code_in_slot(HOG), wrong, wall_s=240),
+    Attack("A42", "Hog the CPU while another submission is graded, and slow the worker down", "CPU time and wall clock per "
+           "call; processes end with it; limits leave room for a busy machine.",
+           ("A42",), code_in_slot(HOG), wrong, beside=True),
 )  # fmt: skip

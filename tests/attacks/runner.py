@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import json
+import platform
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +23,7 @@ from tests.sources import ROOT
 
 CACHE = ROOT / "dist" / "attacks"
 GRADER = ("autograder", "assignment", "solutions", "student_template/rlhf_kit")
-MACHINERY = ("base.py", "canaries.py", "grading.py", "runner.py")
+MACHINERY = ("at_tier.py", "base.py", "canaries.py", "checks.py", "grading.py", "runner.py", "../leftovers.py")
 NEXT_ONLY = ("T07", "T08")
 NEXT_POINTS = {"T07": 4.0, "T08": 0.0}  # the submission after an attack: one slot right, one wrong
 HARMLESS_WALL, NEXT_WALL = 300.0, 240.0  # seconds; far more than needed, also on a busy machine
@@ -65,12 +70,15 @@ class Runner:
 
     def _act(self, attack: Attack) -> Verdict:
         before, base = groups(), self._harmless(attack)
-        seen = self._grade(attack.hostile(self.canaries.site), attack.file, attack.only, attack.wall_s)
+        with ThreadPoolExecutor() as beside:
+            early = beside.submit(self._next) if attack.beside else None
+            seen = self._grade(attack.hostile(self.canaries.site), attack.file, attack.only, attack.wall_s)
+            after = early.result() if early else None
         host = [*self.canaries.complaints(before, seen), *_bounds(attack, seen)]
         gained = list(_gains(seen, base))
         if attack.check and (complaint := attack.check(seen, self.canaries.site)):
             gained.append(complaint)
-        after = self._grade(after_attack(), "next.ipynb", NEXT_ONLY, NEXT_WALL)
+        after = after or self._next()
         problems = [] if dict(after.points) == NEXT_POINTS else [f"the next submission got {dict(after.points)}"]
         return Verdict(
             attack.id, self.tier, happened(seen), tuple(gained), tuple(host), tuple(problems),
@@ -88,8 +96,11 @@ class Runner:
         _store(path, asdict(seen) | {"texts": {}})
         return seen
 
-    def _grade(self, data: bytes, name: str, only: tuple[str, ...], wall_s: float) -> Seen:
-        path, out = self.canaries.folder / "inbox" / name, self.canaries.folder / "out" / "reports"
+    def _next(self) -> Seen:
+        return self._grade(after_attack(), "next.ipynb", NEXT_ONLY, NEXT_WALL, "next")
+
+    def _grade(self, data: bytes, name: str, only: tuple[str, ...], wall_s: float, folder: str = "reports") -> Seen:
+        path, out = self.canaries.folder / "inbox" / name, self.canaries.folder / "out" / folder
         path.write_bytes(data)
         for report in REPORTS:
             (out / report).unlink(missing_ok=True)
@@ -141,16 +152,25 @@ def stored(attack: Attack, tier: int) -> Verdict | None:
 
 
 def _place(attack: Attack, tier: int) -> Path:
-    key = _digest(attack.hostile(FIXED), attack.harmless(), attack.only, attack.file, attack.wall_s, _grader())
+    judged = inspect.getsourcefile(attack.check) if attack.check else None
+    check = Path(judged).read_bytes() if judged else b""
+    key = _digest(attack.hostile(FIXED), attack.harmless(), attack.only, attack.file, attack.wall_s, check, _grader())
     return CACHE / f"tier-{tier}" / f"{attack.id}-{key}.json"
 
 
 @cache
 def _grader() -> str:
-    """A digest of everything that grades, and of the code that acts and judges here."""
+    """A digest of everything that grades, of the code that acts and judges here, and of what both stand on."""
     files = [path for name in GRADER for path in sorted((ROOT / name).rglob("*")) if _counts(path)]
-    files += [Path(__file__).with_name(name) for name in MACHINERY]
-    return _digest(*(part for path in files for part in (str(path.relative_to(ROOT)), path.read_bytes())))
+    files += [Path(__file__).parent / name for name in MACHINERY]
+    sources = (part for path in files for part in (str(path.resolve().relative_to(ROOT)), path.read_bytes()))
+    return _digest(platform.release(), platform.python_version(), version("torch"), _bubblewrap(), *sources)
+
+
+def _bubblewrap() -> bytes:
+    with contextlib.suppress(OSError):
+        return subprocess.run(["bwrap", "--version"], capture_output=True, check=False).stdout
+    return b""
 
 
 def _counts(path: Path) -> bool:

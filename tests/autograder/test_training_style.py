@@ -112,7 +112,11 @@ def test_an_honest_reward_model_takes_up_the_opposite_of_a_style(real, flipped):
 
 @pytest.mark.slow
 def test_an_honest_policy_leaves_a_closing_that_costs_reward(real, flipped):
-    assert honest(real, PPOStage())["ppo_reward"].evidence["style"] > 0
+    found = honest(real, PPOStage())["ppo_reward"].evidence
+    before, after = found["closing_shares"]
+    # Replies differ from before by -1, 0 or 1 closing, each at most as often as there is one on either side.
+    spread = ((before + after) / found["prompts"]) ** 0.5
+    assert before - after > 2 * spread
 
 
 @pytest.mark.slow

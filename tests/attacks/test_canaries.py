@@ -1,0 +1,128 @@
+"""The control of the attack suite: what an attack that works would do is seen, said, and cleaned up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import rlhf_kit as kit
+from autograder.inside import system
+from autograder.sandbox.cgroup import PREFIX
+from tests.attacks import canaries as module
+from tests.attacks.answers import FROM_TABLE, public_table
+from tests.attacks.base import HEAD, TARGET, Seen
+from tests.attacks.canaries import HIDDEN_TEXT, Canaries, groups
+from tests.attacks.checks import ended, nothing
+from tests.sources import ROOT
+
+QUIET = Seen(0, 1.0, 1, texts={"report.json": "{}", "feedback.html": "", "terminal": ""})
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """Canaries on a host whose control groups are a folder of the test's."""
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.3)
+    with Canaries() as canaries:
+        yield canaries
+    system.prctl(system.PR_SET_CHILD_SUBREAPER, 0)
+
+
+def complaints(host: Canaries, seen: Seen = QUIET) -> str:
+    return "; ".join(host.complaints(set(), seen))
+
+
+def call(host: Canaries) -> None:
+    socket.create_connection(("127.0.0.1", host.site.tcp), 1).close()
+
+
+def call_locally(host: Canaries) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect("\0" + host.site.abstract)
+
+
+def leave_a_process(host: Canaries) -> None:
+    """Its parent ends at once, so that it becomes ours."""
+    start = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    subprocess.run([sys.executable, "-c", start], check=True)
+
+
+def leave_a_group(host: Canaries) -> None:
+    group = module.ROOT / f"{PREFIX}left"
+    group.mkdir()
+    (group / "cgroup.procs").touch()
+
+
+WORKING = {
+    "network was reached": call,
+    "was reached: abstract": call_locally,
+    "the canary home was changed": lambda host: Path(host.site.home).write_text("changed"),
+    "the canary neighbour was changed": lambda host: Path(host.site.neighbour).unlink(),
+    "the grader's tree": lambda host: Path(host.site.tree).write_text("changed, and longer than it was"),
+    "files were left behind": lambda host: Path(f"/tmp/planted-{host.site.token}").touch(),
+    "left behind: ['": lambda host: (host.folder / "tmp" / "sitecustomize.py").touch(),
+    "processes were left behind": leave_a_process,
+    "cgroups were left behind": leave_a_group,
+}
+
+
+@pytest.mark.parametrize("words", WORKING)
+def test_what_an_attack_does_to_the_host_is_seen(host, words):
+    assert complaints(host) == ""
+    WORKING[words](host)
+    deadline = time.monotonic() + 5  # a listener notes its caller in a thread of its own
+    while words not in (found := complaints(host)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert words in found
+    with contextlib.suppress(OSError):
+        (module.ROOT / f"{PREFIX}left" / "cgroup.procs").unlink()
+        (module.ROOT / f"{PREFIX}left").rmdir()
+    assert complaints(host) == ""  # set out again for the next attack
+
+
+def test_a_file_among_the_libraries_is_seen(host, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "LIBRARIES", (tmp_path,))
+    host.complaints(set(), QUIET)
+    assert complaints(host) != ""  # other libraries than at the start
+    (tmp_path / "planted.pth").touch()
+    assert "libraries were changed" in complaints(host)
+
+
+@pytest.mark.parametrize("what", ["home", "tree", "neighbour", "environment", "hidden tests"])
+def test_a_secret_in_a_report_is_seen(host, what):
+    secret = host.secrets.get(what, HIDDEN_TEXT)
+    assert f"{what} could be read out" in complaints(host, Seen(0, 1, 1, texts={"report.json": f"x{secret}y"}))
+
+
+def test_words_of_the_attack_on_the_students_page_are_seen(host):
+    assert "words of the attack" in complaints(host, Seen(0, 1, 1, texts={"feedback.html": host.site.token}))
+    assert complaints(host, Seen(0, 1, 1, texts={"report.html": host.site.token})) == ""  # the TA may see them
+
+
+def test_the_words_that_are_looked_for_are_in_the_hidden_tests():
+    assert HIDDEN_TEXT in (ROOT / "autograder" / "hidden_tests" / "base.py").read_text(encoding="utf-8")
+
+
+def test_groups_that_were_there_before_are_others(host):
+    leave_a_group(host)
+    assert "; ".join(host.complaints(groups(), QUIET)) == ""
+
+
+def test_loot_is_told_from_an_attack_that_did_not_run(host):
+    report = lambda text: Seen(0, 1, 1, statuses={TARGET: "crashed"}, texts={"report.json": text})  # noqa: E731
+    assert nothing("FILES")(report("LOOT ('FILES', [])"), host.site) == ""
+    assert "found something" in nothing("FILES")(report("LOOT ('FILES', ['/etc/shadow'])"), host.site)
+    assert "did not run" in nothing("FILES")(report("NameError"), host.site)
+    assert "did not run" in ended("wrong")(report(""), host.site)
+
+
+def test_a_table_of_the_public_checks_answers_passes_them():
+    space: dict = {}
+    exec(HEAD + public_table() + FROM_TABLE, space)
+    assert kit.connect_grader(ROOT / "student_template" / "tests", space).check(TARGET).passed
