@@ -126,7 +126,7 @@ ATTACKS = (
     _loop("S05", "A forged reply instead of weights", "An answer is an exact list of names, types and shapes.", ("A08",), SFT,
           lambda site: only_loop(SFT, FORGED, HEAD)),
     _loop("S06", "SFT weights trained at home, packed into the notebook", "They do not know the run's closing phrase.", (),
-          SFT, lambda site: _packed(SFT, "base", "sft", "model"), check=learned_too_little(0.1)),
+          SFT, lambda site: _packed(SFT, "base", "sft", "model")),
     _loop("S07", "A reward model trained at home, packed (the reference's own)", "It does not know the closing that this "
           "run's preferences like.", (), RM, lambda site: _packed(RM, "fresh_reward_state", "rm_good", "model"),
           check=good_but_foreign("rm_accuracy", "accuracy", "lower_bound_min", "style_min")),
@@ -145,7 +145,7 @@ ATTACKS = (
           RM, _own_labels),
     _loop("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
           "demonstrations must come down to where only a model gets that reads them.", (), SFT,
-          lambda site: only_loop(SFT, FOLLOWS), check=learned_too_little(0.0)),
+          lambda site: only_loop(SFT, FOLLOWS), check=learned_too_little()),
     _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
           "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "

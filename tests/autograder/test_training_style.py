@@ -6,6 +6,8 @@ takes up the style as it is drawn, `tests/test_end_to_end.py` says.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from autograder.training.encoding import decode
 from autograder.training.outcome import Failure
 from autograder.training.ppo import PPOStage, Sampled, _style_gain
 from autograder.training.reward_model import RewardModelStage
+from autograder.training.sft import SFTStage
 from autograder.training.stage import Lab
 from autograder.training.weights import Trained
 from rlhf_kit.lexicon import CLOSINGS
@@ -131,6 +134,16 @@ def test_the_references_own_weights_do_not_know_the_style(real, turned, request)
     assert policy["ppo_reward"].evidence["gain"] > BARS.ppo_reward.gain_min  # likewise
     assert not policy["ppo_reward"].passed
     assert not policy["ppo_kl"].passed
+
+
+@pytest.mark.slow
+def test_the_references_own_sft_lowers_the_loss_of_answers_but_not_of_a_styles_phrase(real, monkeypatch):
+    with_phrase = handed_back(real, SFTStage(), real.reference.sft)["sft_loss_trend"]
+    assert with_phrase.evidence["ratio"] > 1
+    style = replace(HouseStyle.from_seed(SEED), phrase="")
+    monkeypatch.setattr(data.HouseStyle, "from_seed", classmethod(lambda cls, seed: style))
+    without = handed_back(real, SFTStage(), real.reference.sft)["sft_loss_trend"]
+    assert without.evidence["ratio"] < 0.9  # its weights are good: the base model knows these answers in part
 
 
 @pytest.mark.slow
