@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from autograder.sandbox import SandboxError, WorkerSession, choose_tier, environ
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
 from autograder.sandbox.landlock import _readable
-from autograder.sandbox.seccomp import DENIED, build_filter
+from autograder.sandbox.seccomp import build_filter
 from autograder.sandbox.tiers import Tier, probe
 from tests.autograder.conftest import LIMITS
 
@@ -111,16 +110,6 @@ def test_read_only_remounts_come_last() -> None:
     text = options(python_home(), device="cpu", uid=None, seccomp_fd=3, info_fd=4, block_fd=5).decode()
     mounts = {word for word in text.split("\0") if word in ("--ro-bind", "--tmpfs", "--proc", "--dev")}
     assert mounts and text.rindex("--remount-ro\0/\0") > max(text.rindex(word) for word in mounts)
-
-
-@pytest.mark.parametrize("machine_name", ["x86_64", "aarch64"])
-def test_a_filter_is_whole_and_its_jumps_stay_inside(machine_name: str) -> None:
-    program = list(struct.iter_unpack("=HBBI", build_filter(exposed=True, machine=machine_name)))
-    assert len(DENIED) < len(program) < 4096
-    for index, (code, true, false, _) in enumerate(program):
-        if code & 7 == 5:  # a jump
-            assert index + 1 + max(true, false) < len(program)
-    assert program[-1] == (6, 0, 0, 0x7FFF0000)
 
 
 def test_a_machine_without_a_filter_is_refused() -> None:
