@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from autograder import cli
 from autograder.sandbox import SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
@@ -15,6 +18,7 @@ from autograder.sandbox.landlock import _readable
 from autograder.sandbox.seccomp import build_filter
 from autograder.sandbox.tiers import Tier, probe
 from tests.autograder.conftest import LIMITS
+from tests.sources import ROOT
 
 ISOLATED, SOFT = Tier(1, "bwrap-root", True), Tier(2, "bwrap-root", False)
 RESTRICTED = Tier(3, "landlock", False)
@@ -46,6 +50,35 @@ def test_a_worse_tier_than_required_is_refused_with_a_cure(machine: dict[Tier, s
 def test_a_machine_without_any_tier_is_told_what_to_install(machine: dict[Tier, str]) -> None:
     with pytest.raises(SandboxError, match="apt install bubblewrap.*not installed"):
         choose_tier()
+
+
+def test_a_machine_without_any_tier_takes_the_unsafe_one_only_where_that_is_allowed(machine: dict[Tier, str]) -> None:
+    machine.update({RESTRICTED: "no Landlock"})
+    tier = choose_tier(unsafe=True)
+    assert (tier.number, tier.backend, tier.name) == (0, "plain", "0 UNSAFE") and "no Landlock" in tier.notes[0]
+    with pytest.raises(SandboxError):
+        choose_tier()
+
+
+def test_a_tier_that_isolates_is_taken_even_where_unsafe_is_allowed(machine: dict[Tier, str]) -> None:
+    machine.update({SOFT: "uid map denied", RESTRICTED: ""})
+    assert choose_tier(unsafe=True).number == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "name"), [((), 3, "none: no sandbox"), (("--unsafe",), 0, "0 UNSAFE")], ids=["safe", "unsafe"]
+)
+def test_only_an_unsafe_run_is_graded_without_a_tier_and_its_reports_say_so(
+    machine: dict[Tier, str], tmp_path: Path, more: tuple[str, ...], code: int, name: str
+) -> None:
+    sample = str(ROOT / "tests/submissions/typical.ipynb")
+    command = ["grade", sample, "--only", "T07", "--device", "cpu", "--out", str(tmp_path), *more]
+    result = CliRunner().invoke(cli.app, command)
+    assert result.exit_code == code, result.output
+    grader = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["grader"]
+    assert grader["sandbox_tier"].startswith(name)
+    assert ("No isolation" in grader.get("sandbox_limits", "")) == (code == 0)
+    assert name in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_required_tier_reaches_the_session(machine: dict[Tier, str]) -> None:
