@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from autograder import doctor
-from autograder.doctor import Column, Probe, Verdict, bombs
+from autograder.doctor import Column, Probe, Verdict, bombs, findings
 from autograder.doctor.advice import Machine, advice
 from autograder.doctor.probe import LIMITS, running, token_name
 from autograder.sandbox import UNSAFE, SandboxError, Tier, WorkerSession
@@ -99,6 +99,16 @@ def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkey
     probed = module._probed(SOFT, lambda text: None)
     assert probed.verdicts["GPU"].state == "FAILS" and not probed.reason and doctor.is_safe(probed)
     assert any("GPU" in line for line in doctor.details([probed]))
+
+
+@pytest.mark.parametrize(("pages", "warned"), [(1 << 18, True), (1 << 30, False)])  # 1 GiB, 4 TiB
+def test_a_machine_with_less_memory_than_the_limits_is_told_so(
+    pages: int, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(findings.os, "sysconf", values.__getitem__)
+    text = findings._memory()
+    assert text.startswith(f"{pages / (1 << 18):.1f} GiB") and ("lanes = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:
