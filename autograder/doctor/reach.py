@@ -62,6 +62,11 @@ def foreign_file(session: WorkerSession) -> Verdict:
             found.append(mode + " " + path)
         except OSError:
             pass
+    try:
+        os.truncate({str(canary)!r}, 0)
+        found.append("truncate")
+    except OSError:
+        pass
     return found
 """
         return nothing(answer(session, body), "opened")

@@ -101,6 +101,13 @@ def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkey
     assert any("GPU" in line for line in doctor.details([probed]))
 
 
+@pytest.mark.parametrize(("root", "version", "told"), [(True, 0, True), (True, 5, False), (False, 5, True)])
+def test_an_ordinary_user_needs_a_newer_landlock_than_root(root: bool, version: int, told: bool) -> None:
+    machine = Machine(**{**GOOD.__dict__, "root": root, "landlock": version})
+    text = "\n".join(advice(machine, []))
+    assert ("no Landlock that would do" in text) == ("Linux 6.12" in text) == told
+
+
 @pytest.mark.parametrize(("pages", "warned"), [(1 << 18, True), (1 << 30, False)])  # 1 GiB, 4 TiB
 def test_a_machine_with_less_memory_than_the_limits_is_told_so(
     pages: int, warned: bool, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +132,7 @@ def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None
         ({"group": False}, [SOFT], ["systemd-run --user --scope"]),
         ({}, [RESTRICTED], ["bubblewrap is installed but does not start"]),
         ({"bubblewrap": False, "group": False, "landlock": 0}, [], ["apt install", "no Landlock", "--unsafe"]),
+        ({"landlock": 5}, [], ["no Landlock that would do", "Linux 6.12", "--unsafe"]),
     ],
 )
 def test_advice_names_what_to_do(changes: dict[str, bool], found: list[Tier], words: list[str]) -> None:

@@ -50,7 +50,8 @@ def ran(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
     home = place / "home"
     home.mkdir(exist_ok=True)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home), "TMPDIR": str(home),
-           "PYTHONPATH": f"{ROOT}:{ROOT / 'student_template'}", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+           "PYTHONPATH": f"{ROOT}:{ROOT / 'student_template'}", "PYTHONDONTWRITEBYTECODE": "1",
+           "RLHF_LAB_CANARY": "secret"}  # fmt: skip
     if os.getuid() == 0:
         os.chown(home, UID, UID)
         command = ("unshare", "-m", "sh", "-c", script(place / "keep", command))

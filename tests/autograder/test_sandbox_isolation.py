@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -98,6 +99,11 @@ def test_the_filter_refuses_with_the_errors_that_are_its_own(run: Run) -> None:
         "    return [[call(), ctypes.get_errno()] for call in calls]"
     )
     assert run(source).data["value"] == [[-1, errno.EPERM]] * 4 + [[-1, errno.ENOSYS]]
+
+
+def test_the_grader_itself_is_closed_to_processes_of_its_own_user(session: WorkerSession) -> None:
+    get_dumpable = 3  # PR_GET_DUMPABLE of <linux/prctl.h>
+    assert ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0) == 0
 
 
 def test_files_do_not_last_until_the_next_call(run: Run) -> None:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from autograder import cli
-from autograder.sandbox import SandboxError, WorkerSession, choose_tier, environment, tiers
+from autograder.sandbox import UNSAFE, SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
 from autograder.sandbox.landlock import _readable
@@ -143,6 +143,16 @@ def test_read_only_remounts_come_last() -> None:
     text = options(python_home(), device="cpu", uid=None, seccomp_fd=3, info_fd=4, block_fd=5).decode()
     mounts = {word for word in text.split("\0") if word in ("--ro-bind", "--tmpfs", "--proc", "--dev")}
     assert mounts and text.rindex("--remount-ro\0/\0") > max(text.rindex(word) for word in mounts)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_memory_of_a_process_is_bounded_but_with_a_gpu_and_the_tiers_say_so(device: str) -> None:
+    session = WorkerSession.__new__(WorkerSession)
+    session.device, session.seed = device, 0
+    bounded = session._header(LIMITS)["address_space"]
+    assert bounded == (device == "cpu")
+    for tier in (SOFT, RESTRICTED, UNSAFE):  # what is left where no group holds the sum
+        assert "GPU" in tier.limits.partition("Not covered")[0], tier
 
 
 def test_a_machine_without_a_filter_is_refused() -> None:
