@@ -24,8 +24,7 @@ PROGRESS_BYTES = 1 << 14
 MAX_DEPTH = 24
 MAX_NODES = 1_000_000
 MAX_RANK = 8
-MAX_TENSORS = 4096
-HEADER_BYTES = 1 << 20
+ENTRY_BYTES = 512  # of the tensor header for each tensor: a name of 200 characters and ten numbers of 20 digits fit
 NUMPY_NAMES = {short: name for name, short in DTYPES.items()}
 TENSOR_NAME = re.compile(r"[A-Za-z0-9_./:\-]{1,200}")
 REPLY_KINDS = ("answered", "not_attempted", "crashed", "out_of_memory", "invalid")
@@ -140,16 +139,23 @@ def decode_tensors(blob: bytes | memoryview, expect: Manifest | AnyTensors) -> d
     return {name: out[name] for name in header}
 
 
+def header_limit(expect: Manifest | AnyTensors) -> int:
+    """Largest tensor header in bytes, by the number of tensors that may come; one entry more for the frame."""
+    count = expect.max_count if isinstance(expect, AnyTensors) else len(expect)
+    return (1 + count) * ENTRY_BYTES
+
+
 def _tensor_header(view: memoryview, expect: Manifest | AnyTensors) -> tuple[dict[str, Any], memoryview]:
     if len(view) == 0 and not expect:
         return {}, view
     if len(view) < 8:
         raise InvalidAnswer("tensor bytes are shorter than their length field")
     (size,) = struct.unpack_from("<Q", view)
-    if size > min(len(view) - 8, HEADER_BYTES):
+    limit = header_limit(expect)
+    if size > min(len(view) - 8, limit):
         raise InvalidAnswer("the tensor header is longer than allowed")
-    header = strict_json(bytes(view[8 : 8 + size]), HEADER_BYTES)
-    if not isinstance(header, dict) or len(header) > MAX_TENSORS:
+    header = strict_json(bytes(view[8 : 8 + size]), limit)
+    if not isinstance(header, dict):
         raise InvalidAnswer("the tensor header is not an object of tensors")
     return header, view[8 + size :]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.inside.restrict import landlock_abi
-from autograder.sandbox import bwrap, cgroup
+from autograder.sandbox import bwrap, cgroup, landlock
 
 from .table import Column, is_safe
 
@@ -63,8 +63,8 @@ def advice(machine: Machine, found: Sequence[Column]) -> Iterator[str]:
             "No memory cgroup can be made (tier 1): run the grader as root, or on a machine with systemd inside a "
             "scope of your own: `systemd-run --user --scope rlhf-lab grade …`."
         )
-    if not best and not machine.landlock:
-        yield "The kernel has no Landlock (tier 3): Linux 5.13 or later, with CONFIG_SECURITY_LANDLOCK."
+    if not best and machine.landlock < (1 if machine.root else landlock.SIGNAL_SCOPE_ABI):
+        yield f"The kernel has no Landlock that would do. Tier 3 needs {landlock.NEEDS}, with CONFIG_SECURITY_LANDLOCK."
     if not best:
         yield (
             "No tier isolates here: grade on another machine. Only for code of your own: `rlhf-lab grade --unsafe`."

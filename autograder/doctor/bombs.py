@@ -95,7 +95,7 @@ def gpu(session: WorkerSession) -> Verdict:
         return Verdict("none", "no GPU on this machine")
     body = """
     if not torch.cuda.is_available():
-        return ["not visible"]
+        return ["not visible to torch (grade with --device cpu)"]
     x = torch.ones(64, 64, device="cuda")
     return [] if (x @ x).sum().item() == 64.0**3 else ["wrong numbers"]
 """

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from autograder.failures import guarded
 
+GIB = 1 << 30
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -26,6 +28,7 @@ def findings() -> Iterator[Finding]:
         ("torch", _torch),
         ("device", _device),
         ("cores", lambda: f"{len(os.sched_getaffinity(0))} usable"),
+        ("memory", _memory),
         ("sandbox", _sandbox),
         ("worker", _worker),
         ("reference weights", _reference),
@@ -45,6 +48,22 @@ def _device() -> str:
     import torch
 
     return f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu, no GPU"
+
+
+def _memory() -> str:
+    """What there is, and whether the training tests that run side by side may want more: their limits are the
+    registry's, whatever the machine."""
+    from assignment.spec import load_spec
+
+    spec, there = load_spec(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.lanes
+    text = f"{there / GIB:.1f} GiB"
+    if most <= there:
+        return text
+    return (
+        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: set lanes = 1 or lower "
+        "memory_bytes in assignment/assignment.toml"
+    )
 
 
 def _sandbox() -> str:

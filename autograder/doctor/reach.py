@@ -62,6 +62,11 @@ def foreign_file(session: WorkerSession) -> Verdict:
             found.append(mode + " " + path)
         except OSError:
             pass
+    try:
+        os.truncate({str(canary)!r}, 0)
+        found.append("truncate")
+    except OSError:
+        pass
     return found
 """
         return nothing(answer(session, body), "opened")
@@ -93,7 +98,7 @@ def tracing(session: WorkerSession) -> Verdict:
     libc, parent, found = ctypes.CDLL(None), os.getppid(), []
     space = ctypes.create_string_buffer(64)
     vector = (ctypes.c_size_t * 2)(ctypes.addressof(space), 8)
-    if libc.ptrace(16, parent, 0, 0) == 0:
+    if libc.ptrace(0x4206, parent, 0, 0) == 0:  # PTRACE_SEIZE: attaches without stopping it
         found.append("ptrace")
     if libc.process_vm_readv(parent, vector, 1, vector, 1, 0) > 0:
         found.append("process_vm_readv")

@@ -49,8 +49,10 @@ class Column:
 
 
 def is_safe(column: Column) -> bool:
-    """Does this tier start, and does no probe fail in it?"""
-    return not column.reason and all(verdict.state != "FAILS" for verdict in column.verdicts.values())
+    """Does this tier start, and does no probe of what it holds against fail in it? A GPU that cannot be used inside
+    is a loss of speed, and isolates no less."""
+    holds_against = [column.verdicts[one.name] for one in PROBES if one.device == "cpu" and one.name in column.verdicts]
+    return not column.reason and all(verdict.state != "FAILS" for verdict in holds_against)
 
 
 def columns(*, every_way: bool, note: Callable[[str], None]) -> Iterator[Column]:
@@ -71,17 +73,23 @@ def columns(*, every_way: bool, note: Callable[[str], None]) -> Iterator[Column]
 
 
 def _probed(tier: Tier, note: Callable[[str], None]) -> Column:
+    verdicts = _answers(tier, "cpu", note)
+    gpus = [one.name for one in PROBES if one.device == "cuda"]
+    if not bombs.cuda_devices():
+        return Column(tier, verdicts | dict.fromkeys(gpus, Verdict("none", "no GPU on this machine")))
+    with_gpu = guarded(
+        lambda: _answers(tier, "cuda", note), lambda reason, _: dict.fromkeys(gpus, Verdict("FAILS", reason))
+    )
+    return Column(tier, verdicts | with_gpu)
+
+
+def _answers(tier: Tier, device: str, note: Callable[[str], None]) -> dict[str, Verdict]:
     verdicts: dict[str, Verdict] = {}
-    for device in dict.fromkeys(one.device for one in PROBES):
-        wanted = [one for one in PROBES if one.device == device]
-        if device == "cuda" and not bombs.cuda_devices():
-            verdicts |= {one.name: Verdict("none", "no GPU on this machine") for one in wanted}
-            continue
-        with WorkerSession(tier=tier, device=device) as session:
-            for one in wanted:
-                note(f"{tier.name}: {one.name}")
-                verdicts[one.name] = one.run(session)
-    return Column(tier, verdicts)
+    with WorkerSession(tier=tier, device=device) as session:
+        for one in (one for one in PROBES if one.device == device):
+            note(f"{tier.name}: {one.name}")
+            verdicts[one.name] = one.run(session)
+    return verdicts
 
 
 def table(found: list[Column]) -> Table:

@@ -1,8 +1,8 @@
 """Tier 3: where no namespace can be had. Landlock for files and signals, seccomp for the network, rlimits.
 
 The process list stays visible, memory is limited per process (and by a cgroup where one can be had), and
-scratch is a folder on this machine. Student code needs a uid of its own or Landlock 6 (signal scoping): else
-refused.
+scratch is a folder on this machine. Student code needs a uid of its own or Landlock 6 (signal scoping, Linux
+6.12): else refused.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .seccomp import build_filter
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 SIGNAL_SCOPE_ABI = 6
+NEEDS = "seccomp and Landlock: Linux 6.12 or later, or 5.13 where the grader is root and may drop to a user"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def usable(home: PythonHome, memory_group: bool) -> str:
     """Why tier 3 cannot be used here, or ""."""
     abi = landlock_abi()
     if abi == 0:
-        return "the kernel has no Landlock (Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK)"
+        return f"the kernel has no Landlock (tier 3 needs {NEEDS}, with CONFIG_SECURITY_LANDLOCK)"
     if abi < SIGNAL_SCOPE_ABI and not can_drop(home):
         return "Landlock cannot confine signals before Linux 6.12 (or run as root with a readable Python)"
     if os.getuid() == 0 and not memory_group and not can_drop(home):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any
 
+from autograder.inside import system
+
 from . import bwrap, landlock
 from .cgroup import Cgroup, create
 from .environment import SCRATCH, SCRATCH_BYTES, SandboxError, python_home
@@ -72,6 +74,7 @@ def start(backend: str, *, device: str, memory_group: bool, probe: dict[str, Any
     """Start a worker; it says hello when its libraries are imported. backend: "bwrap-root", "bwrap-user",
     "landlock" or "plain" (tier 0: no isolation). With `probe` it reports its surroundings instead and ends.
     Raises SandboxError."""
+    system.prctl(system.PR_SET_DUMPABLE, 0)  # code inside that has our uid could read our memory and environment
     # bwrap dies with the *thread* that started it (PR_SET_PDEATHSIG): one thread that outlives all callers.
     return _starter(os.getpid()).submit(_start, backend, device, memory_group, probe).result()
 

@@ -57,7 +57,8 @@ DENIED = {
 }
 # fmt: on
 # Landlock does not govern these; without namespaces they would reach what lies outside (tier 3 only): attributes of
-# files, and services that listen on a Unix socket in the file system. Pairs of sockets can still be made.
+# files, their length (before Linux 6.2), and services that listen on a Unix socket in the file system. Pairs of sockets
+# can still be made.
 # fmt: off
 EXPOSED = {
     "socket": (41, 198),
@@ -65,7 +66,7 @@ EXPOSED = {
     "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
-    "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "truncate": (76, 45),
 }
 # fmt: on
 

@@ -3,7 +3,7 @@
 | tier | name | holds against |
 | --- | --- | --- |
 | 1 | 1 isolated | files, network, processes, memory and process bombs; kernel bugs stay |
-| 2 | 2 isolated, soft memory | as 1, but memory is bounded per process only |
+| 2 | 2 isolated, soft memory | as 1, but memory is bounded per process only, and with a GPU not at all |
 | 3 | 3 restricted | files, network, signals; the process list is visible, memory soft unless a cgroup holds |
 | 0 | 0 UNSAFE | nothing: a plain subprocess with rlimits, taken only where it is allowed and no other works |
 """
@@ -27,11 +27,13 @@ NAMES = {1: "1 isolated", 2: "2 isolated, soft memory", 3: "3 restricted", 0: "0
 KERNEL = "bugs in the kernel, and in the GPU driver where a GPU is handed in"
 OPEN = {
     1: f"Not covered: {KERNEL}.",
-    2: f"Memory is bounded for each process, not in sum. Not covered: {KERNEL}.",
+    2: "Memory is bounded for each process, not in sum, and where a GPU is handed in, main memory not at all. "
+    f"Not covered: {KERNEL}.",
     3: "The list of processes is visible, the scratch folder lies on this machine's disk and is watched, and memory "
-    f"is bounded in sum only by a cgroup. Not covered: {KERNEL}.",
+    "is bounded in sum only by a cgroup (where a GPU is handed in, by nothing else, also for each process). "
+    f"Not covered: {KERNEL}.",
     0: "No isolation: the submission could read and change whatever the grader's user can, and use the network. "
-    "Only time, memory and file size of each process are limited.",
+    "Only time, file size and, without a GPU, memory of each process are limited.",
 }
 CURE = (
     "To grade submissions safely install bubblewrap (`apt install bubblewrap`). If it is there but refused "

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from assignment.bars import CallLimits
 from assignment.spec import load_spec
 from autograder import calls
 from autograder.calls import graded_call
@@ -82,13 +83,32 @@ def test_pressure_is_read_from_the_kernel_or_from_the_load(
     assert pressure.waiting_share() == pytest.approx(0.5 if share is None else share)
 
 
-def test_a_limit_is_the_references_cost_times_the_factor_and_not_below_its_kinds() -> None:
+HUGE = {"wall_s": 1e4, "cpu_s": 1e4, "memory_bytes": 1 << 40, "reply_bytes": 1 << 40}  # over every kind's limits
+
+
+def limits_of_t07(**cost: float) -> CallLimits:
+    """The limits of T07, did the reference need this for it."""
     limits = SPEC.limits
-    cost = limits.reference["T07"].model_copy(update={"wall_s": 1000.0})
-    changed = limits.model_copy(update={"reference": {**limits.reference, "T07": cost}})
-    assert changed.of("slot", "T07").wall_s == limits.factor.wall * 1000.0
-    assert changed.of("slot", "T07").reply_bytes >= limits.slot.reply_bytes
-    assert limits.of("slot", "T08").wall_s >= limits.slot.wall_s
+    changed = limits.reference["T07"].model_copy(update=cost)
+    return limits.model_copy(update={"reference": {**limits.reference, "T07": changed}}).of("slot", "T07")
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_limit_is_the_references_cost_times_the_factor_where_that_is_more_than_its_kinds(name: str) -> None:
+    factor = getattr(SPEC.limits.factor, name.partition("_")[0])
+    limits = limits_of_t07(**{name: HUGE[name]})
+    assert getattr(limits, name) == factor * HUGE[name]
+    for other in set(HUGE) - {name}:
+        assert getattr(limits, other) == getattr(SPEC.limits.slot, other)
+
+
+def test_a_limit_is_never_below_its_kinds() -> None:
+    assert limits_of_t07(wall_s=1e-9, cpu_s=0, memory_bytes=0, reply_bytes=0) == SPEC.limits.slot
+
+
+def test_a_kind_without_a_limit_on_cpu_time_gets_none_from_the_factor() -> None:
+    free = SPEC.limits.slot.model_copy(update={"cpu_s": 0})
+    assert SPEC.limits.model_copy(update={"slot": free}).of("slot", "T07").cpu_s == 0
 
 
 def test_overload_is_decided_by_the_registry(busy: dict[str, float]) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from autograder import doctor
-from autograder.doctor import Column, Probe, Verdict
+from autograder.doctor import Column, Probe, Verdict, bombs, findings
 from autograder.doctor.advice import Machine, advice
-from autograder.doctor.probe import LIMITS
-from autograder.sandbox import UNSAFE, Tier, WorkerSession
+from autograder.doctor.probe import LIMITS, running, token_name
+from autograder.sandbox import UNSAFE, SandboxError, Tier, WorkerSession
 
 ISOLATED, SOFT, RESTRICTED = Tier(1, "bwrap-root", True), Tier(2, "bwrap-root", False), Tier(3, "landlock", False)
 GOOD = Machine(bubblewrap=True, userns_blocked=False, group=True, root=False, landlock=6)
 # What a tier's own text says it does not bound in full.
 IN_PART = {1: set(), 2: {"memory bomb"}, 3: {"memory bomb", "disk fill"}}
+AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="holds for an ordinary user even without a sandbox")
 HEAVY = {"fork bomb", "memory bomb"}  # seconds each
 
 
@@ -33,12 +38,37 @@ def test_each_tier_holds_against_each_probe(probe: Probe, session: WorkerSession
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["network", "foreign file", "environment"])
-def test_control_without_a_sandbox_the_same_probe_fails(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("network", "reachable"),
+        ("foreign file", "opened"),
+        ("environment", "read"),
+        pytest.param("ptrace", "worked ptrace, process_vm_readv, /proc/PID/mem", marks=AS_ROOT),
+        pytest.param("fork bomb", "not bounded", marks=AS_ROOT),
+    ],
+)
+def test_control_without_a_sandbox_the_same_probe_fails(
+    name: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At tier 0 the worker still counts an ordinary user's processes, and its memory is closed to all but root."""
     monkeypatch.setenv("RLHF_LAB_CANARY", "secret")
     probe = next(one for one in doctor.PROBES if one.name == name)
     with WorkerSession(tier=UNSAFE) as session:
-        assert probe.run(session).state == "FAILS"
+        verdict = probe.run(session)
+        assert verdict.state == "FAILS" and words in verdict.detail, verdict
+        assert session.call("_echo", {"value": 1}, limits=LIMITS).ok  # the probe itself did no harm
+
+
+def test_control_a_process_that_survives_is_seen_and_ended() -> None:
+    with token_name() as token:
+        child = subprocess.Popen([token, "600"], executable="/bin/sleep")
+        try:
+            assert running(token, patience=0.1) == [child.pid]
+        finally:
+            child.kill()
+            child.wait()
+        assert running(token) == []
 
 
 @pytest.mark.gpu
@@ -51,6 +81,41 @@ def test_a_tier_with_one_failed_probe_is_not_safe() -> None:
     assert doctor.is_safe(column(ISOLATED)) and doctor.is_safe(column(SOFT, **{"memory bomb": "soft"}))
     assert not doctor.is_safe(column(ISOLATED, network="FAILS"))
     assert not doctor.is_safe(Column(ISOLATED, reason="denied"))
+
+
+@pytest.mark.parametrize("ends", ["a verdict", "an exception"])
+def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the device is there and torch is its CPU build."""
+
+    def answers(tier: Tier, device: str, note: object) -> dict[str, Verdict]:
+        if device == "cuda" and ends == "an exception":
+            raise SandboxError("no driver")
+        state = "holds" if device == "cpu" else "FAILS"
+        return {one.name: Verdict(state) for one in doctor.PROBES if one.device == device}
+
+    module = sys.modules[doctor.table.__module__]  # the package exports the function of that name
+    monkeypatch.setattr(bombs, "cuda_devices", lambda: ["/dev/nvidia0"])
+    monkeypatch.setattr(module, "_answers", answers)
+    probed = module._probed(SOFT, lambda text: None)
+    assert probed.verdicts["GPU"].state == "FAILS" and not probed.reason and doctor.is_safe(probed)
+    assert any("GPU" in line for line in doctor.details([probed]))
+
+
+@pytest.mark.parametrize(("root", "version", "told"), [(True, 0, True), (True, 5, False), (False, 5, True)])
+def test_an_ordinary_user_needs_a_newer_landlock_than_root(root: bool, version: int, told: bool) -> None:
+    machine = Machine(**{**GOOD.__dict__, "root": root, "landlock": version})
+    text = "\n".join(advice(machine, []))
+    assert ("no Landlock that would do" in text) == ("Linux 6.12" in text) == told
+
+
+@pytest.mark.parametrize(("pages", "warned"), [(1 << 18, True), (1 << 30, False)])  # 1 GiB, 4 TiB
+def test_a_machine_with_less_memory_than_the_limits_is_told_so(
+    pages: int, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(findings.os, "sysconf", values.__getitem__)
+    text = findings._memory()
+    assert text.startswith(f"{pages / (1 << 18):.1f} GiB") and ("lanes = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:
@@ -67,6 +132,7 @@ def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None
         ({"group": False}, [SOFT], ["systemd-run --user --scope"]),
         ({}, [RESTRICTED], ["bubblewrap is installed but does not start"]),
         ({"bubblewrap": False, "group": False, "landlock": 0}, [], ["apt install", "no Landlock", "--unsafe"]),
+        ({"landlock": 5}, [], ["no Landlock that would do", "Linux 6.12", "--unsafe"]),
     ],
 )
 def test_advice_names_what_to_do(changes: dict[str, bool], found: list[Tier], words: list[str]) -> None:

@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 
 from autograder.inside.wire import DTYPES, FrameReader, WireError, encode_tensors, frame, pack_body
 from autograder.protocol import (
+    ENTRY_BYTES,
+    MAX_RANK,
     AnyTensors,
     InvalidAnswer,
     TensorSpec,
     decode_reply,
     decode_tensors,
+    header_limit,
     strict_json,
 )
+from rlhf_kit.models import Policy, load_base_model
 
 SPEC = {"x": TensorSpec("float32", (2,))}
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -98,6 +102,28 @@ def test_tensors_that_break_a_rule_are_refused(data: bytes) -> None:
 def test_open_answers_are_bounded_too(header: dict) -> None:
     with pytest.raises(InvalidAnswer):
         decode_tensors(blob(header), AnyTensors())
+
+
+def test_the_longest_entry_that_the_rules_allow_fits_into_its_share_of_the_header() -> None:
+    most = {"dtype": "BOOL", "shape": [1 << 40] * MAX_RANK, "data_offsets": [(1 << 63) - 1] * 2}
+    assert len(json.dumps({"x" * 200: most})) <= ENTRY_BYTES
+
+
+@pytest.mark.parametrize("expect", [SPEC, AnyTensors(max_count=1)])
+def test_a_header_longer_than_its_tensors_need_is_refused(expect: Any) -> None:
+    header, room = json.dumps({"x": ENTRY}), header_limit(expect)
+    assert decode_tensors(blob(header.ljust(room).encode()), expect)["x"].shape == (2,)
+    with pytest.raises(InvalidAnswer, match="longer than allowed"):
+        decode_tensors(blob(header.ljust(room + 1).encode()), expect)
+
+
+def test_snapshots_of_the_whole_policy_have_a_header_far_below_its_limit() -> None:
+    state = Policy(load_base_model()).state_dict()
+    tensors = {f"s{step:06d}/{name}": value.numpy() for step in range(6) for name, value in state.items()}
+    manifest = {name: TensorSpec("float32", array.shape) for name, array in tensors.items()}
+    sent = encode_tensors(tensors)
+    assert set(decode_tensors(sent, manifest)) == set(manifest)
+    assert struct.unpack_from("<Q", sent)[0] < header_limit(manifest) / 2
 
 
 def test_a_boolean_is_zero_or_one() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -85,15 +87,23 @@ def test_no_more_capabilities_and_no_way_to_gain_them(run: Run) -> None:
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
 
 
-def test_new_namespaces_and_tracing_are_refused(run: Run) -> None:
+def test_the_filter_refuses_with_the_errors_that_are_its_own(run: Run) -> None:
+    """Without it the kernel would grant the first two, and call an empty clone3 (the last) invalid."""
     source = (
         "import ctypes\n"
         "def answer():\n"
-        "    libc = ctypes.CDLL(None)\n"
-        "    return [libc.unshare(0x10000000), libc.ptrace(0, 0, 0, 0), libc.syscall(272, 0x10000000),\n"
-        "            libc.prlimit64(os.getppid(), 0, 0, 0), libc.mount(b'x', b'/', b'tmpfs', 0, 0)]"
+        "    libc = ctypes.CDLL(None, use_errno=True)\n"
+        "    calls = [lambda: libc.ptrace(0, 0, 0, 0), lambda: libc.prlimit64(os.getppid(), 0, 0, 0),\n"
+        "             lambda: libc.unshare(0x10000000), lambda: libc.mount(b'x', b'/', b'tmpfs', 0, 0),\n"
+        "             lambda: libc.syscall(435, 0, 0)]\n"
+        "    return [[call(), ctypes.get_errno()] for call in calls]"
     )
-    assert run(source).data["value"] == [-1] * 5
+    assert run(source).data["value"] == [[-1, errno.EPERM]] * 4 + [[-1, errno.ENOSYS]]
+
+
+def test_the_grader_itself_is_closed_to_processes_of_its_own_user(session: WorkerSession) -> None:
+    get_dumpable = 3  # PR_GET_DUMPABLE of <linux/prctl.h>
+    assert ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0) == 0
 
 
 def test_files_do_not_last_until_the_next_call(run: Run) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
-import struct
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from autograder.sandbox import SandboxError, WorkerSession, choose_tier, environment, tiers
+from autograder import cli
+from autograder.sandbox import UNSAFE, SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
 from autograder.sandbox.landlock import _readable
-from autograder.sandbox.seccomp import DENIED, build_filter
+from autograder.sandbox.seccomp import build_filter
 from autograder.sandbox.tiers import Tier, probe
 from tests.autograder.conftest import LIMITS
+from tests.sources import ROOT
 
 ISOLATED, SOFT = Tier(1, "bwrap-root", True), Tier(2, "bwrap-root", False)
 RESTRICTED = Tier(3, "landlock", False)
@@ -47,6 +50,35 @@ def test_a_worse_tier_than_required_is_refused_with_a_cure(machine: dict[Tier, s
 def test_a_machine_without_any_tier_is_told_what_to_install(machine: dict[Tier, str]) -> None:
     with pytest.raises(SandboxError, match="apt install bubblewrap.*not installed"):
         choose_tier()
+
+
+def test_a_machine_without_any_tier_takes_the_unsafe_one_only_where_that_is_allowed(machine: dict[Tier, str]) -> None:
+    machine.update({RESTRICTED: "no Landlock"})
+    tier = choose_tier(unsafe=True)
+    assert (tier.number, tier.backend, tier.name) == (0, "plain", "0 UNSAFE") and "no Landlock" in tier.notes[0]
+    with pytest.raises(SandboxError):
+        choose_tier()
+
+
+def test_a_tier_that_isolates_is_taken_even_where_unsafe_is_allowed(machine: dict[Tier, str]) -> None:
+    machine.update({SOFT: "uid map denied", RESTRICTED: ""})
+    assert choose_tier(unsafe=True).number == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "name"), [((), 3, "none: no sandbox"), (("--unsafe",), 0, "0 UNSAFE")], ids=["safe", "unsafe"]
+)
+def test_only_an_unsafe_run_is_graded_without_a_tier_and_its_reports_say_so(
+    machine: dict[Tier, str], tmp_path: Path, more: tuple[str, ...], code: int, name: str
+) -> None:
+    sample = str(ROOT / "tests/submissions/typical.ipynb")
+    command = ["grade", sample, "--only", "T07", "--device", "cpu", "--out", str(tmp_path), *more]
+    result = CliRunner().invoke(cli.app, command)
+    assert result.exit_code == code, result.output
+    grader = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["grader"]
+    assert grader["sandbox_tier"].startswith(name)
+    assert ("No isolation" in grader.get("sandbox_limits", "")) == (code == 0)
+    assert name in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_required_tier_reaches_the_session(machine: dict[Tier, str]) -> None:
@@ -113,14 +145,14 @@ def test_read_only_remounts_come_last() -> None:
     assert mounts and text.rindex("--remount-ro\0/\0") > max(text.rindex(word) for word in mounts)
 
 
-@pytest.mark.parametrize("machine_name", ["x86_64", "aarch64"])
-def test_a_filter_is_whole_and_its_jumps_stay_inside(machine_name: str) -> None:
-    program = list(struct.iter_unpack("=HBBI", build_filter(exposed=True, machine=machine_name)))
-    assert len(DENIED) < len(program) < 4096
-    for index, (code, true, false, _) in enumerate(program):
-        if code & 7 == 5:  # a jump
-            assert index + 1 + max(true, false) < len(program)
-    assert program[-1] == (6, 0, 0, 0x7FFF0000)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_memory_of_a_process_is_bounded_but_with_a_gpu_and_the_tiers_say_so(device: str) -> None:
+    session = WorkerSession.__new__(WorkerSession)
+    session.device, session.seed = device, 0
+    bounded = session._header(LIMITS)["address_space"]
+    assert bounded == (device == "cpu")
+    for tier in (SOFT, RESTRICTED, UNSAFE):  # what is left where no group holds the sum
+        assert "GPU" in tier.limits.partition("Not covered")[0], tier
 
 
 def test_a_machine_without_a_filter_is_refused() -> None:
