@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from autograder.records import Graded, Status
+from autograder.records import Graded, Run, Status
 
 Tone = Literal["good", "mixed", "bad", "quiet", "open"]
 
@@ -42,9 +42,12 @@ REPLACED = "Graded with the reference in place of {slots}, so that a mistake the
 CLAIMS = "Claims of the submission, read from its saved outputs. No point depends on them."
 
 
-def replay(item: str, seed: int) -> str:
-    """The command that grades this one item again on the same hidden data."""
-    return f"rlhf-lab grade PATH --only {item} --seed {seed}"
+def replay(run: Run, item: str = "") -> str:
+    """The command that repeats a run, or one item of it, on the same hidden data. A submission's own name is never
+    part of it; the device is, since what "auto" finds depends on the machine."""
+    device = run.device.partition(" ")[0]
+    command = f"rlhf-lab grade PATH --profile {run.profile} --device {device} --seed {run.seed}"
+    return f"{command} --only {item}" if item else command
 
 
 def outcome(graded: Graded) -> tuple[str, Tone]:

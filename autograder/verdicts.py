@@ -9,7 +9,7 @@ from assignment.spec import Spec
 from autograder.failures import guarded
 from autograder.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
 from autograder.hints import hint
-from autograder.messages import STATUS, replay
+from autograder.messages import STATUS
 from autograder.misconceptions import Mistake, diagnosis, naming
 from autograder.records import Answer, ItemResult, Status
 
@@ -55,7 +55,7 @@ def from_reply(slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *,
     for name in ("tries", "traceback", "output"):
         if reply.data.get(f"_{name}"):
             evidence[name] = reply.data[f"_{name}"]
-    return ItemResult(slot, status, 0.0, message, evidence=evidence | _replay(slot, seed), replaced=replaced)
+    return ItemResult(slot, status, 0.0, message, evidence=evidence, replaced=replaced)
 
 
 def from_answers(
@@ -80,7 +80,7 @@ def from_answers(
     # Naming and diagnosis only explain: should they fail on an odd answer, the verdict stands without them.
     function = spec.slot(slot).name
     known = guarded(lambda: naming.name(test, function, cases, answers, residuals, seed), lambda *_: [])
-    evidence |= _facts(cases, answers, failed) | _replay(slot, seed)
+    evidence |= _facts(cases, answers, failed)
     message = words.message(test, cases, answers, residuals)
     kind = None if known else guarded(lambda: diagnosis.diagnose(test, cases, answers, residuals), lambda *_: None)
     if kind:
@@ -122,7 +122,3 @@ def _facts(cases: Sequence[Case], answers: Sequence[CaseAnswer], failed: Sequenc
         facts["error"] = str(raised.get("text", ""))[:500]
         facts["traceback"] = str(raised.get("trace", ""))[:4000]
     return facts
-
-
-def _replay(slot: str, seed: int) -> dict[str, str]:
-    return {"replay": replay(slot, seed)}

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from assignment.spec import Spec, Thresholds
-from autograder.messages import replay
 from autograder.records import Answers, ItemResult, SuccessCriterion
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.signs import named
@@ -53,10 +52,7 @@ def not_run(spec: Spec, item: str, answers: Answers, results: Mapping[str, ItemR
 def item_result(item: str, found: Outcome | Failure, replaced: tuple[str, ...] = ()) -> ItemResult:
     """An item's result. replaced: slots whose reference took part."""
     share = 0.0 if isinstance(found, Failure) else found.share
-    evidence = dict(found.evidence)
-    if found.status != "passed" and "seed" in evidence:
-        evidence["replay"] = replay(item, evidence["seed"])
-    return ItemResult(item, found.status, share, found.message, named(item, found), evidence, replaced)
+    return ItemResult(item, found.status, share, found.message, named(item, found), found.evidence, replaced)
 
 
 def success_criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:

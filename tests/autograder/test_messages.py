@@ -12,7 +12,7 @@ from autograder import verdicts
 from autograder.failures import not_gradable
 from autograder.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw, words
 from autograder.hidden_tests.base import Fault, Residual
-from autograder.messages import STATUS, replay
+from autograder.messages import STATUS
 from autograder.misconceptions import diagnosis, load
 from autograder.records import Answer, Status
 from autograder.training import comparison, ppo, reward_model, run, sft, signs, verdict
@@ -21,7 +21,6 @@ from tests.autograder.slot_runs import SLOTS, SPEC, LocalSession, reply, submiss
 SEEDS = (5, 6)
 STUDENT = "MyOwnSecretText"
 FAULTS = [fault for fault in get_args(Fault) if fault]
-TRAINING = [item.id for item in SPEC.item_list if item.kind == "training"]
 
 
 def of_statuses(slot: str) -> dict[str, str]:
@@ -135,7 +134,7 @@ def test_sentences_of_mistakes_signs_and_differences_are_plain_words():
     assert all(re.search(r"[.?]$", text) and "\n" not in text and "{" not in text for text in texts)
 
 
-def test_the_ta_sees_residual_tolerance_mistake_seed_and_the_command_that_replays_the_item():
+def test_the_ta_sees_residual_tolerance_mistake_and_seed():
     mistake = load().mistakes["T12"][0]
     session: Any = LocalSession()
     from autograder.judge import judge_slots
@@ -145,13 +144,6 @@ def test_the_ta_sees_residual_tolerance_mistake_seed_and_the_command_that_replay
     assert first["max_error"] > first["tolerance"] > 0
     assert result.misconception is not None and result.misconception["id"] == mistake.id
     assert result.evidence["seed"] == 9
-    assert result.evidence["replay"] == replay("T12", 9) == "rlhf-lab grade PATH --only T12 --seed 9"
-
-
-@pytest.mark.parametrize("item", TRAINING)
-def test_a_training_item_that_failed_brings_the_command_that_replays_it(item):
-    result = verdict.item_result(item, run.Failure("timeout", "Late.", {"seed": 4}))
-    assert result.evidence["replay"] == replay(item, 4)
 
 
 EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative_change": 0.1}
