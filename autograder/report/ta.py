@@ -7,7 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from assignment.spec import Spec
-from autograder.messages import CLAIMS, NOT_RUN, PENDING, STATUS, met_text, outcome, reasons, replaced_text, replay
+from autograder.messages import (
+    CLAIMS,
+    NOT_RUN,
+    PENDING,
+    STATUS,
+    met_text,
+    outcome,
+    partial_text,
+    reasons,
+    replaced_text,
+    replay,
+)
 from autograder.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
 from autograder.report import evidence
 from autograder.report.canonical import evidence_of, plain
@@ -39,7 +50,7 @@ def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, 
         comparison=_rows(results, "comparison", "rows"),
         generations=_generations(results),
         written=_written(spec, answers), written_item=_written_item(items),
-        groups=[(criterion, [_detail(item, results, answers) for item in criterion.items])
+        groups=[(criterion, [_detail(item, results, answers, spec) for item in criterion.items])
                 for criterion in graded.criteria if criterion.items],
         claims=[_claim(entry) for entry in plain(answers.results)], claims_note=CLAIMS,
         notes=[*submission.notes, *answers.notes], replay=_replay(run, spec),
@@ -101,12 +112,12 @@ def _written_item(items: list[GradedItem]) -> GradedItem | None:
     return next((item for item in items if item.result.id == "written_comparison"), None)
 
 
-def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answers) -> dict[str, Any]:
+def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answers, spec: Spec) -> dict[str, Any]:
     result = results[item.result.id]
     answer = answers.slots.get(result.id)
     return {
         "item": item, "result": result, "status": STATUS[result.status],
-        "replaced": replaced_text(result.replaced), "answer": answer,
+        "partial": partial_text(result, spec), "replaced": replaced_text(result.replaced), "answer": answer,
         "evidence": evidence.node(dict(result.evidence)) if result.evidence else None,
         "gist": evidence.gist(result.evidence),
         "where": f"cell {answer.cell + 1}" if answer and answer.cell is not None else "",

@@ -17,8 +17,8 @@ from autograder.intake import IntakeError, read_submission
 from autograder.intake_archive import parse_submission
 from autograder.limited import Rejected
 from tests.autograder.intake_notebooks import LOSS
-from tests.fuzz.mutations import FRAGMENTS, GOOD, MUTATIONS, ZIPPED
 from tests.fuzz.__main__ import COUNT
+from tests.fuzz.mutations import FRAGMENTS, GOOD, MUTATIONS, ZIPPED
 from tests.fuzz.run import GRADED_EVERY, file_name, is_graded, made, run_case, unclear
 
 SPEC = load_spec()

@@ -20,7 +20,7 @@ from autograder.limited import ParseLimits
 from tests.fuzz.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
-GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds, so that each has its turn
+GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds: each has its turn
 ITEM = "T08"
 # Intake, extraction, its cells one by one, and extraction of the rest: each child may use its whole limit.
 SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.PROBE.wall_s
