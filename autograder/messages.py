@@ -38,6 +38,7 @@ STATUS: dict[Status, StatusText] = {
 }
 PENDING: frozenset[Status] = frozenset({"needs_review", "not_gradable"})
 NOT_RUN = StatusText("not graded in this run", "open", "This run graded other items only.")
+ASKED, SEEN, TRY = "Asked: ", "Seen: ", "Try: "
 NOT_MEASURED = "not measured"
 REPLACED = "Graded with the reference in place of {slots}, so that a mistake there costs points once only."
 KNOWN_MISTAKE = "Known mistake:"
@@ -49,6 +50,21 @@ PARTIAL: dict[ItemKind, str] = {  # what earns a part of an item's points, by ki
     "without a finding; all helper code counts as one answer more.",
 }
 CLAIMS = "Claims of the submission, read from its saved outputs. No point depends on them."
+
+
+def advice(seen: str, tip: str) -> str:
+    """The second and third part of a message about what did not pass: what was seen, what to try."""
+    return f"{SEEN}{seen} {TRY}{tip}"
+
+
+def asked(asks: str, rest: str) -> str:
+    """The whole message: what was asked, then `advice`."""
+    return f"{ASKED}{asks} {rest}"
+
+
+def seen_in(message: str) -> str:
+    """What was seen, where there is no room for more; a message without such parts is given back whole."""
+    return message.partition(SEEN)[2].partition(f" {TRY}")[0] or message
 
 
 def replay(run: Run, item: str = "") -> str:

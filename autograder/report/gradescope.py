@@ -43,7 +43,8 @@ def _test(number: str, id_: str, title: str, item: GradedItem | None, spec: Spec
     max_points = float(spec.items[id_].points)
     test: dict[str, Any] = {
         "name": f"{id_} · {title}: {one_line(spec.items[id_].title)}", "number": number,
-        "score": item.points if item else 0.0, "max_score": max_points, "output": _output(item, spec), "output_format": "text", "visibility": "visible",
+        "score": item.points if item else 0.0, "max_score": max_points,
+        "output": _output(item, spec), "output_format": "text", "visibility": "visible",
     }
     if item is not None and item.result.status not in PENDING:  # without a status it is shown as neutral
         test["status"] = "passed" if item.points == max_points else "failed"
