@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 MARKERS ?= not slow and not gpu
 SAMPLES := reference typical blank
 
-.PHONY: help setup demo test check attacks matrix bench fuzz gpu-check clean
+.PHONY: help setup demo test check attacks matrix bench fuzz kills gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make matrix     grade every known mistake and every correct variant (QUICK=1: without training)"
 	@echo "make bench      timings, as ratios to the reference's bare training"
 	@echo "make fuzz       1,000 spoiled notebooks and archives through intake, extraction and grade"
+	@echo "make kills      the grader ended at random moments, by kill -9 and by Ctrl-C (about half an hour)"
 	@echo "make gpu-check  tests and one grading run on a CUDA device"
 	@echo "make clean      remove $(VENV) and dist"
 
@@ -68,6 +69,10 @@ bench: setup
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz
+
+kills: setup
+	$(BIN)/python -m tests.kills
+	$(BIN)/python -m tests.kills --interrupt --count 6
 
 gpu-check: setup
 	$(BIN)/python -m pytest -m gpu

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from autograder.records import Graded, Status
+from assignment.spec import ItemKind, Spec
+from autograder.records import Graded, ItemResult, Run, Status
 
 Tone = Literal["good", "mixed", "bad", "quiet", "open"]
 
@@ -37,14 +38,41 @@ STATUS: dict[Status, StatusText] = {
 }
 PENDING: frozenset[Status] = frozenset({"needs_review", "not_gradable"})
 NOT_RUN = StatusText("not graded in this run", "open", "This run graded other items only.")
+ASKED, SEEN, TRY = "Asked: ", "Seen: ", "Try: "
 NOT_MEASURED = "not measured"
 REPLACED = "Graded with the reference in place of {slots}, so that a mistake there costs points once only."
+KNOWN_MISTAKE = "Known mistake:"
+PARTIAL: dict[ItemKind, str] = {  # what earns a part of an item's points, by kind of item
+    "slot": "Partial credit: right values with a wrong gradient earn {gradient:.0%} of the points.",
+    "training": "Partial credit: the {field_kinds} kinds of fields have equal shares of the points; a kind that is "
+    "wrong in any row loses its share.",
+    "quality": "Partial credit: the points go with the share of slots that are answered, and with the share of answers "
+    "without a finding; all helper code counts as one answer more.",
+}
 CLAIMS = "Claims of the submission, read from its saved outputs. No point depends on them."
 
 
-def replay(item: str, seed: int) -> str:
-    """The command that grades this one item again on the same hidden data."""
-    return f"rlhf-lab grade PATH --only {item} --seed {seed}"
+def advice(seen: str, tip: str) -> str:
+    """The second and third part of a message about what did not pass: what was seen, what to try."""
+    return f"{SEEN}{seen} {TRY}{tip}"
+
+
+def asked(asks: str, rest: str) -> str:
+    """The whole message: what was asked, then `advice`."""
+    return f"{ASKED}{asks} {rest}"
+
+
+def seen_in(message: str) -> str:
+    """What was seen, where there is no room for more; a message without such parts is given back whole."""
+    return message.partition(SEEN)[2].partition(f" {TRY}")[0] or message
+
+
+def replay(run: Run, item: str = "") -> str:
+    """The command that repeats a run, or one item of it, on the same hidden data. A submission's own name is never
+    part of it; the device is, since what "auto" finds depends on the machine."""
+    device = run.device.partition(" ")[0]
+    command = f"rlhf-lab grade PATH --profile {run.profile} --device {device} --seed {run.seed}"
+    return f"{command} --only {item}" if item else command
 
 
 def outcome(graded: Graded) -> tuple[str, Tone]:
@@ -59,8 +87,9 @@ def reasons(graded: Graded, pass_mark: float) -> str:
     met = sum(criterion.met is True for criterion in graded.success_criteria)
     undecided = sum(criterion.met is None for criterion in graded.success_criteria)
     side = "at or above" if graded.score >= pass_mark else "below"
-    text = f"{met} of {len(graded.success_criteria)} success criteria met, score {side} the pass mark of {pass_mark:g}"
-    return f"{text}, {undecided} not decided" if undecided else text
+    undecided_too = f", {undecided} not decided" if undecided else ""
+    criteria = f"{met} of {len(graded.success_criteria)} success criteria met{undecided_too}"
+    return f"{criteria}; score {side} the pass mark of {pass_mark:g}"
 
 
 def met_text(met: bool | None) -> tuple[str, Tone]:
@@ -73,3 +102,9 @@ def met_text(met: bool | None) -> tuple[str, Tone]:
 def replaced_text(slots: tuple[str, ...]) -> str:
     """The sentence that says which slots the reference stood in for; empty when none."""
     return REPLACED.format(slots=", ".join(slots)) if slots else ""
+
+
+def partial_text(result: ItemResult, spec: Spec) -> str:
+    """The registry's rule for an item that earned a part of its points, in words; empty for all others."""
+    rule = PARTIAL.get(spec.items[result.id].kind, "") if result.status == "partial" else ""
+    return rule.format(**spec.partial.model_dump())

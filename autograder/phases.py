@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assignment.spec import Spec
 from autograder.failures import guarded, not_gradable
+from autograder.messages import advice, asked
 from autograder.records import Answers, ItemResult, SuccessCriterion
 from autograder.report.terminal import GradingProgress, Step
 from autograder.selection import Selection
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from autograder.training.stage import Stage
 
 NO_SANDBOX = "no sandbox works on this machine"
-NO_TEXT = "No written answer was found under the three questions."
+NO_TEXT = "No written answer was found under the questions."
+WRITE = "Answer below each question, in the notebook's last part, in your own words."
 TO_READ = "A teaching assistant reads and grades the written comparison."
 
 
@@ -90,7 +92,7 @@ def run_training(
         found |= dict.fromkeys(due, Failure("not_gradable", not_gradable("", "").message, {"reason": NO_SANDBOX}))
     bars = spec.thresholds(profile)
     return (
-        {item: item_result(item, found[item], replaced.get(item, ())) for item in selection.training},
+        {item: item_result(spec, bars, item, found[item], replaced.get(item, ())) for item in selection.training},
         {i: success_criterion(i, found[i], bars) for i in selection.training if i in spec.success_criteria},
     )
 
@@ -172,6 +174,7 @@ def written_result(spec: Spec, answers: Answers) -> ItemResult:
     """The written comparison waits for a TA, unless the whole notebook is blank: prose may stand anywhere."""
     written = [id_ for id_ in spec.written if answers.written.get(id_, "").strip()]
     if not written and all(answer.state in ("blank", "missing") for answer in answers.slots.values()):
-        return ItemResult("written_comparison", "not_attempted", 0.0, NO_TEXT)
+        message = asked(" ".join(spec.written.values()), advice(NO_TEXT, WRITE))
+        return ItemResult("written_comparison", "not_attempted", 0.0, message)
     message = TO_READ if written else f"{NO_TEXT} {TO_READ}"
     return ItemResult("written_comparison", "needs_review", 0.0, message, evidence={"answered": written})

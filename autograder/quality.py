@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from assignment.spec import Spec
+from assignment.spec import ItemSpec, Spec
 from autograder.calls import graded_call
 from autograder.failures import not_gradable
 from autograder.limited import LimitedError, run_limited
+from autograder.messages import advice, asked
 from autograder.quality_lint import LintError, lint
 from autograder.records import Answers, ItemResult, Status
 from autograder.verdicts import UNDEFINED
@@ -54,6 +55,15 @@ RULES = {
 }
 
 
+TIPS = {
+    "quality_imports": "Restart the kernel and run all cells in order: what a cell needs must stand above it.",
+    "quality_lint": "Go to the line that is named, or run `ruff check` on the notebook.",
+    "quality_docs": "Say in a docstring or a comment what the function does.",
+    "quality_leftovers": "Take it out before you hand in.",
+}
+ANSWER = "Answer more slots: each counts."
+
+
 def judge_quality(
     answers: Answers, spec: Spec, run_definitions: RunDefinitions | None
 ) -> dict[str, ItemResult]:
@@ -66,7 +76,8 @@ def judge_quality(
     units = _units(answers)
     slots = [where for where in units if where != HELPERS]
     if not slots:
-        return {item: ItemResult(item, "not_attempted", 0.0, "No slot was answered.") for item in items}
+        nothing = advice("No slot was answered.", ANSWER)
+        return {i: ItemResult(i, "not_attempted", 0.0, asked(f"{spec.items[i].title}.", nothing)) for i in items}
     inspected = cache(lambda: run_limited("autograder.quality_static:inspect", {"units": units}))
     checks: dict[str, Check] = {
         "quality_imports": lambda: run_definitions(code_of(answers, spec)) if run_definitions else None,
@@ -77,7 +88,7 @@ def judge_quality(
         ],
         "quality_leftovers": lambda: inspected()["leftovers"],
     }
-    return {item: _result(item, checks[item], units, answers, len(spec.slots)) for item in items}
+    return {item: _result(spec.items[item], checks[item], units, answers, len(spec.slots)) for item in items}
 
 
 def definitions_in(
@@ -138,21 +149,25 @@ def _units(answers: Answers) -> dict[str, str]:
     return {HELPERS: answers.prelude, **slots} if answers.prelude.strip() else slots
 
 
-def _result(item: str, check: Check, units: Mapping[str, str], answers: Answers, total: int) -> ItemResult:
+def _result(item: ItemSpec, check: Check, units: Mapping[str, str], answers: Answers, total: int) -> ItemResult:
     try:
         found = check()
         reason = "no sandbox works on this machine"
     except (LintError, LimitedError) as error:
         found, reason = None, str(error)
     if found is None:
-        return not_gradable(item, reason)
+        return not_gradable(item.id, reason)
     findings = [finding for finding in found if finding["where"] in units]
     answered = sum(where != HELPERS for where in units)
     bad = {finding["where"] for finding in findings}
     share = answered / total * (1 - len(bad) / len(units))
     status: Status = "passed" if share == 1 else "partial" if share > 0 else "wrong"
     evidence = {"answered": answered, "of": total, "findings": [_with_cell(f, answers) for f in findings]}
-    return ItemResult(item, status, share, _message(findings, answered, total), evidence=evidence)
+    message = _message(findings, answered, total)
+    if status != "passed":
+        tips = [TIPS[item.id]] * bool(findings) + [ANSWER] * (answered < total)
+        message = asked(f"{item.title}.", advice(message, " ".join(tips)))
+    return ItemResult(item.id, status, share, message, evidence=evidence)
 
 
 def _with_cell(finding: Finding, answers: Answers) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class Answer:
     """What was found for one slot.
 
     state: "present" (attempted code), "blank" (the template's own placeholder), "missing"
-    (no cell and no such name), "broken" (source does not parse). `problem` is a sentence for
-    the student when state is "missing" or "broken", else empty.
+    (no cell and no such name), "broken" (source does not parse). `problem` tells the student what is
+    wrong and, in its last sentence, what to do, when state is "missing" or "broken"; else it is empty.
     """
 
     slot: str

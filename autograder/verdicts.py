@@ -9,7 +9,7 @@ from assignment.spec import Spec
 from autograder.failures import guarded
 from autograder.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
 from autograder.hints import hint
-from autograder.messages import STATUS, replay
+from autograder.messages import STATUS, advice, asked
 from autograder.misconceptions import Mistake, diagnosis, naming
 from autograder.records import Answer, ItemResult, Status
 
@@ -18,27 +18,42 @@ if TYPE_CHECKING:
 
 SHOWN_RESIDUALS = 12
 UNDEFINED = "undefined"  # evidence of a slot whose code failed while it was defined
-BLANK = "The task still holds its placeholder: nothing was tested."
-NOTHING = "The function returns None or still raises NotImplementedError: nothing was tested."
-UNREADABLE = "What came back could not be read as an answer: return plain numbers, lists, texts and tensors."
-BY_KIND: Mapping[str, tuple[Status, str]] = {
-    "not_attempted": ("not_attempted", NOTHING),
-    "timeout": ("timeout", STATUS["timeout"].sentence + " Look for a loop that never ends."),
-    "out_of_memory": ("out_of_memory", STATUS["out_of_memory"].sentence),
-    "invalid": ("wrong", UNREADABLE),
-    "crashed": ("crashed", STATUS["crashed"].sentence + " Run the cell in the notebook to see where."),
-}
+BLANK = "The task still holds its placeholder, so nothing was tested."
+NOTHING = "The function returns None or still raises NotImplementedError, so nothing was tested."
+UNREADABLE = "What came back could not be read as an answer."
+WRITE = "Put your code in the place of the NotImplementedError, and run the public check under the cell."
+RUN = "Run the cell in the notebook to see where."
+BY_KIND: Mapping[str, tuple[Status, str, str]] = {  # status, what was seen, what to try
+    "not_attempted": ("not_attempted", NOTHING, "Return the result on every path through the function."),
+    "timeout": ("timeout", STATUS["timeout"].sentence, "Look for a loop that never ends."),
+    "out_of_memory": (
+        "out_of_memory", STATUS["out_of_memory"].sentence,
+        "Look for what grows: a list that keeps tensors with their graph, or a broadcast to a table of all pairs.",
+    ),
+    "invalid": ("wrong", UNREADABLE, "Return plain numbers, lists, texts and tensors."),
+    "crashed": ("crashed", STATUS["crashed"].sentence, RUN),
+}  # fmt: skip
 
 
 def without_running(answer: Answer) -> ItemResult | None:
     """The verdict on an answer that there is nothing to run of; None if there is."""
     if answer.state == "blank":
-        return ItemResult(answer.slot, "not_attempted", 0.0, BLANK)
+        return ItemResult(answer.slot, "not_attempted", 0.0, _told(answer.slot, BLANK, WRITE))
     if answer.state == "missing":
-        return ItemResult(answer.slot, "not_attempted", 0.0, answer.problem or STATUS["not_attempted"].sentence)
+        return ItemResult(answer.slot, "not_attempted", 0.0, _problem(answer, STATUS["not_attempted"].sentence, WRITE))
     if answer.state == "broken":
-        return ItemResult(answer.slot, "crashed", 0.0, answer.problem or STATUS["crashed"].sentence)
+        return ItemResult(answer.slot, "crashed", 0.0, _problem(answer, STATUS["crashed"].sentence, RUN))
     return None
+
+
+def _told(slot: str, seen: str, tip: str) -> str:
+    return asked(HIDDEN_TESTS[slot].asks, advice(seen, tip))
+
+
+def _problem(answer: Answer, seen: str, tip: str) -> str:
+    """The extraction's own words, of which the last sentence says what to do; `seen` and `tip` if it has none."""
+    facts, _, last = answer.problem.rpartition(". ")
+    return _told(answer.slot, f"{facts}." if facts else seen, last if facts else tip)
 
 
 def from_reply(slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *, readable: bool = True) -> ItemResult:
@@ -46,16 +61,15 @@ def from_reply(slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *,
     kind = reply.kind if readable else "invalid"
     if kind == "not_attempted" and reply.data.get("_slot", "") not in ("", slot):
         kind = "crashed"  # it got as far as calling something else that is not there
-    status, message = BY_KIND.get(kind, BY_KIND["crashed"])
-    if kind == "crashed" and (what := hint(reply.error)):
-        message = f"{STATUS['crashed'].sentence} {what}"
+    status, seen, tip = BY_KIND.get(kind, BY_KIND["crashed"])
+    tip = hint(reply.error) or tip if kind == "crashed" else tip
     evidence = {"seed": seed, "ended": reply.kind, "error": reply.error, "wall_s": round(reply.wall_s, 2)}
     if reply.data.get("_type") == "SlotBroken":
         evidence[UNDEFINED] = True
     for name in ("tries", "traceback", "output"):
         if reply.data.get(f"_{name}"):
             evidence[name] = reply.data[f"_{name}"]
-    return ItemResult(slot, status, 0.0, message, evidence=evidence | _replay(slot, seed), replaced=replaced)
+    return ItemResult(slot, status, 0.0, _told(slot, seen, tip), evidence=evidence, replaced=replaced)
 
 
 def from_answers(
@@ -80,7 +94,7 @@ def from_answers(
     # Naming and diagnosis only explain: should they fail on an odd answer, the verdict stands without them.
     function = spec.slot(slot).name
     known = guarded(lambda: naming.name(test, function, cases, answers, residuals, seed), lambda *_: [])
-    evidence |= _facts(cases, answers, failed) | _replay(slot, seed)
+    evidence |= _facts(cases, answers, failed)
     message = words.message(test, cases, answers, residuals)
     kind = None if known else guarded(lambda: diagnosis.diagnose(test, cases, answers, residuals), lambda *_: None)
     if kind:
@@ -122,7 +136,3 @@ def _facts(cases: Sequence[Case], answers: Sequence[CaseAnswer], failed: Sequenc
         facts["error"] = str(raised.get("text", ""))[:500]
         facts["traceback"] = str(raised.get("trace", ""))[:4000]
     return facts
-
-
-def _replay(slot: str, seed: int) -> dict[str, str]:
-    return {"replay": replay(slot, seed)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from autograder.hidden_tests.base import Case, CaseAnswer, Fault, HiddenTest, Residual
 from autograder.hints import hint
+from autograder.messages import advice, asked
 
 LABELS = {
     "loss": "the loss", "gradient": "the gradient", "gradient_chosen": "the gradient in the chosen scores",
@@ -70,7 +71,7 @@ def message(
         seen = template.format(about=case.about, label=label(first.name))
     else:
         seen = SEEN[first.fault].format(about=case.about, label=label(first.name))
-    return " ".join([f"Asked: {test.asks}", f"Seen: {seen}", f"Try: {tip}"])
+    return asked(test.asks, advice(seen, tip))
 
 
 def _known(error: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from autograder.report.gradescope import results_dict
 from autograder.report.ta import ta_page
 
 CANONICAL = "report.json"
+PARTIAL = ".{}.partial"  # what a report is called while it is written
 
 
 def write_reports(
@@ -45,7 +46,7 @@ def write_together(out_dir: Path, texts: Mapping[str, str]) -> dict[str, Path]:
     moment does a report.json stand beside files of another run.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    partial = {name: out_dir / f".{name}.partial" for name in texts}
+    partial = {name: out_dir / PARTIAL.format(name) for name in texts}
     try:
         for name, path in partial.items():
             with path.open("w", encoding="utf-8", newline="\n") as file:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from assignment.spec import Spec
-from autograder.records import Graded, GradedItem, Run, Submission
+from autograder.messages import replay
+from autograder.records import Graded, GradedItem, ItemResult, Run, Submission
 from autograder.report.text import valid_unicode
 
 SCHEMA_VERSION = 1
@@ -41,7 +42,7 @@ def report_dict(graded: Graded, submission: Submission, run: Run, spec: Spec) ->
         "criteria": [
             {
                 "id": criterion.id, "title": criterion.title, "points": criterion.points,
-                "max_points": criterion.max_points, "items": [_item(item) for item in criterion.items],
+                "max_points": criterion.max_points, "items": [_item(item, run) for item in criterion.items],
             }
             for criterion in graded.criteria
         ],
@@ -54,9 +55,15 @@ def report_dict(graded: Graded, submission: Submission, run: Run, spec: Spec) ->
     }
 
 
-def _item(item: GradedItem) -> dict[str, Any]:
+def evidence_of(result: ItemResult, run: Run) -> dict[str, Any]:
+    """An item's evidence as JSON data; if it did not pass, with the command that grades it again."""
+    evidence: dict[str, Any] = plain(result.evidence)
+    return evidence if result.status in ("passed", "needs_review") else evidence | {"replay": replay(run, result.id)}
+
+
+def _item(item: GradedItem, run: Run) -> dict[str, Any]:
     result = item.result
-    evidence = plain(result.evidence)
+    evidence = evidence_of(result, run)
     if result.replaced:
         evidence["replaced_by_reference"] = list(result.replaced)
     return {

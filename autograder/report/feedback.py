@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from assignment.spec import Spec
-from autograder.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, reasons, replaced_text
+from autograder.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, partial_text, reasons, replaced_text
 from autograder.records import Graded, GradedItem, Run, Submission
 from autograder.report.page import render
 from autograder.rubric import not_run
@@ -40,5 +40,5 @@ def _row(item: GradedItem, spec: Spec) -> dict[str, Any]:
         "status": status, "message": result.message or status.sentence,
         "tell": result.status != "passed" or spec.items[result.id].kind == "training",
         "mistake": (mistake.get("name", ""), mistake.get("sentence", "")) if mistake else None,
-        "replaced": replaced_text(result.replaced),
+        "partial": partial_text(result, spec), "replaced": replaced_text(result.replaced),
     }

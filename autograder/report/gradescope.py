@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from assignment.spec import Spec
-from autograder.messages import NOT_RUN, PENDING, STATUS, outcome, replaced_text
+from autograder.messages import KNOWN_MISTAKE, NOT_RUN, PENDING, STATUS, outcome, partial_text, replaced_text
 from autograder.records import Graded, GradedItem, Run
 from autograder.report.text import one_line, points, visible
 
@@ -20,8 +20,7 @@ def results_dict(graded: Graded, run: Run, spec: Spec) -> dict[str, Any]:
     """The content of results.json as plain data; see Gradescope's autograder specification."""
     items = {item.result.id: item for criterion in graded.criteria for item in criterion.items}
     tests = [
-        _test(f"{number}.{index}", f"{criterion.title}: {one_line(spec.items[id_].title)}", id_,
-              items.get(id_), float(spec.items[id_].points))
+        _test(f"{number}.{index}", id_, criterion.title, items.get(id_), spec)
         for number, criterion in enumerate(spec.criteria, 1)
         for index, id_ in enumerate(criterion.items, 1)
     ]
@@ -40,25 +39,27 @@ def results_dict(graded: Graded, run: Run, spec: Spec) -> dict[str, Any]:
     }
 
 
-def _test(number: str, name: str, id_: str, item: GradedItem | None, max_points: float) -> dict[str, Any]:
+def _test(number: str, id_: str, title: str, item: GradedItem | None, spec: Spec) -> dict[str, Any]:
+    max_points = float(spec.items[id_].points)
     test: dict[str, Any] = {
-        "name": f"{id_} · {name}", "number": number, "score": item.points if item else 0.0,
-        "max_score": max_points, "output": _output(item), "output_format": "text", "visibility": "visible",
+        "name": f"{id_} · {title}: {one_line(spec.items[id_].title)}", "number": number,
+        "score": item.points if item else 0.0, "max_score": max_points,
+        "output": _output(item, spec), "output_format": "text", "visibility": "visible",
     }
     if item is not None and item.result.status not in PENDING:  # without a status it is shown as neutral
         test["status"] = "passed" if item.points == max_points else "failed"
     return test
 
 
-def _output(item: GradedItem | None) -> str:
+def _output(item: GradedItem | None, spec: Spec) -> str:
     if item is None:
         return f"{NOT_RUN.label}: {NOT_RUN.sentence}"
     result, status = item.result, STATUS[item.result.status]
     parts = [f"{status.label}: {result.message or status.sentence}"]
     if result.misconception:
         name, sentence = result.misconception.get("name", ""), result.misconception.get("sentence", "")
-        parts.append(f"Known mistake: {name}. {sentence}")
-    parts.append(replaced_text(result.replaced))
+        parts.append(f"{KNOWN_MISTAKE} {name}. {sentence}")
+    parts += [partial_text(result, spec), replaced_text(result.replaced)]
     return visible("\n".join(part for part in parts if part), limit=MAX_OUTPUT)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from autograder import messages
 from autograder.report import plots, text
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -47,5 +48,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
+    env.globals.update(known_mistake=messages.KNOWN_MISTAKE)
     env.filters.update(show=text.html, line=text.one_line, num=text.number, pts=text.points, svg=plots.svg)
     return env

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from assignment.spec import Spec
-from autograder.messages import CLAIMS, NOT_RUN, PENDING, STATUS, met_text, outcome, reasons, replaced_text
+from autograder.messages import (
+    CLAIMS,
+    NOT_RUN,
+    PENDING,
+    STATUS,
+    met_text,
+    outcome,
+    partial_text,
+    reasons,
+    replaced_text,
+    replay,
+)
 from autograder.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
 from autograder.report import evidence
-from autograder.report.canonical import plain
+from autograder.report.canonical import evidence_of, plain
 from autograder.report.page import render
 from autograder.report.text import ascii_form
 from autograder.rubric import not_run, pending_points
@@ -21,7 +33,7 @@ BAR_WIDTH = 100  # user units of a criterion's bar
 def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, spec: Spec) -> str:
     """The whole page as text. Foreign texts are escaped and their hidden characters shown."""
     items = [item for criterion in graded.criteria for item in criterion.items]
-    results = {item.result.id: _plain(item.result) for item in items}
+    results = {item.result.id: replace(item.result, evidence=evidence_of(item.result, run)) for item in items}
     verdict, tone = outcome(graded)
     return render(
         "report.html.j2",
@@ -38,17 +50,11 @@ def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, 
         comparison=_rows(results, "comparison", "rows"),
         generations=_generations(results),
         written=_written(spec, answers), written_item=_written_item(items),
-        groups=[(criterion, [_detail(item, results, answers) for item in criterion.items])
+        groups=[(criterion, [_detail(item, results, answers, spec) for item in criterion.items])
                 for criterion in graded.criteria if criterion.items],
         claims=[_claim(entry) for entry in plain(answers.results)], claims_note=CLAIMS,
         notes=[*submission.notes, *answers.notes], replay=_replay(run, spec),
     )
-
-
-def _plain(result: ItemResult) -> ItemResult:
-    """The result with its evidence as JSON data, whatever the grader's code put there."""
-    return ItemResult(result.id, result.status, result.share, result.message, result.misconception,
-                      plain(result.evidence), result.replaced)
 
 
 def _facts(submission: Submission, run: Run) -> list[tuple[str, str]]:
@@ -106,12 +112,12 @@ def _written_item(items: list[GradedItem]) -> GradedItem | None:
     return next((item for item in items if item.result.id == "written_comparison"), None)
 
 
-def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answers) -> dict[str, Any]:
+def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answers, spec: Spec) -> dict[str, Any]:
     result = results[item.result.id]
     answer = answers.slots.get(result.id)
     return {
         "item": item, "result": result, "status": STATUS[result.status],
-        "replaced": replaced_text(result.replaced), "answer": answer,
+        "partial": partial_text(result, spec), "replaced": replaced_text(result.replaced), "answer": answer,
         "evidence": evidence.node(dict(result.evidence)) if result.evidence else None,
         "gist": evidence.gist(result.evidence),
         "where": f"cell {answer.cell + 1}" if answer and answer.cell is not None else "",
@@ -126,13 +132,9 @@ def _claim(entry: Any) -> tuple[str, evidence.Node]:
 
 
 def _replay(run: Run, spec: Spec) -> list[tuple[str, str]]:
-    """What to type to see it again. The submission's own name is never part of a command."""
-    device = run.device.split()[0] if run.device.split()[:1] in (["cpu"], ["cuda"]) else "auto"
-    base = f"rlhf-lab grade SUBMISSION.ipynb --profile {run.profile} --device {device} --seed {run.seed}"
+    """What to type to see it again."""
     return [
-        ("the whole run", base),
-        ("one item", f"{base} --only {spec.item_list[0].id}"),
-        ("with other random inputs", base.replace(f"--seed {run.seed}", f"--seed {run.seed + 1}")),
+        ("the whole run", replay(run)),
+        ("one item", replay(run, spec.item_list[0].id)),
+        ("with other random inputs", replay(replace(run, seed=run.seed + 1))),
     ]
-
-

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assignment.spec import Spec
-from autograder.messages import PENDING, STATUS, Tone, met_text, outcome, reasons
+from autograder.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_in
 from autograder.records import Graded, GradedItem, Run, Submission
 from autograder.report.text import one_line, points
 from autograder.rubric import not_run, pending_points
@@ -101,7 +101,7 @@ def _points(item: GradedItem) -> str:
 def _note(item: GradedItem) -> str:
     if item.result.status == "passed":
         return ""
-    return one_line((item.result.misconception or {}).get("name") or item.result.message, 160)
+    return one_line((item.result.misconception or {}).get("name") or seen_in(item.result.message), 160)
 
 
 class GradingProgress:

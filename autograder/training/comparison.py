@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograder.inside.replies import MAX_TOKENS, NUMBERS
+from autograder.messages import advice
 from autograder.protocol import AnyTensors
 from autograder.reference import State
 from autograder.training import measure, statistics
@@ -30,12 +31,15 @@ GROUPS = {  # fields that stand or fall together
     "repetition": ("repetition",),
 }
 TYPICAL = 6.0  # standard errors by which replies may be more or less likely than the policy's own samples
+SAMPLE_TIP = "Sample every policy's replies from its own `.lm`, to all prompts, with the decoding of the config."
 MESSAGES = {
     "passed": "All fields of the four rows agree with what the grader computes from the replies; RLHF is above SFT.",
-    "fields": "Not as recomputed from the replies that were returned: {fields}.",
-    "foreign": "The replies listed under {names} are not what that policy samples. Sample every policy's "
-    "replies from its own `.lm`, with the decoding of the config.",
-    "order": "The RLHF policy is not above SFT in mean reward on these prompts.",
+    "fields": advice(
+        "Not as recomputed from the replies that were returned: {fields}.",
+        "Compute each field from the replies of its own row, as the docstring says; check two short replies by hand.",
+    ),
+    "foreign": advice("The replies listed under {names} are not what that policy samples.", SAMPLE_TIP),
+    "order": advice("The RLHF policy is not above SFT in mean reward on these prompts.", SAMPLE_TIP),
 }
 
 
@@ -178,7 +182,7 @@ def read_rows(
     names = answer.get("names")
     rows: dict[str, Row] = {}
     if not isinstance(names, list) or not _consistent(names, tensors):
-        raise Unusable("The returned table cannot be read.")
+        raise Unusable("The returned table cannot be read.", "Return a list of dicts with the docstring's fields.")
     numbers, counts, lengths, tokens = (tensors[name] for name in ("numbers", "counts", "lengths", "tokens"))
     row_ends, reply_ends = np.cumsum(counts), np.concatenate([[0], np.cumsum(lengths)])
     for i, name in enumerate(names):
@@ -187,14 +191,17 @@ def read_rows(
         rows[str(name)] = Row(dict(zip(NUMBERS, numbers[i].tolist(), strict=True)), replies)
     for name in POLICIES:
         if name not in rows:
-            raise Unusable(f"The table has no row named {name!r}: return one row for each policy, under its name.")
+            raise Unusable(f"The table has no row named {name!r}.", "Return one row for each policy, under its name.")
         replies = rows[name].replies
         if len(replies) != prompts:
-            raise Unusable(f"The row {name!r} does not hold one reply for each prompt under response_ids.")
+            raise Unusable(
+                f"The row {name!r} does not hold one reply for each prompt under response_ids.",
+                "Put the token ids of all replies there, in the order of the prompts.",
+            )
         if any(not 1 <= len(r) <= longest or min(r) < 0 or max(r) >= vocab for r in replies):
             raise Unusable(
-                f"The row {name!r} holds replies that the policy cannot have sampled: 1 to "
-                f"{longest} token ids below {vocab} each, as `kit.sample` returns them."
+                f"The row {name!r} holds replies that the policy cannot have sampled.",
+                f"Return 1 to {longest} token ids below {vocab} for each, as `kit.sample` gives them.",
             )
     return rows
 

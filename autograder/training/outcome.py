@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from autograder.messages import advice
 from autograder.records import Status
 
 
 @dataclass(frozen=True)
 class Outcome:
     """One item, measured. value: the statistic as text (for the success criteria).
+    message: a sentence if it passed, else what was seen and what to try.
     near: failed by no more than the registry's margin. share: part of the points earned."""
 
     passed: bool
@@ -29,7 +31,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Failure:
-    """The stage gave nothing to measure. message: our template; evidence: what the TA sees."""
+    """The stage gave nothing to measure. message: as an Outcome's; evidence: what the TA sees."""
 
     status: Status
     message: str
@@ -37,4 +39,7 @@ class Failure:
 
 
 class Unusable(ValueError):
-    """What came back cannot be measured; the text is ours and says why to the student."""
+    """What came back cannot be measured; the text is ours: what was seen, and what the student may try."""
+
+    def __init__(self, seen: str, tip: str) -> None:
+        super().__init__(advice(seen, tip))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autograder.messages import advice
 from autograder.training import measure, statistics
 from autograder.training.data import Preferences, draw_preferences
 from autograder.training.outcome import Outcome
@@ -18,15 +19,23 @@ CURVE_PAIRS = 80  # hidden pairs behind the points between start and end: eviden
 RANKED = "The reward model ranks {accuracy:.1%} of {n} hidden pairs right (interval from {low:.1%})."
 MESSAGES = {
     "passed": RANKED,
-    "still": "The loop left the weights as they were. Check that it calls backward and the optimiser's "
-    "step, and that the optimiser holds the parameters of body and head.",
-    "foreign": RANKED
-    + " But it does not prefer what the preferences of this run prefer: it was not trained on them. Train on the "
-    "batches that the loop is given.",
-    "inverted": RANKED + " That is below chance: chosen and rejected look swapped.",
-    "low": RANKED
-    + " The interval has to start above {bar:.0%}. Check the order of chosen and rejected, which token is "
-    "scored, and that body and head both learn.",
+    "still": advice(
+        "The loop left the weights as they were.",
+        "Check that it calls backward and the optimiser's step, and that the optimiser holds the parameters of body "
+        "and head.",
+    ),
+    "foreign": advice(
+        RANKED + " But it does not prefer what the preferences of this run prefer: it was not trained on them.",
+        "Train on the batches that the loop is given.",
+    ),
+    "inverted": advice(
+        RANKED + " That is below chance: chosen and rejected look swapped.",
+        "Follow one pair by hand from the batch into the loss: which score is to become the higher one?",
+    ),
+    "low": advice(
+        RANKED + " The interval has to start above {bar:.0%}.",
+        "Check the order of chosen and rejected, which token is scored, and that body and head both learn.",
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from assignment.spec import ItemSpec, Spec
 from autograder.calls import Session, graded_call
 from autograder.hints import hint
+from autograder.messages import advice
 from autograder.records import Answers, ItemResult, Status
 from autograder.sandbox import Limits, Reply
 from autograder.training.code import StageCode, stage_code
@@ -25,21 +26,27 @@ STAGES: tuple[Stage, ...] = (SFTStage(), RewardModelStage(), PPOStage(), Compari
 StageOutcome = dict[str, Outcome] | Failure
 Notify = Callable[[dict[str, Any]], None]
 Decide = Callable[..., StageOutcome]  # as `decide`
-FAILURES: dict[str, tuple[Status, str]] = {
-    "not_attempted": ("not_attempted", "{where} is not written yet, so this could not be run."),
+FAILURES: dict[str, tuple[Status, str, str]] = {  # status, what was seen, what to try
+    "not_attempted": ("not_attempted", "{where} is not written yet, so this could not be run.", "Write {where} first."),
     "crashed": (
         "crashed",
-        "The run stopped with an exception in {where}. Run this stage in the notebook to see it.",
+        "The run stopped with an exception in {where}.",
+        "Run this stage in the notebook to see it.",
     ),
     "timeout": (
         "timeout",
-        "The run did not finish within its time limit; the reference needs less than a fifth of it.",
+        "The run did not finish within its time limit, several times what the reference needs.",
+        "Time one step in the notebook, and look for work that is repeated in it or for a loop that never ends.",
     ),
-    "out_of_memory": ("out_of_memory", "The run used more memory than its limit of {memory:.0f} GiB."),
+    "out_of_memory": (
+        "out_of_memory",
+        "The run used more memory than its limit of {memory:.0f} GiB.",
+        "Look for what grows from step to step: a list that keeps tensors with their graph holds every step's graph.",
+    ),
     "invalid": (
         "wrong",
-        "What came back does not fit: weights must keep the names and shapes of the model that "
-        "{loop} was given, which is trained in place.",
+        "What came back does not fit: weights must keep the names and shapes of the model that {loop} was given.",
+        "Train that model in place, and add or rename nothing in it.",
     ),
 }
 MAJORITY = " It was close to the bar: decided by the majority of {runs} runs with different random seeds."
@@ -146,18 +153,18 @@ def call_limits(spec: Spec, kind: str, item: str) -> Limits:
 
 def _failure(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     """A reply without an answer, in our words; the student's own words go to the TA's evidence."""
-    status, text = FAILURES[reply.kind]
+    status, seen, tip = FAILURES[reply.kind]
     limits = lab.spec.limits.of(stage.limits, stage.items[0])
     under_test = lab.spec.items[stage.items[0]].loop
     assert under_test is not None
     loop, slot = lab.spec.slot(under_test).name, reply.data.get("_slot") or under_test
     known = {s.id: f"{s.name} ({s.id})" for s in lab.spec.slots}
-    message = text.format(
+    if status == "crashed":
+        tip = hint(reply.error) or tip
+    message = advice(seen, tip).format(
         where=known.get(str(slot), loop),
         loop=loop,
         memory=limits.memory_bytes / 2**30,
     )
-    if status == "crashed" and (what := hint(reply.error)):
-        message += f" {what}"
     own = {key.lstrip("_"): reply.data[key] for key in ("_tries", "_traceback", "_output") if key in reply.data}
     return Failure(status, message, {"seed": seed, "error": reply.error, **own})

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autograder.messages import advice
 from autograder.reference import State
 from autograder.training import measure, statistics
 from autograder.training.data import Demonstrations, draw_demonstrations
@@ -19,11 +20,19 @@ CURVE_EXAMPLES = 100  # held-out examples behind the curve: evidence only
 FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
 MESSAGES = {
     "passed": FELL,
-    "still": "The loop left the weights as they were. Check that it calls backward and the optimiser's "
-    "step, and that the optimiser holds the model's parameters.",
-    "rose": "Held-out loss did not fall: {start:.2f} before and {end:.2f} nats per token after training.",
-    "high": FELL + " It has to end below {bar:.2f} of the start: the loop learns too little. Check the learning "
-    "rate and warm-up, zero_grad, and that every epoch runs over all batches.",
+    "still": advice(
+        "The loop left the weights as they were.",
+        "Check that it calls backward and the optimiser's step, and that the optimiser holds the model's parameters.",
+    ),
+    "rose": advice(
+        "Held-out loss did not fall: {start:.2f} before and {end:.2f} nats per token after training.",
+        "Plot the losses of your steps: if they rise too, check zero_grad, clipping and the learning rate; if they "
+        "fall, check what they are computed on.",
+    ),
+    "high": advice(
+        FELL + " It has to end below {bar:.2f} of the start: the loop learns too little.",
+        "Check the learning rate and warm-up, zero_grad, and that every epoch runs over all batches.",
+    ),
 }
 
 

@@ -141,4 +141,7 @@ def derived(seed: int, purpose: str) -> int:
 def finite(what: str, *arrays: np.ndarray | float) -> None:
     """Raise Unusable unless all numbers are finite."""
     if not all(np.isfinite(array).all() for array in arrays):
-        raise Unusable(f"The trained model gives {what} that are NaN or infinite: its weights are too large.")
+        raise Unusable(
+            f"The trained model gives {what} that are NaN or infinite: its weights are too large.",
+            "Check that gradients are clipped after backward, and that every step follows a zero_grad.",
+        )

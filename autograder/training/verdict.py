@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from assignment.spec import Spec, Thresholds
-from autograder.messages import replay
+from autograder.messages import advice, asked
 from autograder.records import Answers, ItemResult, SuccessCriterion
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.signs import named
 
-NOT_ATTEMPTED = "{loop} ({slot}) is not written yet, so this was not run."
-ENDLESS = "{loop} ({slot}) did not finish in its own test, so this was not run."
-BROKEN = "{loop} ({slot}) cannot be read, so this was not run: see the message there."
+NOT_ATTEMPTED = advice("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
+ENDLESS = advice("{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop.")
+BROKEN = advice("{loop} ({slot}) cannot be read, so this was not run.", "See the message of {slot}.")
 # What an item has to reach, as text.
 THRESHOLDS: dict[str, Callable[[Thresholds], str]] = {
     "sft_loss_trend": lambda bars: (
@@ -50,13 +50,15 @@ def not_run(spec: Spec, item: str, answers: Answers, results: Mapping[str, ItemR
     return None
 
 
-def item_result(item: str, found: Outcome | Failure, replaced: tuple[str, ...] = ()) -> ItemResult:
-    """An item's result. replaced: slots whose reference took part."""
+def item_result(
+    spec: Spec, bars: Thresholds, item: str, found: Outcome | Failure, replaced: tuple[str, ...] = ()
+) -> ItemResult:
+    """An item's result. bars: what it had to reach; replaced: slots whose reference took part."""
+    message = found.message
+    if found.status not in ("passed", "not_gradable"):
+        message = asked(f"{spec.items[item].title} ({THRESHOLDS[item](bars)}).", message)
     share = 0.0 if isinstance(found, Failure) else found.share
-    evidence = dict(found.evidence)
-    if found.status != "passed" and "seed" in evidence:
-        evidence["replay"] = replay(item, evidence["seed"])
-    return ItemResult(item, found.status, share, found.message, named(item, found), evidence, replaced)
+    return ItemResult(item, found.status, share, message, named(item, found), found.evidence, replaced)
 
 
 def success_criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:

@@ -13,9 +13,9 @@ from autograder.protocol import InvalidAnswer, TensorSpec
 from autograder.reference import State
 from autograder.training.outcome import Unusable
 
-NOT_FINITE = (
-    "The trained weights contain NaN or infinity: training diverged. Check the loss for a division "
-    "by zero or a logarithm of zero, and that gradients are clipped."
+NOT_FINITE = (  # seen, to try
+    "The trained weights contain NaN or infinity: training diverged.",
+    "Check the loss for a division by zero or a logarithm of zero, and that gradients are clipped.",
 )
 
 
@@ -69,7 +69,7 @@ def trained(start: State, data: Mapping[str, Any], tensors: Mapping[str, np.ndar
             steps.append(step)
             states.append(state)
         elif step == data["steps"][-1]:
-            raise Unusable(NOT_FINITE)
+            raise Unusable(*NOT_FINITE)
     if steps[0] == 0:  # the loop made no optimiser step: what it left is both start and end
         return Trained((0, 0), (start, states[-1]))
     return Trained((0, *steps), (start, *states))

@@ -146,7 +146,9 @@ def other_languages(clean: Document) -> Document:
 
 
 def star_imports(clean: Document) -> Document:
-    return with_cells(clean, "from torch import *\nfrom math import *\nfrom rlhf_kit import *", first=True)
+    """Not `from torch import *`: that replaces range, sum and int, so that the notebook itself stops working."""
+    cell = "from torch.nn.functional import *\nfrom math import *\nfrom rlhf_kit import *"
+    return with_cells(clean, cell, first=True)
 
 
 def global_state(clean: Document) -> Document:
@@ -193,6 +195,11 @@ SAME: dict[str, Form] = {
     "a file read in a cell": reads_a_file_at_the_top,
     "prints in a slot": in_slot("bradley_terry_loss", "print('x' * 1000)"),
     "a shell line in a slot": in_slot("bradley_terry_loss", "!nvidia-smi"),
+}  # fmt: skip
+# The slots that a form writes anew; it leaves all others as they were.
+REWRITTEN = {
+    "other languages": {"T07"}, "global state": {"T07", "T08"}, "prints in a slot": {"T07"},
+    "a shell line in a slot": {"T07"},
 }  # fmt: skip
 # What cannot be graded as it is: form -> (slot that says so, words of the message).
 TOLD: dict[str, tuple[Form, str, str]] = {

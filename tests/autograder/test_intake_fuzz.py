@@ -17,8 +17,9 @@ from autograder.intake import IntakeError, read_submission
 from autograder.intake_archive import parse_submission
 from autograder.limited import Rejected
 from tests.autograder.intake_notebooks import LOSS
+from tests.fuzz.__main__ import COUNT
 from tests.fuzz.mutations import FRAGMENTS, GOOD, MUTATIONS, ZIPPED
-from tests.fuzz.run import made, run_case, unclear
+from tests.fuzz.run import GRADED_EVERY, file_name, is_graded, made, run_case, unclear
 
 SPEC = load_spec()
 PAYLOAD: dict[str, Any] = {
@@ -98,10 +99,26 @@ def test_each_kind_of_damage_is_read_or_refused(number: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bit flips", "wrong types", "cell texts", "traversal names"])
-def test_the_whole_way_ends_in_a_clear_status(kind: str, tmp_path: Path) -> None:
+def test_reading_ends_in_a_clear_status(kind: str, tmp_path: Path) -> None:
     outcome = run_case(12, list(MUTATIONS).index(kind), tmp_path)
     assert (outcome.kind, outcome.fault) == (kind, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spoiled_file_goes_through_the_whole_command(tmp_path: Path) -> None:
+    outcome = run_case(12, GRADED_EVERY - 1, tmp_path)
+    assert outcome.status.startswith("graded: ")
+    assert outcome.fault == ""
+
+
+def test_every_kind_of_damage_goes_through_the_whole_command() -> None:
+    kinds = {list(MUTATIONS)[number % len(MUTATIONS)] for number in range(COUNT) if is_graded(number)}
+    assert kinds == set(MUTATIONS)
+
+
+@pytest.mark.parametrize(("raw", "suffix"), [(GOOD, ".ipynb"), (ZIPPED, ".zip"), (b"", ".ipynb")])
+def test_files_are_called_what_students_call_them(raw: bytes, suffix: str) -> None:
+    assert file_name(1, 2, raw) == f"1-2{suffix}"
 
 
 @pytest.mark.parametrize("message", ["", "x.ipynb: ValueError: bad", "no full stop", "two\nlines are here."])

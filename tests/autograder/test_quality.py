@@ -49,7 +49,7 @@ def test_a_blank_notebook_earns_nothing_and_is_not_attempted() -> None:
 def test_shares_are_prorated_by_slots_attempted() -> None:
     for result in judged(IMPORTS, LOSS, ACCURACY).values():
         assert (result.status, result.share) == ("partial", pytest.approx(2 / 15))
-        assert result.message == "2 of 15 slots answered. No findings."
+        assert "Seen: 2 of 15 slots answered. No findings. Try: Answer more slots" in result.message
 
 
 def test_the_reference_earns_everything() -> None:

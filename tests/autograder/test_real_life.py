@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ from autograder.extract import extract
 from autograder.hints import hint
 from autograder.intake import IntakeError, read_submission
 from autograder.judge import judge_slots
-from autograder.records import ItemResult
+from autograder.quality import definitions_in, judge_quality
+from autograder.records import Answers, ItemResult
 from autograder.sandbox import WorkerSession
-from tests.autograder.real_life import SAME, TOLD, big_output, dumped
+from tests.autograder.real_life import REWRITTEN, SAME, TOLD, big_output, dumped
 
 SPEC = load_spec()
 SLOTS = ("T07", "T08")
@@ -23,17 +25,49 @@ SAMPLE = Path(__file__).parents[1] / "submissions" / "reference.ipynb"
 CLEAN = json.loads(SAMPLE.read_text(encoding="utf-8"))
 
 
+def extracted(path: Path) -> Answers:
+    """The answers of a file, by way of intake."""
+    return extract(read_submission(path, SPEC), SPEC)
+
+
 def judged(path: Path, session: WorkerSession) -> dict[str, ItemResult]:
     """Verdicts on the cheap slots, from the file on, through the sandbox."""
-    return dict(judge_slots(session, extract(read_submission(path, SPEC), SPEC), SPEC, 3, SLOTS))
+    return dict(judge_slots(session, extracted(path), SPEC, 3, SLOTS))
+
+
+def statements(source: str) -> list[str]:
+    """What Python reads in a source, whatever its indentation and comments."""
+    return [ast.dump(node) for node in ast.parse(source).body]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """The answers of the notebook as it was."""
+    path = tmp_path_factory.mktemp("clean") / "rlhf.ipynb"
+    path.write_bytes(dumped(CLEAN))
+    return extracted(path)
 
 
 @pytest.mark.parametrize("form", SAME)
-def test_an_honest_form_scores_as_the_clean_one(form: str, best: WorkerSession, tmp_path: Path) -> None:
+def test_an_honest_form_scores_as_the_clean_one(
+    form: str, clean: Answers, best: WorkerSession, tmp_path: Path
+) -> None:
+    """The same code is graded the same; so what a form leaves as it was is compared, and what it changes is run."""
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(SAME[form](CLEAN)))
-    results = judged(path, best)
-    assert {slot: result.status for slot, result in results.items()} == dict.fromkeys(SLOTS, "passed"), results
+    answers = extracted(path)
+    sources = {slot: (answer.source, clean.slots[slot].source) for slot, answer in answers.slots.items()}
+    changed = {slot for slot, (one, other) in sources.items() if statements(one) != statements(other)}
+    assert changed == REWRITTEN.get(form, set())
+    assert {answer.state for answer in answers.slots.values()} == {"present"}
+    assert answers.written == clean.written
+    before, after = statements(clean.prelude), statements(answers.prelude)
+    assert [one for one in after if one in before] == before
+    run = tuple(answers.slots) if after != before else SLOTS
+    results = dict(judge_slots(best, answers, SPEC, 3, run))
+    assert {slot: result.status for slot, result in results.items()} == dict.fromkeys(run, "passed"), results
+    quality = judge_quality(answers, SPEC, definitions_in(best, SPEC))
+    assert {item: result.message for item, result in quality.items() if result.share < 1} == {}
 
 
 @pytest.mark.parametrize("name", ["Kopie von rlhf (3).ipynb", "RLHF FINAL!!.IPYNB", "решение.json", "submission"])

@@ -124,16 +124,63 @@ def test_control_the_content_policy_alone_stops_scripts_and_loads(listener: List
     assert listener.requests == []
 
 
-def test_nothing_is_painted_over_the_head_of_the_page(tmp_path: Path) -> None:
+BOTH = pytest.mark.parametrize("name", ["report.html", "feedback.html"])
+PLAIN_NAME = "homework.ipynb"
+OVERLAY = "<div style='position:fixed;inset:0;background:#fff'>100 / 100</div>"
+CONTENT_POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+
+
+def written(name: str, folder: Path, hostile: bool, called: str = "") -> str:
+    """The page of a submission; `called`: its name, if not the bundle's."""
+    given = bundle(hostile)
+    if called:
+        given["submission"] = dataclasses.replace(given["submission"], name=called)
+    return write_reports(folder, **given)[name].read_text(encoding="utf-8")
+
+
+def head(source: str, folder: Path, height: int = 160) -> Image.Image:
+    """The top of the page as painted."""
+    folder.mkdir(exist_ok=True)
+    path, shot = folder / "page.html", folder / "shot.png"
+    path.write_text(source, encoding="utf-8")
+    browse(path, folder / "profile", f"--screenshot={shot}", "--window-size=1000,800")
+    painted = Image.open(io.BytesIO(shot.read_bytes())).convert("RGB").crop((0, 0, 1000, height))
+    assert len(painted.getcolors(1 << 20)) > 20  # something was drawn
+    return painted
+
+
+def score(painted: Image.Image) -> Image.Image:
+    """What is written in the score's box, wherever it stands in there: a long name makes the box higher."""
+    left, top, right = 30, 40, 240
+    ground = painted.getpixel((left, top))
+    bottom = next(y for y in range(top, painted.height) if painted.getpixel((left, y)) != ground)
+    box = painted.crop((left, top, right, bottom))
+    return box.crop(ImageChops.difference(box, Image.new("RGB", box.size, ground)).getbbox())
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    return one.size == other.size and ImageChops.difference(one, other).getbbox() is None
+
+
+@BOTH
+def test_nothing_is_painted_over_the_head_of_the_page(name: str, tmp_path: Path) -> None:
     """Score and verdict of the hostile page, pixel by pixel, are those of the plain one."""
-    heads = []
-    for hostile in (False, True):
-        given = bundle(hostile)
-        given["submission"] = dataclasses.replace(given["submission"], name="homework.ipynb")
-        folder = tmp_path / str(hostile)
-        source = write_reports(folder, **given)["report.html"]
-        shot = folder / "shot.png"
-        browse(source, folder / "profile", f"--screenshot={shot}", "--window-size=1000,800")
-        heads.append(Image.open(io.BytesIO(shot.read_bytes())).convert("RGB").crop((0, 0, 1000, 160)))
-    assert len(heads[0].getcolors(1 << 20)) > 20  # something was drawn
-    assert ImageChops.difference(*heads).getbbox() is None
+    plain, hostile = (written(name, tmp_path / str(h), h, PLAIN_NAME) for h in (False, True))
+    assert same(head(plain, tmp_path / "a"), head(hostile, tmp_path / "b"))
+
+
+@BOTH
+def test_a_hostile_name_leaves_the_score_as_it_is(name: str, tmp_path: Path) -> None:
+    plain, hostile = written(name, tmp_path / "plain", False), written(name, tmp_path / "hostile", True)
+    assert same(*(score(head(source, tmp_path / str(i), 400)) for i, source in enumerate((plain, hostile))))
+
+
+@BOTH
+def test_control_an_overlay_changes_the_pixels_and_the_content_policy_alone_stops_it(name: str, tmp_path: Path) -> None:
+    plain = written(name, tmp_path / "plain", False, PLAIN_NAME)
+    overlaid = plain.replace("</main>", f"</main>{OVERLAY}")
+    unprotected = CONTENT_POLICY.sub("", overlaid)
+    assert plain != overlaid != unprotected
+    clean = head(plain, tmp_path / "a")
+    assert not same(clean, head(unprotected, tmp_path / "b"))
+    assert same(clean, head(overlaid, tmp_path / "c"))

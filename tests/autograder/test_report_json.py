@@ -132,6 +132,13 @@ def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial
     assert not before_renames or canonical_file.read_bytes() == older
 
 
+def test_what_a_killed_run_left_half_written_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / report.PARTIAL.format("report.json")).write_text('{"score": 100')
+    report.write_reports(tmp_path, **bundle())
+    assert not list(tmp_path.glob(report.PARTIAL.format("*")))
+    assert strict((tmp_path / "report.json").read_text())["score"] < 100
+
+
 def test_the_name_of_a_submission_is_kept_as_it_was_but_for_what_json_cannot_hold() -> None:
     name = canonical(hostile=True)["submission"]["name"]
     assert name.startswith(HOSTILE[:60])

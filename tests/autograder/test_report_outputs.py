@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import pytest
 from rich.console import Console
 
 from autograder.messages import PENDING
+from autograder.records import ItemResult
+from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
+from autograder.report.ta import ta_page
 from autograder.report.terminal import GradingProgress, print_rubric
 from autograder.rubric import grade
 from tests.autograder.report_fixture import CANARY, SPEC, bundle, graded, passing, typical_results
@@ -57,6 +61,21 @@ def test_gradescope_shows_students_no_evidence() -> None:
     text = str(results(graded=graded(poisoned)))
     assert CANARY not in text and "homework_final" not in text
     assert "The sigmoid without its logarithm" in text
+
+
+@pytest.mark.parametrize(("id_", "rule"), [
+    ("T07", "a wrong gradient earn 30% of the points"), ("comparison", "the 9 kinds of fields"),
+    ("quality_lint", "the share of slots that are answered"),
+])  # fmt: skip
+def test_partial_credit_is_explained_by_the_registry_s_rule_wherever_points_are_shown(id_: str, rule: str) -> None:
+    spec = SPEC.model_copy(update={"partial": SPEC.partial.model_copy(update={"gradient": 0.3, "field_kinds": 9})})
+    for status, told in (("partial", True), ("wrong", False)):
+        given = bundle() | {"spec": spec, "graded": grade(spec, {id_: ItemResult(id_, status, 0.5, "x.")}, {})}
+        texts = (
+            ta_page(**given), feedback_page(given["graded"], given["submission"], given["run"], spec),
+            str(results_dict(given["graded"], given["run"], spec)),
+        )  # fmt: skip
+        assert [rule in text for text in texts] == [told] * 3
 
 
 def test_gradescope_texts_are_text() -> None:

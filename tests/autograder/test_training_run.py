@@ -195,7 +195,7 @@ def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
     stage = PPOStage()
     found = outcome(lab, stage)
     assert set(found) == {"ppo_reward", "ppo_kl"}
-    assert verdict.item_result("ppo_reward", found["ppo_reward"], ("T11",)).replaced == ("T11",)
+    assert verdict.item_result(lab.spec, lab.bars, "ppo_reward", found["ppo_reward"], ("T11",)).replaced == ("T11",)
     criterion = verdict.success_criterion("ppo_kl", found["ppo_kl"], lab.bars)
     assert criterion.threshold == "0 to 12 nats per sequence, this run's reward learned"
     assert "nats per sequence" in criterion.value
@@ -207,7 +207,7 @@ def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
 def test_only_our_own_failure_leaves_a_criterion_open(lab, status, met):
     found = Failure(status, "text")
     assert verdict.success_criterion("sft_loss_trend", found, lab.bars).met is met
-    assert verdict.item_result("sft_loss_trend", found).share == 0.0
+    assert verdict.item_result(lab.spec, lab.bars, "sft_loss_trend", found).share == 0.0
 
 
 def test_the_cache_key_follows_code_and_seed(lab):

@@ -1,7 +1,7 @@
 """`make fuzz`: spoiled notebooks and archives, each of which must end in a clear status.
 
 Every case is made from --seed and its number, so that a run repeats exactly; cases go round the kinds
-of damage. All go through the real intake and extraction, one in fifty through the whole `grade` command.
+of damage. All go through the real intake and extraction, some of each kind through the whole `grade` command.
 A file that did not end in a clear status is kept in dist/fuzz. After Ctrl-C go on with --start.
 
 The last line is `fuzz 1000/1000 clear` if all is well; exit code 1 if not.
@@ -20,9 +20,10 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from tests.fuzz.mutations import MUTATIONS
-from tests.fuzz.run import Outcome, made, run_case
+from tests.fuzz.run import Outcome, file_name, made, run_case
 
 KEPT = Path("dist/fuzz")
+COUNT = 1000  # cases, if nobody says how many
 LINE_EVERY = 50  # cases, where there is no terminal for a bar
 
 
@@ -32,7 +33,7 @@ def parsed() -> argparse.Namespace:
         prog="python -m tests.fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="kinds of damage: " + ", ".join(MUTATIONS),
     )  # fmt: skip
-    parser.add_argument("--count", type=int, default=1000, help="cases (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=COUNT, help="cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of all cases (default: %(default)s)")
     parser.add_argument("--start", type=int, default=0, help="number of the first case (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="cases at a time (default: the cores)")
@@ -62,8 +63,9 @@ def run_all(seed: int, numbers: range, jobs: int) -> list[Outcome]:
 def keep(seed: int, outcome: Outcome) -> None:
     """Say what happened, and keep the file that did it."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    path = KEPT / f"{seed}-{outcome.number}.ipynb"
-    path.write_bytes(made(seed, outcome.number)[1])
+    raw = made(seed, outcome.number)[1]
+    path = KEPT / file_name(seed, outcome.number, raw)
+    path.write_bytes(raw)
     tqdm.write(f"case {outcome.number} ({outcome.kind}): {outcome.fault}; kept as {path}", file=sys.stderr)
 
 

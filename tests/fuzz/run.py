@@ -20,12 +20,14 @@ from autograder.limited import ParseLimits
 from tests.fuzz.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
-GRADED_EVERY = 50  # of so many cases, one goes through the whole command
+GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds: each has its turn
 ITEM = "T08"
 # Intake, extraction, its cells one by one, and extraction of the rest: each child may use its whole limit.
 SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.PROBE.wall_s
 GRADE_SECONDS = SECONDS + 240
 OWN_BYTES = 1 << 30  # of the process that reads submissions
+# Of every process that it started: limited readers are ended there, and the whole command has to do with as much.
+CHILD_BYTES = ParseLimits().memory_bytes
 SENTENCES = re.compile(r"[^\n]{10,700}[.]\Z")
 BAD_WORDS = ("Traceback", "Error:", "Exception", "  File ")
 
@@ -47,13 +49,22 @@ def made(seed: int, number: int) -> tuple[str, bytes]:
     return kind, MUTATIONS[kind](random.Random(f"{seed} {number}"))
 
 
+def is_graded(number: int) -> bool:
+    """Whether it is this case's turn to go through the whole command."""
+    return number % GRADED_EVERY == GRADED_EVERY - 1
+
+
+def file_name(seed: int, number: int, raw: bytes) -> str:
+    """The name such a file is handed in under: archives are called .zip, all else is called a notebook."""
+    return f"{seed}-{number}{'.zip' if raw.startswith(b'PK') else '.ipynb'}"
+
+
 def run_case(seed: int, number: int, folder: Path) -> Outcome:
     """Make the case's file in `folder` and read it, or grade it if it is its turn."""
     kind, raw = made(seed, number)
-    path = folder / f"{seed}-{number}.ipynb"
+    path = folder / file_name(seed, number, raw)
     path.write_bytes(raw)
-    began = time.monotonic()
-    graded = number % GRADED_EVERY == GRADED_EVERY - 1
+    began, before, graded = time.monotonic(), _largest_child(), is_graded(number)
     try:
         status, fault = _graded(path, folder / f"out-{number}") if graded else _read(path)
     except Exception as error:  # nothing may come out of intake but IntakeError
@@ -63,9 +74,16 @@ def run_case(seed: int, number: int, folder: Path) -> Outcome:
         fault = fault or f"took {seconds:.0f} s"
     if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > OWN_BYTES:
         fault = fault or "the reading process itself grew over its bound"
+    if _largest_child() > max(CHILD_BYTES, before):
+        fault = fault or "a process that it started grew over its bound"
     if not fault:
         path.unlink()
     return Outcome(number, kind, status, seconds, fault)
+
+
+def _largest_child() -> int:
+    """Bytes of the largest process that has ended so far, of those started here or by these in turn."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def unclear(message: str) -> str:

@@ -3,7 +3,8 @@
 Grades a sample by the real command, one slot and two training tests of a few rows side by side, ends it after
 a random part of its usual time (with --interrupt by Ctrl-C instead of kill -9), and then looks for processes,
 cgroups, temporary files and reports that are not whole. After each kill the same command runs again, into the
-same folder, and must report what an undisturbed run reports. About 40 seconds a kill.
+same folder, and must report what an undisturbed run reports. kill -9 in the middle of writing can leave a hidden
+.partial file, which the next run has to replace; Ctrl-C must leave none. About 40 seconds a kill.
 
 The last line is `killed 30/30 left nothing · graded again 30/30` if all is well; exit code 1 if not.
 """
@@ -26,6 +27,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from autograder.inside import system
+from autograder.report import PARTIAL
 from autograder.sandbox.cgroup import PREFIX, ROOT
 from tests.leftovers import left_in
 
@@ -105,6 +107,11 @@ def left_behind(pid: int, out: Path, temporary: Path) -> list[str]:
     return found
 
 
+def half_written(out: Path) -> list[str]:
+    """Reports that a run began to write and neither finished nor removed."""
+    return [f"half-written {path.name}" for path in sorted(out.glob(PARTIAL.format("*")))]
+
+
 def alive_or_reaped() -> bool:
     """Collect one ended orphan; False if there is none to collect now."""
     try:
@@ -132,10 +139,11 @@ def main() -> None:
         for _ in tqdm(range(args.count), unit="kill", disable=None):
             process, moment = start(out, temporary), rng.uniform(0.0, usual)
             faults = ended(number, moment, process) + left_behind(process.pid, out, temporary)
+            faults += half_written(out) if args.interrupt else []
             for fault in faults:
                 tqdm.write(f"after {moment:.2f} s: {fault}", file=sys.stderr)
             clean += not faults
-            again += graded(out, temporary)[0] == expected
+            again += graded(out, temporary)[0] == expected and not half_written(out)
     print(f"killed {clean}/{args.count} left nothing · graded again {again}/{args.count}")
     sys.exit(not clean == again == args.count)
 
