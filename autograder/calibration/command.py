@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
     from autograder.calibration.study import Job
@@ -69,24 +72,25 @@ def calibrate_command(
     except (OptionError, TableError) as error:
         console.print(str(error), soft_wrap=True)
         raise typer.Exit(1) from None
-    raise typer.Exit(report(lab) or code)
+    judged = report(lab)
+    raise typer.Exit(code or judged)
 
 
-def report(lab: Lab) -> int:
+def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     """Write the document from the tables and print how the study stands; 1 if a run was judged wrongly."""
     from autograder.calibration import document, study
     from autograder.calibration.findings import findings, judged_wrongly
 
-    runs, everything = list(study.measured()), study.jobs(lab)
+    runs, everything = list(study.measured(folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
-    document.write(found, runs)
-    done, old = len(everything) - len(study.missing(everything)), study.outdated(lab, runs)
+    document.write(found, runs, path)
+    done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
         print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
     stale = f" · {old} of older code, data or configs" if old else ""
     total = sum(mistakes for mistakes, _ in wrong.values())
-    print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {document.DOCUMENT}")
+    print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
     return int(bool(wrong))
 
 

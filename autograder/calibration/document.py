@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from assignment.spec import Spec, load_spec
+from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
 from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, Finding, Rows
 from autograder.calibration.margins import CONFIDENCE, NORMAL_P_MIN, Range, error_upper_bound, tolerance_factor
@@ -16,7 +17,6 @@ from autograder.calibration.statistics import STATISTICS, Statistic
 from autograder.calibration.study import SEEDS, asked
 from autograder.calibration.subjects import Subject
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "calibration.md"
 FIGURES = "figures"
 INTRODUCTION = f"""# Calibration of the training tests
 
@@ -112,11 +112,12 @@ def _row(one: Finding) -> str:
         return f"| {one.subject.title} | {one.n} | no weights came back | | | {one.passed} | | | | {_verdict(one)} |"
     judged = one.must != "any"
     asked_for = f"{tolerance_factor(m.n, one.error):.1f}" if judged and m.n > 1 else "–"
+    deviation = f"{m.deviation:.2g}" if m.n > 1 else "–"
     normal = "–" if m.normal_p is None else f"{m.normal_p:.2g}"
     spread = f"{min(one.values):.3g} … {max(one.values):.3g}"
     distance = f"{m.distance:.1f}" if judged and not math.isnan(m.distance) else "–"
     return (
-        f"| {one.subject.title} | {one.n} | {m.mean:.3g} | {m.deviation:.2g} | {spread} | {one.passed} "
+        f"| {one.subject.title} | {one.n} | {m.mean:.3g} | {deviation} | {spread} | {one.passed} "
         f"| {distance} | {asked_for} | {normal} | {_verdict(one)} |"
     )
 

@@ -133,7 +133,7 @@ TRAINED: tuple[Statistic, ...] = (
         "gold_gain",
         "gold reward gain over SFT",
         lambda evidence: evidence["gold_gain"],
-        lambda bars: (-bars.ppo_reward.gold_drop_max, None),
+        lambda bars: (0.0 - bars.ppo_reward.gold_drop_max, None),  # 0, not -0
         lambda bars: bars.ppo_reward.near,
     ),
     *(

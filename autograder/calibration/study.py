@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from autograder.calibration import RUNS
 from autograder.calibration.code import code_hash, digest
 from autograder.calibration.subjects import Kind, Subject, subjects
-from autograder.calibration.tables import RUNS, append, line, rows
+from autograder.calibration.tables import append, line, rows
 from autograder.training.run import STAGES, run_stage
 from autograder.training.stage import Lab, Stage
 

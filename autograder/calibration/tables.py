@@ -7,12 +7,12 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from autograder.calibration import RUNS
 from autograder.calibration.statistics import of_items
 from autograder.training.outcome import Failure
 from autograder.training.run import StageOutcome
 from autograder.training.stage import Stage
 
-RUNS = Path(__file__).with_name("runs")
 ABOUT = ("subject", "seed", "key", "state", "device", "status", "seconds")
 MEASURED = "measured"
 
