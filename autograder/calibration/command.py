@@ -61,7 +61,11 @@ def calibrate_command(
         if not wanted:
             raise OptionError(f"No stage or subject called {', '.join(names)}.")
         work = study.missing(wanted)
-        console.print(f"{len(work)} of {len(wanted)} runs are missing{_duration(lab, work)}.", soft_wrap=True)
+    except (OptionError, TableError) as error:
+        console.print(str(error), soft_wrap=True)
+        raise typer.Exit(1) from None
+    console.print(f"{len(work)} of {len(wanted)} runs are missing{_duration(lab, work)}.", soft_wrap=True)
+    try:
         _run(lab, work, minutes * 60)
     except KeyboardInterrupt:
         console.print("Stopped. What was measured is kept; the next call goes on from there.")
@@ -69,9 +73,6 @@ def calibrate_command(
     except SandboxError as error:
         console.print(f"The sandbox failed: {error}. What was measured is kept.", soft_wrap=True)
         code = 1
-    except (OptionError, TableError) as error:
-        console.print(str(error), soft_wrap=True)
-        raise typer.Exit(1) from None
     judged = report(lab)
     raise typer.Exit(code or judged)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from autograder.calibration import RUNS
 from autograder.calibration.code import code_hash, digest
 from autograder.calibration.subjects import Kind, Subject, subjects
-from autograder.calibration.tables import append, line, rows
+from autograder.calibration.tables import MEASURED, append, line, rows
 from autograder.training.run import STAGES, run_stage
 from autograder.training.stage import Lab, Stage
 
@@ -83,8 +83,10 @@ def asked(op: str) -> int:
 
 
 def missing(wanted: Sequence[Job], folder: Path = RUNS) -> list[Job]:
-    """Jobs whose line is not in the tables yet. Raises TableError."""
-    done = {row["key"] for stage in {job.subject.stage for job in wanted} for row in rows(stage, folder)}
+    """Jobs that are not in the tables yet, or gave no weights there: a machine in trouble gets another chance.
+    Raises TableError."""
+    lines = [row for stage in {job.subject.stage for job in wanted} for row in rows(stage, folder)]
+    done = {row["key"] for row in lines if row["status"] == MEASURED}
     return [job for job in wanted if job.key not in done]
 
 

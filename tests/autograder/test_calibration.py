@@ -1,4 +1,4 @@
-"""The study of the training tests: its arithmetic, its plan, its tables, and what its key depends on."""
+"""The study of the training tests: its arithmetic, its plan and its tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from scipy import stats
 
 from assignment.spec import load_spec
 from autograder.calibration import study, tables
-from autograder.calibration.code import code_hash, deciding_files, essence
 from autograder.calibration.findings import passes
 from autograder.calibration.margins import (
     CONFIDENCE,
@@ -26,7 +25,6 @@ from autograder.lanes import Lanes
 from autograder.misconceptions import LibraryError
 from autograder.training import data
 from autograder.training.run import STAGES, run_stage
-from tests.test_trusted_imports import graph
 
 from .small_lab import LocalSession, small_lab
 
@@ -45,16 +43,6 @@ NEAR_MISSES = {
     "collapsed policy": {"ppo_collapsed"},
     "reward hacked without gain": {"ppo_hacked"},
 }
-# Imported on the way by the code of a stage, without a say in any number: names, records, wires, pictures.
-CARRIES = {
-    "assignment": {"__init__", "bars", "spec"},
-    "assignment/lab": {"__init__", "ship"},
-    "autograder": {"__init__", "protocol", "records"},
-    "autograder/inside": {"__init__", "namespace", "registry", "source", "outcome", "wire"},
-    "autograder/training": {"__init__", "outcome"},
-    "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export", "figure",
-                                  "otter_format", "plots", "progress", "results"},
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -202,6 +190,17 @@ def test_every_subject_can_be_measured(lab, stage) -> None:
     measured_alike(lab, [subject for subject in subjects() if subject.stage == stage])
 
 
+def test_a_run_without_weights_runs_again_and_its_last_line_counts(lab, tmp_path: Path) -> None:
+    (job,) = study.jobs(lab, ["sft_rate_zero"], {"reference": 1, "variant": 1, "near_miss": 1})
+    row = dict.fromkeys(tables.fields(SFT), "") | {"subject": job.subject.id, "seed": str(job.seed), "key": job.key}
+    tables.append(SFT, row | {"status": "timeout"}, tmp_path)
+    assert study.missing([job], tmp_path) == [job]
+    tables.append(SFT, row | {"status": tables.MEASURED}, tmp_path)
+    assert study.missing([job], tmp_path) == []
+    (found,) = [some for subject, some in study.measured(tmp_path) if subject.id == job.subject.id]
+    assert [one["status"] for one in found] == [tables.MEASURED]
+
+
 def test_a_table_with_other_columns_or_a_torn_line_is_refused(tmp_path: Path) -> None:
     path = tables.table(SFT, tmp_path)
     row = dict.fromkeys(tables.fields(SFT), "1")
@@ -216,34 +215,6 @@ def test_a_table_with_other_columns_or_a_torn_line_is_refused(tmp_path: Path) ->
     for use in (lambda: tables.rows(SFT, tmp_path), lambda: tables.append(SFT, row, tmp_path)):
         with pytest.raises(tables.TableError, match="other columns"):
             use()
-
-
-def test_the_state_of_the_code_ignores_comments_and_docstrings_and_nothing_else() -> None:
-    source = 'def f(x):\n    """Old words."""\n    return 2 * x  # twice\n'
-    assert essence(source) == essence('def f(x):\n    """New."""\n\n    return 2*x\n')
-    assert essence(source) != essence(source.replace("2 * x", "3 * x"))
-
-
-def test_every_file_that_a_stage_imports_decides_or_carries() -> None:
-    root = Path(study.__file__).resolve().parents[2]
-    used = set().union(*(graph(type(s).__module__) for s in STAGES), graph("autograder.inside.stages"))
-    carried = {root / folder / f"{name}.py" for folder, names in CARRIES.items() for name in names}
-    ours = {path for path in used if path.parts[len(root.parts)] != "solutions"}  # they are in the subjects' keys
-    assert {str(path.relative_to(root)) for path in ours - carried - set(deciding_files())} == set()
-    assert set(deciding_files()) <= used  # none is named for nothing
-
-
-def test_a_stages_own_module_concerns_its_runs_only(monkeypatch) -> None:
-    import autograder.calibration.code as code
-
-    before = [code_hash(stage) for stage in STAGES]
-    code_hash.cache_clear()
-    read = Path.read_text
-    changed = lambda self, **kw: read(self, **kw) + ("\nX = 1\n" if self.stem == "ppo" else "")  # noqa: E731
-    monkeypatch.setattr(Path, "read_text", changed)
-    after = [code.code_hash(stage) for stage in STAGES]
-    code_hash.cache_clear()
-    assert [a == b for a, b in zip(before, after)] == [stage != PPO for stage in STAGES]
 
 
 def test_statistics_of_a_stage_that_share_a_name_are_one_column() -> None:
