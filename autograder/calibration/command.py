@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 CALIBRATE_HELP = """Measure how often right and wrong code passes each training test, over seeds.
 
-Runs what is missing of the study: the reference on 40 seeds, right variants on 5, near misses on 10; the
-first line says how long that takes, three to four hours on two cores in all. Each run is written to
+Runs what is missing of the study, the reference, near misses and right variants in step; the first line
+says how long that takes, three to four hours on two cores in all. Each run is written to
 autograder/calibration/runs/ when it is done: stop with Ctrl-C whenever you like, the next call goes on
 there. Then docs/calibration.md and its figures are written from all runs. Runs of older code, data or
-configs stay in the document, which says so, until the same seed has run again.
+configs stay in them, and the last line says so, until the same seed has run again.
 
 A sitting of half an hour: rlhf-lab calibrate --minutes 30. The document alone: --minutes 0.
 One stage or subject: --only stage_sft, --only ppo_no_kl.

@@ -18,6 +18,7 @@ from autograder.calibration.study import SEEDS, asked
 from autograder.calibration.subjects import Subject
 
 FIGURES = "figures"
+RATE_LEAST = 1e-6  # no fit to 40 runs says anything about rarer things
 INTRODUCTION = f"""# Calibration of the training tests
 
 Written by `rlhf-lab calibrate` from the tables in `autograder/calibration/runs/`; not edited by hand.
@@ -145,13 +146,17 @@ def _error_row(item: str, found: Sequence[Finding], fresh: int) -> str:
     right = [one for one in found if one.must == "pass" and one.statistic == first]
     wrong = [one for one in found if one.must == "fail"]
     reference = [one for one in found if one.subject.kind == "reference"]
-    fitted = f"{chance_of_failing(reference, fresh):.2g}" if reference else "–"
+    fitted = _rate(chance_of_failing(reference, fresh)) if reference else "–"
     passing = {one.subject.title: chance_of_passing(one, fresh) for one in wrong}
     worst = max(passing, key=passing.__getitem__, default="–")
     return (
         f"| `{item}` | {_counted(right)} | {fitted} | {_counted(wrong)} "
-        f"| {f'{passing[worst]:.2g}' if passing else '–'} | {worst} |"
+        f"| {_rate(passing[worst]) if passing else '–'} | {worst} |"
     )
+
+
+def _rate(chance: float) -> str:
+    return f"{chance:.2g}" if chance >= RATE_LEAST else f"< {RATE_LEAST:g}"
 
 
 def _counted(found: Sequence[Finding]) -> str:

@@ -53,6 +53,6 @@ def _share(one: Finding, slack: float, inside: bool) -> float:
     down, up = (m.mean - low) / m.deviation, (high - m.mean) / m.deviation  # to the ends, in standard deviations
     if m.normal:
         outside = float(stats.norm.sf(down) + stats.norm.sf(up))
-        return float(stats.norm.sf(-up) - stats.norm.sf(down)) if inside else outside
+        return max(0.0, 1 - outside) if inside else outside
     most = min(cantelli(-down), cantelli(-up)) if inside else cantelli(down) + cantelli(up)
     return min(error_upper_bound(hits, len(one.values)), most)
