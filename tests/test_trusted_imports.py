@@ -30,7 +30,7 @@ SHARED_WITH_INSIDE = {"__init__", "wire", "relay", "restrict", "system", "regist
 # `exec` where the text is ours: the library of known mistakes, and the public checks in a student's own notebook.
 RUNS_OUR_OWN = {"autograder/misconceptions/local.py", "student_template/rlhf_kit/otter_format.py"}
 # `ast` where the text is ours: the reference's source, split for replacement.
-PARSES_OUR_OWN = {"autograder/replacement.py"}
+PARSES_OUR_OWN = {"autograder/replacement.py", "autograder/calibration/code.py"}
 
 
 @cache

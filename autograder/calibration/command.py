@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
     from autograder.calibration.study import Job
@@ -14,14 +18,18 @@ if TYPE_CHECKING:
 
 CALIBRATE_HELP = """Measure how often right and wrong code passes each training test, over seeds.
 
-Runs what is missing of the study: the reference on 40 seeds, right variants on 5, near misses on 10,
-about 2.5 hours on two cores in all. Each run is written to autograder/calibration/runs/ when it is
-done: stop with Ctrl-C whenever you like, the next call goes on there. Then docs/calibration.md and its
-figures are written from all runs that belong to today's code, data and configs.
+Runs what is missing of the study, the reference, near misses and right variants in step; the first line
+says how long that takes, three to four hours on two cores in all. Each run is written to
+autograder/calibration/runs/ when it is done: stop with Ctrl-C whenever you like, the next call goes on
+there. Then docs/calibration.md and its figures are written from all runs. Runs of older code, data or
+configs stay in them, and the last line says so, until the same seed has run again.
 
 A sitting of half an hour: rlhf-lab calibrate --minutes 30. The document alone: --minutes 0.
 One stage or subject: --only stage_sft, --only ppo_no_kl.
+
+Ends with 0 if all runs were judged rightly, 1 if not or if it could not go on, 130 after Ctrl-C.
 """
+INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -34,41 +42,64 @@ def calibrate_command(
     only: Annotated[str, typer.Option("--only", help="Stages or subjects, with commas between.")] = "",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Run, write, print a line per item."""
+    """Run, write, print a line that says how the study stands."""
     import rlhf_kit as kit
     from assignment.spec import load_spec
-    from autograder.calibration import document, study
-    from autograder.calibration.findings import findings
+    from autograder.calibration import study
+    from autograder.calibration.tables import TableError
     from autograder.grade import OptionError, find_device
     from autograder.reference import load_reference
     from autograder.report.terminal import make_console
+    from autograder.sandbox import SandboxError
     from autograder.training.stage import Lab
 
-    console = make_console(stderr=True)
+    console, code = make_console(stderr=True), 0
+    names = [name.strip() for name in only.split(",") if name.strip()]
     try:
-        found_device = find_device(device)
-    except OptionError as error:
+        lab = Lab(load_reference(), load_spec(), kit.get_profile(), find_device(device))
+        wanted = study.jobs(lab, names)
+        if not wanted:
+            raise OptionError(f"No stage or subject called {', '.join(names)}.")
+        work = study.missing(wanted)
+    except (OptionError, TableError) as error:
         console.print(str(error), soft_wrap=True)
         raise typer.Exit(1) from None
-    spec = load_spec()
-    lab = Lab(load_reference(), spec, kit.get_profile(), found_device)
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    wanted = study.jobs(lab, names)
-    if not wanted:
-        console.print(f"No stage or subject called {', '.join(names)}.")
-        raise typer.Exit(1)
-    work = study.missing(wanted)
+    console.print(f"{len(work)} of {len(wanted)} runs are missing{_duration(lab, work)}.", soft_wrap=True)
     try:
         _run(lab, work, minutes * 60)
     except KeyboardInterrupt:
         console.print("Stopped. What was measured is kept; the next call goes on from there.")
-    runs = list(study.current(lab))
+        code = INTERRUPTED
+    except SandboxError as error:
+        console.print(f"The sandbox failed: {error}. What was measured is kept.", soft_wrap=True)
+        code = 1
+    judged = report(lab)
+    raise typer.Exit(code or judged)
+
+
+def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
+    """Write the document from the tables and print how the study stands; 1 if a run was judged wrongly."""
+    from autograder.calibration import document, study
+    from autograder.calibration.findings import findings, judged_wrongly
+
+    runs, everything = list(study.measured(folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
-    document.write(found, lab.bars)
-    left = len(study.missing(study.jobs(lab)))
-    total = len(study.jobs(lab))
-    wrong = sum(one.mistakes for one in found)
-    print(f"calibration {total - left}/{total} runs · {wrong} judged wrongly · {document.DOCUMENT}")
+    document.write(found, runs, path)
+    done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
+    wrong = judged_wrongly(found)
+    for (subject, item), (mistakes, n) in wrong.items():
+        print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
+    stale = f" · {old} of older code, data or configs" if old else ""
+    total = sum(mistakes for mistakes, _ in wrong.values())
+    print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
+    return int(bool(wrong))
+
+
+def _duration(lab: Lab, work: Sequence[Job]) -> str:
+    """How long the work takes, from the registry's costs of the reference."""
+    lanes = 1 if lab.device == "cuda" else min(lab.spec.lanes, len(os.sched_getaffinity(0)))
+    minutes = sum(job.seconds for job in work) / lanes / 60
+    return f", about {minutes:.0f} minutes on {lanes} core{'s' if lanes > 1 else ''}" if work else ""
 
 
 def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
@@ -83,14 +114,18 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
         return
     settle(lab.spec)
     until = time.monotonic() + seconds
+    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go{postfix}"
     with (
-        tqdm(total=len(work), unit="run", desc="calibrate", smoothing=0.05) as bar,
+        tqdm(total=sum(job.seconds for job in work), desc="calibrate", smoothing=0.05, bar_format=layout) as bar,
         WorkerSession(device=lab.device) as session,
         open_lanes(session, lab.spec.lanes) as lanes,
     ):
+        done: list[Job] = []
 
         def on_done(job: Job, row: dict[str, str]) -> None:
-            bar.set_postfix_str(f"{job.subject.id} {row['status']} {row['seconds']} s", refresh=False)
-            bar.update()
+            done.append(job)
+            last = f"{job.subject.id} {row['status']} in {row['seconds']} s"
+            bar.set_postfix_str(f"{len(done)}/{len(work)} runs · {last}", refresh=False)
+            bar.update(job.seconds)  # the bar counts the reference's seconds: runs differ, and the end is foreseen
 
         run(lab, work, lanes, on_done=on_done, until=until)

@@ -3,47 +3,85 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from assignment.spec import Thresholds
-from autograder.calibration.figure import draw_all
-from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, Finding, chance_of_failing
-from autograder.calibration.statistics import STATISTICS, Range, Statistic, tolerance_factor
-from autograder.calibration.study import SEEDS
+from assignment.spec import Spec, load_spec
+from autograder.calibration import DOCUMENT
+from autograder.calibration.figure import draw_all, figure_name
+from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, Finding, Rows
+from autograder.calibration.margins import CONFIDENCE, NORMAL_P_MIN, Range, error_upper_bound, tolerance_factor
+from autograder.calibration.rates import chance_of_failing, chance_of_passing
+from autograder.calibration.statistics import STATISTICS, Statistic
+from autograder.calibration.study import SEEDS, asked
+from autograder.calibration.subjects import Subject
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "calibration.md"
+FIGURES = "figures"
+RATE_LEAST = 1e-6  # no fit to 40 runs says anything about rarer things
 INTRODUCTION = f"""# Calibration of the training tests
 
 Written by `rlhf-lab calibrate` from the tables in `autograder/calibration/runs/`; not edited by hand.
 
-Each training test turns a run into a number and compares it with a bar of `assignment/assignment.toml`. Here is how
-that number is distributed: over seeds (each with its own hidden data, house style and random numbers) for the
-reference ({SEEDS["reference"]} seeds), for right solutions written in other ways ({SEEDS["variant"]} each) and for
-near misses, wrong code that trains and has to fail ({SEEDS["near_miss"]} each).
+Each training test turns a run into numbers and compares each with a bar of `assignment/assignment.toml`; an item passes
+if all its numbers do. Here is how they are distributed: over seeds (each with its own hidden data, house style and
+random numbers) for the reference ({SEEDS["reference"]} seeds), for right solutions written in other ways
+({SEEDS["variant"]} each) and for near misses, wrong code that trains and has to fail ({SEEDS["near_miss"]} each).
 
 Aims: right code fails in at most {FALSE_ALARM:.1%} of runs, a near miss passes in at most {FALSE_PASS:.0%}. Counts
-alone cannot show that ({SEEDS["reference"]} clean runs only show a rate below 7.2%), so the tables give the distance
-of the mean to the bar in standard deviations (SD), and the distance that a normal tolerance limit asks for (95%
-confidence: {tolerance_factor(SEEDS["reference"], FALSE_ALARM):.2f} SD for {FALSE_ALARM:.1%} from
-{SEEDS["reference"]} runs, {tolerance_factor(SEEDS["near_miss"], FALSE_PASS):.2f} SD for {FALSE_PASS:.0%} from
-{SEEDS["near_miss"]}). Shapiro–Wilk's p says how far "normal" may be trusted. Hollow dots and rows marked "–" are
-statistics that need not tell this subject: another statistic or the slot's own test does.
+alone cannot show that ({SEEDS["reference"]} clean runs only show a rate below
+{error_upper_bound(0, SEEDS["reference"]):.1%}), so the tables give the distance of the mean to the bar in standard
+deviations (SD), and the distance that a normal tolerance limit asks for ({CONFIDENCE:.0%} confidence:
+{tolerance_factor(SEEDS["reference"], FALSE_ALARM):.2f} SD for {FALSE_ALARM:.1%} from {SEEDS["reference"]} runs,
+{tolerance_factor(SEEDS["near_miss"], FALSE_PASS):.2f} SD for {FALSE_PASS:.0%} from {SEEDS["near_miss"]}). Where
+Shapiro–Wilk's p is below {NORMAL_P_MIN:g} the runs are not normal, and the row says so: there the distance has to be
+so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality), or else the counts are
+all there is. Which statistic has to tell a near miss was written into `subjects.toml` before the runs; hollow dots and
+rows marked "–" are the statistics that need not.
 """
-TABLE = """| subject | n | mean | SD | range | passed | distance, SD | asked, SD | normality p | |
+TABLE = """| subject | n | mean | SD | range | item passed | distance, SD | asked, SD | normality p | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+ERRORS = """## Error rates
+
+Wrong verdicts of first runs, with the upper end ({confidence:.0%}) that the counts alone allow, and upper bounds of the
+final verdict's chances from the fits above. The rule of {fresh} fresh seeds is in both: a first run that misses by no
+more than `near` is decided by the majority. Right code: the chances of all statistics of the item are added up. Near
+misses: by the named statistic alone, the worst subject of each item; fresh seeds are granted to it as to code whose
+slots all passed.
+
+| item | right: failed | at most | P(fail, right code) | near misses: passed | at most | P(pass, near miss) | of |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
+UNTOLD = """## What the training tests do not tell
+
+Wrong code that trains well enough to pass. It costs its own slot's points all the same:
+"""
+COSTS = """## How long a seed takes
+
+| stage | subject | runs | mean seconds |
+| --- | --- | --- | --- |"""
+STATES = """## The runs
+
+Code, data and configs of a stage have a hash, its state: comments, docstrings and bars do not count.
+
+| stage | state | device | runs | asked for |
+| --- | --- | --- | --- | --- |"""
 
 
-def write(found: Sequence[Finding], bars: Thresholds, path: Path = DOCUMENT) -> None:
+def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
-    figures = draw_all(found, path.parent / "figures")
-    parts = [INTRODUCTION, _errors(found, bars)]
+    draw_all(found, path.parent / FIGURES)
+    path.write_text(text(found, runs), encoding="utf-8")
+
+
+def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec | None = None) -> str:
+    """The document, a function of the tables and the registry."""
+    spec = spec or load_spec()
+    parts = [INTRODUCTION, _errors(found, spec.rerun.seeds), *_untold(found)]
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
-            picture = figures[statistic].relative_to(path.parent).as_posix() if statistic in figures else ""
-            parts.append(_section(statistic, mine, picture, bars))
-    path.write_text("\n".join(parts), encoding="utf-8")
+            parts.append(_section(statistic, mine))
+    return "\n".join([*parts, _costs(found), _states(runs)])
 
 
 def bar_text(allowed: Range) -> str:
@@ -54,13 +92,13 @@ def bar_text(allowed: Range) -> str:
     return f"at least {low:g}" if low is not None else f"at most {high:g}"
 
 
-def _section(statistic: Statistic, found: Sequence[Finding], picture: str, bars: Thresholds) -> str:
+def _section(statistic: Statistic, found: Sequence[Finding]) -> str:
     lines = [
         f"## `{statistic.item}`: {statistic.name}",
         "",
-        f"{statistic.label[0].upper()}{statistic.label[1:]}. Bar: **{bar_text(statistic.allowed(bars))}**.",
+        f"{statistic.label[0].upper()}{statistic.label[1:]}. Bar: **{bar_text(found[0].allowed)}**.",
         "",
-        f"![{statistic.name}]({picture})",
+        f"![{statistic.item}: {statistic.name}]({FIGURES}/{figure_name(statistic)})",
         "",
         TABLE,
         *(_row(one) for one in found),
@@ -73,13 +111,15 @@ def _row(one: Finding) -> str:
     m = one.margin
     if m is None:
         return f"| {one.subject.title} | {one.n} | no weights came back | | | {one.passed} | | | | {_verdict(one)} |"
-    asked = "–" if one.must == "any" else f"{tolerance_factor(m.n, one.error):.1f}" if m.n > 1 else "–"
-    normal = "–" if m.normal_p is None else f"{m.normal_p:.2f}"
+    judged = one.must != "any"
+    asked_for = f"{tolerance_factor(m.n, one.error):.1f}" if judged and m.n > 1 else "–"
+    deviation = f"{m.deviation:.2g}" if m.n > 1 else "–"
+    normal = "–" if m.normal_p is None else f"{m.normal_p:.2g}"
     spread = f"{min(one.values):.3g} … {max(one.values):.3g}"
-    distance = "–" if one.must == "any" or math.isnan(m.distance) else f"{m.distance:.1f}"
+    distance = f"{m.distance:.1f}" if judged and not math.isnan(m.distance) else "–"
     return (
-        f"| {one.subject.title} | {one.n} | {m.mean:.3g} | {m.deviation:.2g} | {spread} | {one.passed} "
-        f"| {distance} | {asked} | {normal} | {_verdict(one)} |"
+        f"| {one.subject.title} | {one.n} | {m.mean:.3g} | {deviation} | {spread} | {one.passed} "
+        f"| {distance} | {asked_for} | {normal} | {_verdict(one)} |"
     )
 
 
@@ -88,39 +128,56 @@ def _verdict(one: Finding) -> str:
         return "–"
     if one.mistakes:
         return f"**{one.mistakes} judged wrongly**"
-    return "holds" if one.holds else "all judged rightly; margin short of the aim"
+    doubt = "" if one.margin is None or one.margin.normal else "not normal; "
+    if one.holds:
+        return f"{doubt}holds"
+    return f"{doubt}all judged rightly; by counts at most {error_upper_bound(0, one.n):.1%}"
 
 
-def _errors(found: Sequence[Finding], bars: Thresholds) -> str:
-    lines = [
-        "## Error rates",
-        "",
-        "Wrong verdicts of first runs, with the upper end (95%) that the counts alone allow; and for right code the",
-        "chance of failing from a normal fit to the reference's runs, the rule of two fresh seeds included.",
-        "",
-        "| item | right code: failed first runs | at most | fitted chance of failing | near misses: passed | at most |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for item in dict.fromkeys(one.statistic.item for one in found):
-        lines.append(_error_row(item, [one for one in found if one.statistic.item == item], bars))
-    return "\n".join([*lines, ""])
+def _errors(found: Sequence[Finding], fresh: int) -> str:
+    heading = ERRORS.format(confidence=CONFIDENCE, fresh=fresh)
+    items = dict.fromkeys(one.statistic.item for one in found)
+    rows = [_error_row(item, [one for one in found if one.statistic.item == item], fresh) for item in items]
+    return "\n".join([heading, *rows, ""])
 
 
-def _error_row(item: str, found: Sequence[Finding], bars: Thresholds) -> str:
-    from autograder.calibration.statistics import error_upper_bound
-
-    first = found[0].statistic
+def _error_row(item: str, found: Sequence[Finding], fresh: int) -> str:
+    first = found[0].statistic  # verdicts are an item's: of its statistics one is enough to count them
     right = [one for one in found if one.must == "pass" and one.statistic == first]
     wrong = [one for one in found if one.must == "fail"]
-    fails, n = sum(one.mistakes for one in right), sum(one.n for one in right)
-    passes, m = sum(one.mistakes for one in wrong), sum(one.n for one in wrong)
-    fitted = [
-        chance_of_failing(one.values, one.allowed, one.statistic.near(bars))
-        for one in found
-        if one.subject.kind == "reference" and len(one.values) > 2
-    ]
+    reference = [one for one in found if one.subject.kind == "reference"]
+    fitted = _rate(chance_of_failing(reference, fresh)) if reference else "–"
+    passing = {one.subject.title: chance_of_passing(one, fresh) for one in wrong}
+    worst = max(passing, key=passing.__getitem__, default="–")
     return (
-        f"| `{item}` | {fails} of {n} | {error_upper_bound(fails, n):.1%} | "
-        f"{'–' if not fitted else f'{max(fitted):.1g}'} | {passes} of {m} | "
-        f"{'–' if not m else f'{error_upper_bound(passes, m):.1%}'} |"
+        f"| `{item}` | {_counted(right)} | {fitted} | {_counted(wrong)} "
+        f"| {_rate(passing[worst]) if passing else '–'} | {worst} |"
     )
+
+
+def _rate(chance: float) -> str:
+    return f"{chance:.2g}" if chance >= RATE_LEAST else f"< {RATE_LEAST:g}"
+
+
+def _counted(found: Sequence[Finding]) -> str:
+    mistakes, n = sum(one.mistakes for one in found), sum(one.n for one in found)
+    return f"{mistakes} of {n} | {error_upper_bound(mistakes, n):.1%}" if n else "– | –"
+
+
+def _untold(found: Sequence[Finding]) -> list[str]:
+    silent = {one.subject.id: one for one in found if one.subject.kind == "near_miss" and not one.subject.fails}
+    lines = [f"- {x.subject.title}: {x.passed} of {x.n} runs passed. {x.subject.note}" for x in silent.values()]
+    return [UNTOLD + "\n" + "\n".join(lines) + "\n"] if lines else []
+
+
+def _costs(found: Sequence[Finding]) -> str:
+    first = {(one.subject.stage.op, one.subject.id): one for one in found}
+    lines = [f"| `{op}` | {one.subject.title} | {one.n} | {one.seconds:.0f} |" for (op, _), one in first.items()]
+    hours = sum(one.seconds * one.n for one in first.values()) / 3600
+    return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, by the clock of each lane.", ""])
+
+
+def _states(runs: Iterable[tuple[Subject, Rows]]) -> str:
+    counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in runs for row in some)
+    lines = [f"| `{op}` | `{state}` | {device} | {n} | {asked(op)} |" for (op, state, device), n in counts.items()]
+    return "\n".join([STATES, *lines, ""])

@@ -15,8 +15,13 @@ COLOURS = {"reference": "#1f4e79", "variant": "#2a9d8f", "near_miss": "#c1440e"}
 ROW_INCHES, WIDTH_INCHES = 0.28, 8.5
 
 
+def figure_name(statistic: Statistic) -> str:
+    """The panel's file name."""
+    return f"calibration-{statistic.item}-{statistic.name}.svg".replace("_", "-")
+
+
 def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
-    """One panel as an SVG with the same bytes for the same findings."""
+    """One panel as an SVG with the same bytes for the same findings; empty where no run gave weights."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -42,12 +47,8 @@ def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
         plt.close(figure)
 
 
-def draw_all(found: Sequence[Finding], folder: Path) -> dict[Statistic, Path]:
-    """Every panel; those without a run left out."""
-    drawn = {}
+def draw_all(found: Sequence[Finding], folder: Path) -> None:
+    """A panel for every statistic that has findings."""
     for statistic in STATISTICS:
-        if any(one.statistic == statistic and one.values for one in found):
-            name = f"calibration-{statistic.item}-{statistic.name}.svg".replace("_", "-")
-            drawn[statistic] = folder / name
-            draw(found, statistic, drawn[statistic])
-    return drawn
+        if any(one.statistic == statistic for one in found):
+            draw(found, statistic, folder / figure_name(statistic))

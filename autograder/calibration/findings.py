@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from assignment.spec import Thresholds
-from autograder.calibration.statistics import (
-    STATISTICS,
-    Margin,
-    Range,
-    Statistic,
-    error_upper_bound,
-    margin_inside,
-    margin_outside,
-)
+from autograder.calibration.margins import Margin, Range, margin_inside, margin_outside
+from autograder.calibration.statistics import Statistic, of_items
 from autograder.calibration.subjects import Subject
+from autograder.calibration.tables import MEASURED
 
 FALSE_ALARM, FALSE_PASS = 0.001, 0.01  # the rates aimed at: P(fail | right code), P(pass | near miss)
 Rows = Sequence[Mapping[str, str]]
@@ -25,8 +17,9 @@ Rows = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Finding:
-    """One subject under one statistic. must: "pass" or "fail", or "any" where this statistic decides nothing
-    about the subject. values: one a run that gave weights; broken: runs that gave none, which fail the item."""
+    """One subject under one statistic of an item. must: "pass" or "fail", or "any" where this statistic decides
+    nothing about the subject. values: one a run that gave weights; broken: runs that gave none; passed: runs that
+    passed the item, by all its statistics under today's bars; seconds: what a run took on average."""
 
     subject: Subject
     statistic: Statistic
@@ -34,9 +27,10 @@ class Finding:
     values: tuple[float, ...]
     broken: int
     passed: int
-    near: int
     margin: Margin | None
     allowed: Range
+    near: float
+    seconds: float
 
     @property
     def n(self) -> int:
@@ -50,20 +44,16 @@ class Finding:
 
     @property
     def mistakes(self) -> int:
-        """Runs that were judged wrongly, before fresh seeds."""
-        return {"pass": self.n - self.passed, "fail": self.passed, "any": 0}[self.must]
+        """Runs that were judged wrongly, before fresh seeds. A run without weights shows nothing about the test and
+        is one of them, of whatever code: near misses are to fail by what they learned."""
+        return {"pass": self.n - self.passed, "fail": self.passed + self.broken, "any": 0}[self.must]
 
     @property
     def holds(self) -> bool:
         """True if the margin supports the rate aimed at."""
-        if self.must == "any" or self.margin is None:
-            return self.must == "any" or (self.must == "fail" and self.broken == self.n > 0)
-        return self.mistakes == 0 and self.margin.holds(self.error)
-
-    @property
-    def at_most(self) -> float:
-        """Upper end (95%) of the rate of wrong verdicts from the counts alone."""
-        return error_upper_bound(self.mistakes, self.n)
+        if self.must == "any":
+            return True
+        return self.mistakes == 0 and self.margin is not None and self.margin.holds(self.error)
 
 
 def findings(runs: Iterable[tuple[Subject, Rows]], bars: Thresholds) -> list[Finding]:
@@ -71,53 +61,38 @@ def findings(runs: Iterable[tuple[Subject, Rows]], bars: Thresholds) -> list[Fin
     return [
         _finding(subject, statistic, rows, bars)
         for subject, rows in runs
-        for statistic in STATISTICS
-        if statistic.item in subject.stage.items and rows
+        for statistic in of_items(subject.stage.items)
+        if rows
     ]
 
 
 def _finding(subject: Subject, statistic: Statistic, rows: Rows, bars: Thresholds) -> Finding:
-    measured = [row for row in rows if row["status"] == "measured"]
+    measured = [row for row in rows if row["status"] == MEASURED]
     values = tuple(float(row[statistic.name]) for row in measured)
     allowed = statistic.allowed(bars)
-    right = subject.kind != "near_miss"
-    must = "pass" if right else "fail" if _decides(subject, statistic, rows, bars) else "any"
-    margin = None
-    if values:
-        margin = (margin_inside if must == "pass" else margin_outside)(values, allowed)
-    passed = [row for row in measured if row[f"{statistic.item}.passed"] == "1"]
-    near = sum(row[f"{statistic.item}.near"] == "1" for row in measured)
-    return Finding(subject, statistic, must, values, len(rows) - len(measured), len(passed), near, margin, allowed)
+    decides = subject.fails.get(statistic.item) == statistic.name
+    must = "pass" if subject.kind != "near_miss" else "fail" if decides else "any"
+    margin = (margin_inside if must == "pass" else margin_outside)(values, allowed) if values else None
+    return Finding(
+        subject,
+        statistic,
+        must,
+        values,
+        broken=len(rows) - len(measured),
+        passed=sum(passes(row, statistic.item, bars) for row in measured),
+        margin=margin,
+        allowed=allowed,
+        near=statistic.near(bars),
+        seconds=sum(float(row["seconds"]) for row in rows) / len(rows),
+    )
 
 
-def _decides(subject: Subject, statistic: Statistic, rows: Rows, bars: Thresholds) -> bool:
-    """Of several statistics of an item that a near miss has to fail, the one that keeps farthest outside."""
-    if statistic.item not in subject.fails:
-        return False
-    rivals = [one for one in STATISTICS if one.item == statistic.item]
-    measured = [row for row in rows if row["status"] == "measured"]
-    if not measured or len(rivals) == 1:
-        return True
-    distance = {
-        one.name: margin_outside([float(row[one.name]) for row in measured], one.allowed(bars)).distance
-        for one in rivals
-    }
-    return distance[statistic.name] == max(distance.values())
+def passes(row: Mapping[str, str], item: str, bars: Thresholds) -> bool:
+    """Is this run's item passed under these bars, by its statistics?"""
+    return all(one.inside(float(row[one.name]), bars) for one in of_items((item,)))
 
 
-def chance_of_failing(values: Sequence[float], allowed: Range, near: float) -> float:
-    """P(a right submission fails) from a normal fit, fresh seeds included.
-
-    It fails where the first run misses the bar by more than `near`, or misses it by less and the two fresh
-    runs do not both pass. A run misses at either end.
-    """
-    fit = margin_inside(values, allowed)
-    normal = stats.norm(fit.mean, fit.deviation)
-    low, high = allowed
-
-    def miss(slack: float) -> float:
-        below = 0.0 if low is None else float(normal.cdf(low - slack))
-        return below + (0.0 if high is None else float(normal.sf(high + slack)))
-
-    first, far = miss(0.0), miss(near)
-    return far + (first - far) * (1 - (1 - first) ** 2)
+def judged_wrongly(found: Iterable[Finding]) -> dict[tuple[str, str], tuple[int, int]]:
+    """(subject, item) -> wrong verdicts and runs, where there are any. Each run counts once an item, by however many
+    statistics the item is decided."""
+    return {(one.subject.id, one.statistic.item): (one.mistakes, one.n) for one in found if one.mistakes}

@@ -1,24 +1,21 @@
-"""What each training test decides by, as one number with its bar, and how far from the bar a sample keeps.
+"""What each training test decides by, as numbers with their bars.
 
-A sample of n runs bounds what further runs do: if they are normal, the bar lies beyond all but a share
-`error` of them, with confidence CONFIDENCE, where the mean keeps at least k standard deviations from it;
-k is the factor of a one-sided tolerance limit (Hahn and Meeker 1991, Statistical Intervals, 4.6).
+An item passes exactly where all its statistics are inside: nothing that it is decided by is left out here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from assignment.spec import Thresholds
+from autograder.calibration.margins import Range
+from autograder.training.comparison import TYPICAL
 
-CONFIDENCE = 0.95
-Range = tuple[float | None, float | None]
+P_LEAST = 1e-300  # p-values of a clear case underflow; their logarithm ends here
+NO_NUMBER = 1e12  # the deviation of a field that is missing or NaN
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,56 @@ class Statistic:
     allowed: Callable[[Thresholds], Range]
     near: Callable[[Thresholds], float]
 
+    def inside(self, value: float, bars: Thresholds) -> bool:
+        """Does this value pass?"""
+        low, high = self.allowed(bars)
+        return (low is None or value >= low) and (high is None or value <= high)
 
-STATISTICS: tuple[Statistic, ...] = (
+
+def _log_p(evidence: Mapping[str, Any]) -> float:
+    return math.log10(max(float(evidence["p"]), P_LEAST))
+
+
+def _none(bars: Thresholds) -> float:
+    """Where a miss is never called near."""
+    return 0.0
+
+
+def _any(bars: Thresholds) -> float:
+    """Where a miss is called near by the other statistics alone."""
+    return math.inf
+
+
+def _deviation(evidence: Mapping[str, Any], *fields: str, relative: bool = False) -> float:
+    """Largest difference of these fields between what was returned and what the replies give, over all policies;
+    relative: in units of max(1, |value|)."""
+    worst = 0.0
+    for want, got in zip(evidence["rows"], evidence["returned"], strict=True):
+        for field in fields:
+            gap = abs(got[field] - want[field]) / (max(1.0, abs(want[field])) if relative else 1.0)
+            worst = max(worst, gap if math.isfinite(gap) else NO_NUMBER)
+    return worst
+
+
+def _deviation_statistic(
+    name: str,
+    label: str,
+    fields: tuple[str, ...],
+    highest: Callable[[Any], float],
+    relative: bool = False,
+) -> Statistic:
+    """highest: of the registry's bars of the comparison, the tolerance."""
+    return Statistic(
+        "comparison",
+        name,
+        label,
+        lambda evidence: _deviation(evidence, *fields, relative=relative),
+        lambda bars: (None, highest(bars.comparison)),
+        _none,
+    )
+
+
+TRAINED: tuple[Statistic, ...] = (
     Statistic(
         "sft_loss_trend",
         "ratio",
@@ -44,9 +89,17 @@ STATISTICS: tuple[Statistic, ...] = (
         lambda bars: bars.sft_loss_trend.near,
     ),
     Statistic(
+        "sft_loss_trend",
+        "log_p",
+        "log10 of the paired test's p, end below start",
+        _log_p,
+        lambda bars: (None, math.log10(bars.sft_loss_trend.p_max)),
+        _none,
+    ),
+    Statistic(
         "rm_accuracy",
         "lower_end",
-        "lower end of the 95% interval of accuracy",
+        "lower end of the interval of accuracy",
         lambda evidence: evidence["interval"][0],
         lambda bars: (bars.rm_accuracy.lower_bound_min, None),
         lambda bars: bars.rm_accuracy.near,
@@ -69,19 +122,30 @@ STATISTICS: tuple[Statistic, ...] = (
     ),
     Statistic(
         "ppo_reward",
-        "gold_gain",
-        "gold reward gain over SFT",
-        lambda evidence: evidence["gold_gain"],
-        lambda bars: (-bars.ppo_reward.gold_drop_max, None),
-        lambda bars: bars.ppo_reward.near,
+        "log_p",
+        "log10 of the paired test's p, reward above SFT's",
+        _log_p,
+        lambda bars: (None, math.log10(bars.ppo_reward.p_max)),
+        _any,
     ),
     Statistic(
         "ppo_reward",
-        "style",
-        "rise of the share of replies with the run's closing",
-        lambda evidence: evidence["style"],
-        lambda bars: (bars.ppo_reward.style_min, None),
+        "gold_gain",
+        "gold reward gain over SFT",
+        lambda evidence: evidence["gold_gain"],
+        lambda bars: (0.0 - bars.ppo_reward.gold_drop_max, None),  # 0, not -0
         lambda bars: bars.ppo_reward.near,
+    ),
+    *(
+        Statistic(
+            item,
+            "style",
+            "rise of the share of replies with the run's closing",
+            lambda evidence: evidence["style"],
+            lambda bars: (bars.ppo_reward.style_min, None),
+            lambda bars: bars.ppo_reward.near,
+        )
+        for item in ("ppo_reward", "ppo_kl")
     ),
     Statistic(
         "ppo_kl",
@@ -92,57 +156,40 @@ STATISTICS: tuple[Statistic, ...] = (
         lambda bars: bars.ppo_kl.near,
     ),
 )
+COMPARED: tuple[Statistic, ...] = (
+    Statistic(
+        "comparison",
+        "gain",
+        "mean reward of the RLHF policy over SFT's",
+        lambda evidence: evidence["rlhf_gain"],
+        lambda bars: (bars.comparison.rlhf_gain_min, None),
+        lambda bars: bars.comparison.near,
+    ),
+    Statistic(
+        "comparison",
+        "typicality",
+        "replies from what the policy samples: the worst of four policies (standard errors)",
+        lambda evidence: max(abs(z) for z in evidence["typicality_z"].values()),
+        lambda bars: (None, TYPICAL),
+        _none,
+    ),
+    _deviation_statistic(
+        "reward", "mean reward's deviation, of max(1, |value|)", ("mean_reward",), lambda bar: bar.reward_rtol, True
+    ),
+    _deviation_statistic("kl", "KL's deviation, of max(1, |value|)", ("kl_to_sft",), lambda bar: bar.kl_rtol, True),
+    _deviation_statistic("win", "win rate's deviation", ("win_rate",), lambda bar: bar.win_prompts / bar.prompts),
+    _deviation_statistic(
+        "interval",
+        "win interval's deviation, the worse end",
+        ("win_low", "win_high"),
+        lambda bar: bar.interval_atol + bar.win_prompts / bar.prompts,
+    ),
+    _deviation_statistic("tokens", "mean length's deviation", ("mean_tokens",), lambda bar: bar.tokens_atol),
+    _deviation_statistic("repetition", "repetition's deviation", ("repetition",), lambda bar: bar.repetition_atol),
+)
+STATISTICS: tuple[Statistic, ...] = (*TRAINED, *COMPARED)
 
 
-@dataclass(frozen=True)
-class Margin:
-    """How far n runs keep from a bar. distance: of the mean to the nearest end it must not cross, in standard
-    deviations, negative on the wrong side. normal_p: Shapiro–Wilk's p; None for fewer than 3 or equal values."""
-
-    n: int
-    mean: float
-    deviation: float
-    distance: float
-    normal_p: float | None
-
-    def holds(self, error: float) -> bool:
-        """True if at most a share `error` of further runs is expected beyond the bar, with CONFIDENCE."""
-        return self.n >= 2 and self.distance >= tolerance_factor(self.n, error)
-
-
-def tolerance_factor(n: int, error: float, confidence: float = CONFIDENCE) -> float:
-    """k of the one-sided normal tolerance limit: mean + k·s exceeds a share 1 − error, with this confidence."""
-    z = float(stats.norm.ppf(1 - error))
-    return float(stats.nct.ppf(confidence, n - 1, z * math.sqrt(n)) / math.sqrt(n))
-
-
-def margin_inside(values: Sequence[float], allowed: Range) -> Margin:
-    """Margin of runs that must stay inside the allowed range: to the nearer end."""
-    low, high = allowed
-    return _margin(values, lambda mean: min([*_gap(mean, low), *_gap(high, mean)]))
-
-
-def margin_outside(values: Sequence[float], allowed: Range) -> Margin:
-    """Margin of runs that must stay outside: beyond the end that they are farther beyond."""
-    low, high = allowed
-    return _margin(values, lambda mean: max([*_gap(low, mean), *_gap(mean, high)]))
-
-
-def _gap(upper: float | None, lower: float | None) -> list[float]:
-    return [] if upper is None or lower is None else [upper - lower]
-
-
-def _margin(values: Sequence[float], gap: Callable[[float], float]) -> Margin:
-    x = np.asarray(values, dtype=np.float64)
-    mean, deviation = float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else math.nan
-    equal = len(x) < 3 or float(np.ptp(x)) <= 1e-9 * max(1.0, abs(mean))
-    if deviation > 1e-9 * max(1.0, abs(mean)):
-        distance = gap(mean) / deviation
-    else:
-        distance = math.copysign(math.inf, gap(mean)) if len(x) > 1 else math.nan
-    return Margin(len(x), mean, deviation, distance, None if equal else float(stats.shapiro(x).pvalue))
-
-
-def error_upper_bound(failures: int, n: int, confidence: float = CONFIDENCE) -> float:
-    """Clopper–Pearson's upper end of a failure rate (one-sided): what the counts alone can show."""
-    return 1.0 if failures >= n else float(stats.beta.ppf(confidence, failures + 1, n - failures))
+def of_items(items: tuple[str, ...]) -> tuple[Statistic, ...]:
+    """The statistics that decide these items."""
+    return tuple(one for one in STATISTICS if one.item in items)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from assignment.spec import Spec, load_spec
+from autograder.calibration.code import digest, essence
+from autograder.calibration.statistics import of_items
 from autograder.misconceptions import PRELUDE, LibraryError, edited, load
 from autograder.replacement import replacement
 from autograder.training.code import StageCode
@@ -19,47 +21,61 @@ from autograder.training.stage import Stage
 FILE = Path(__file__).with_name("subjects.toml")
 IMPORTS = f"{PRELUDE}from torch import nn\n"
 Kind = Literal["reference", "variant", "near_miss"]
-TRAINED: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage.op != "stage_compare")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One piece of code whose training is measured. fails: the items that it has to fail."""
+    """One piece of code whose training is measured. fails: each item that it has to fail, and the statistic that
+    is expected to tell, named before anything was run."""
 
     id: str
     stage: Stage
     kind: Kind
     title: str
     slots: Mapping[str, str]
-    fails: tuple[str, ...] = ()
+    fails: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def code(self) -> StageCode:
-        """What the stage runs: these slots, the reference for the others that take part."""
+        """What the stage runs: these slots, the reference for the others that take part or may be called."""
+        slots = {id_: self.slots.get(id_) or replacement(id_) for id_ in taking_part(self.stage)}
         spec = load_spec()
-        taking_part = spec.items[self.stage.items[0]].stage_slots
-        slots = {id_: self.slots.get(id_) or replacement(id_) for id_ in taking_part}
         names = {id_: spec.slot(id_).name for id_ in slots}
         return StageCode({"prelude": IMPORTS, "slots": slots, "names": names}, (), True)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what the stage runs, comments and docstrings left out."""
+        payload = self.code.payload
+        return digest(essence(payload["prelude"]), *(f"{id_} {essence(s)}" for id_, s in payload["slots"].items()))
+
+
+def taking_part(stage: Stage) -> tuple[str, ...]:
+    """Slots whose code a stage may run: the registry's, and those that the loop under test may call by name."""
+    spec = load_spec()
+    item = spec.items[stage.items[0]]
+    assert item.loop is not None
+    return tuple(slot.id for slot in spec.slots if slot.id in {*item.stage_slots, *spec.slot(item.loop).calls})
 
 
 @lru_cache(maxsize=1)
 def subjects() -> tuple[Subject, ...]:
     """All of them: first the reference in each stage, then the file's, in its order. Raises LibraryError."""
     entries = tomllib.loads(FILE.read_text(encoding="utf-8"))["subject"]
-    references = [Subject("reference", stage, "reference", "the reference", {}) for stage in TRAINED]
+    references = [Subject("reference", stage, "reference", "the reference", {}) for stage in STAGES]
     return (*references, *(_subject(load_spec(), entry) for entry in entries))
 
 
 def _subject(spec: Spec, entry: Mapping[str, Any]) -> Subject:
-    known = {"id", "stage", "kind", "title", "fails", "bases", "mistakes", "edit", "slots"}
+    known = {"id", "stage", "kind", "title", "fails", "note", "bases", "mistakes", "edit", "slots"}
     label = f"{FILE.name}: {entry.get('id', '?')}"
-    stages = {stage.op: stage for stage in TRAINED}
+    stages = {stage.op: stage for stage in STAGES}
     if set(entry) - known or entry.get("stage") not in stages or entry.get("kind") not in ("variant", "near_miss"):
         raise LibraryError(f"{label} needs id, title, kind, one of {sorted(stages)} as stage, and no other keys")
-    stage, fails = stages[entry["stage"]], tuple(entry.get("fails", ()))
-    if set(fails) - set(stage.items):
-        raise LibraryError(f"{label} names items that its stage does not decide")
+    stage, fails = stages[entry["stage"]], dict(entry.get("fails", {}))
+    if set(fails.items()) - {(one.item, one.name) for one in of_items(stage.items)}:
+        raise LibraryError(f"{label} names items that its stage does not decide, or by another statistic")
     library = load()
     mistakes = {m.id: m for some in library.mistakes.values() for m in some}
     slots = {slot: library.bases[slot] for slot in entry.get("bases", ())}
@@ -67,6 +83,6 @@ def _subject(spec: Spec, entry: Mapping[str, Any]) -> Subject:
     edits = entry.get("edit", {})
     slots |= {slot: edited(label, library.bases[slot], edits[slot]) for slot in edits}
     slots |= entry.get("slots", {})
-    if set(slots) - set(spec.items[stage.items[0]].stage_slots):
+    if set(slots) - set(taking_part(stage)):
         raise LibraryError(f"{label} gives slots that take no part in its stage")
-    return Subject(entry["id"], stage, entry["kind"], entry["title"], slots, fails)
+    return Subject(entry["id"], stage, entry["kind"], entry["title"], slots, fails, entry.get("note", ""))

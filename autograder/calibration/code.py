@@ -1,0 +1,59 @@
+"""The state of the code that a run's statistics depend on, as a short hash: comments and docstrings do not count.
+
+A study takes hours: what decides a number makes its runs stale, what carries it (sandbox, reports, plots) does not.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from autograder.training.run import STAGES
+from autograder.training.stage import Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+KIT = "student_template/rlhf_kit"
+# Training in the sandbox, the rows that it is given, the measuring of what comes back; by folder.
+DECIDES: dict[str, tuple[str, ...]] = {
+    "autograder/training": ("comparison", "data", "encoding", "measure", "ppo", "reward_model", "sft", "stage",
+                            "statistics", "weights"),
+    "autograder/inside": ("replies", "snapshots", "stages"),
+    "autograder": ("reference",),
+    KIT: ("batching", "config", "gold", "lexicon", "models", "pipeline", "sampling", "scoring"),
+    "assignment/lab": ("draw", "experiment", "onpolicy", "phrasing", "prompts", "replies", "style", "world"),
+}  # fmt: skip
+
+
+def deciding_files() -> tuple[Path, ...]:
+    """Every file whose code decides the statistics of some stage."""
+    return tuple(ROOT / folder / f"{name}.py" for folder, names in DECIDES.items() for name in names)
+
+
+@lru_cache(maxsize=8)
+def code_hash(stage: Stage) -> str:
+    """Hash of the code that decides a stage's statistics: another stage's own module does not."""
+    others = {module_name(one) for one in STAGES} - {module_name(stage)}
+    files = [path for path in deciding_files() if path.stem not in others]
+    return digest(*(essence(path.read_text(encoding="utf-8")) for path in files))
+
+
+def module_name(stage: Stage) -> str:
+    """Name of the module that holds a stage."""
+    return type(stage).__module__.rpartition(".")[2]
+
+
+def essence(source: str) -> str:
+    """The syntax tree of a source as text, docstrings left out: equal for sources that do the same by their form."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def digest(*parts: str) -> str:
+    """Twelve hexadecimal digits of the parts' sha256."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
