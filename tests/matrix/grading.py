@@ -30,7 +30,7 @@ from autograder.training.run import cache_key, decide
 from tests.matrix.entries import Entry, answers_of, reference
 from tests.matrix.store import Store, code_hash, digest
 
-Verdicts = dict[str, dict[str, Any]]  # item -> status, share, names of the mistake, message
+Verdicts = dict[str, dict[str, Any]]  # item -> status, share, names and sentence of the mistake, message, …
 REMEMBERED = 60  # replies: those of a loop with the reference below it come again and again
 
 
@@ -168,12 +168,13 @@ class Trainer:
 
 def plain(result: ItemResult) -> dict[str, Any]:
     """What the matrix keeps of a verdict."""
-    names = (result.misconception or {}).get("id", "")
+    known = result.misconception or {}
     about = {
         key: value for key, value in result.evidence.items()
         if key in ("runs", "error", "reason") or (isinstance(value, int | float) and key != "wall_s")
     }  # fmt: skip
-    return {"status": result.status, "share": result.share, "names": names, "message": result.message, "about": about}
+    return {"status": result.status, "share": result.share, "names": known.get("id", ""),
+            "sentence": known.get("sentence", ""), "message": result.message, "about": about}  # fmt: skip
 
 
 def _result(slot: str, one: Mapping[str, Any]) -> ItemResult:

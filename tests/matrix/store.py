@@ -43,7 +43,7 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
     for mistake in raw.get("mistake", []):
-        mistake.pop("items", None), mistake.pop("keeps", None)
+        mistake.pop("items", None), mistake.pop("keeps", None), mistake.pop("signs", None)
     return json.dumps(raw, sort_keys=True).encode()
 
 

@@ -66,23 +66,6 @@ def test_a_mistake_that_is_named_on_one_seed_only_is_not_named():
     assert not outcomes.judge(MINE, runs, SPEC).named
 
 
-@pytest.mark.parametrize(
-    ("null", "status", "rejected"),
-    [("Z01", "wrong", True), ("Z01", "crashed", True), ("Z01", "passed", False), ("Z01", "not_attempted", False),
-     ("Z14", "not_attempted", True), ("Z14", "crashed", False)],
-)  # fmt: skip
-def test_a_null_answer_is_rejected_with_the_right_status_only(null, status, rejected):
-    entry = Entry("null", f"T12 {null} 0", {"T12": ""}, title=null)
-    assert (outcomes.rejected(entry, {"T12": verdict(float(status == "passed"), status)}) == "") == rejected
-
-
-def test_null_answers_cover_every_slot_and_what_is_left_out_has_a_reason():
-    given = {tuple(entry.id.split()[:2]) for entry in nulls.nulls()}
-    left = {(slot.id, null) for slot in SPEC.slots for null in nulls.FORMS if nulls.why_not(slot.id, null)}
-    assert len(given) + len(left) == len(SPEC.slots) * len(nulls.FORMS)
-    assert not given & left
-
-
 def test_the_last_line_has_the_agreed_form():
     full = {item.id: verdict(1, "passed") for item in SPEC.item_list if item.kind != "written"}
     right = outcomes.judge(MINE, [(1, {"T12": verdict(0, names="P16")})], SPEC)
