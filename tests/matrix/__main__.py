@@ -7,11 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from assignment.spec import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
-from tests.matrix.alone import alone
+from tests.matrix.alone import Alone
 from tests.matrix.entries import SEEDS, Entry
 from tests.matrix.invented import invented
 from tests.matrix.page import page
@@ -70,13 +68,14 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
 
     wrong, pairs, right = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants()))
     empty, new = mine(nulls.nulls()), mine(invented())
-    reference, every = entries.reference(), [*wrong, *right, *new]
+    reference, every = entries.reference(), [*wrong, *right, *new, *pairs]
+    slots = [one.id for one in spec.slots if slot in ("", one.id)]
     found = run.grade_all(
         run.flat([
+            [("blank", Entry("blank", "blank"), SEEDS[0]), *(("alone", Entry("alone", id_), 0) for id_ in slots)],
             run.tasks_of(reference, SEEDS, quality=True),
             *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=True) for i, e in enumerate(every)),
-            *(run.tasks_of(entry, (_seed(i),), quality=False) for i, entry in enumerate(pairs)),
-            *(run.tasks_of(entry, SEEDS[:1], quality=False) for entry in empty),
+            *(run.tasks_of(entry, SEEDS if train else SEEDS[:1], quality=False) for entry in empty),
         ]),
         jobs,
     )  # fmt: skip
@@ -84,13 +83,14 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
 
     def outcome(entry: Entry) -> outcomes.Outcome:
         runs = [(seed, verdicts) for (_, id_, seed), verdicts in found.items() if id_ == entry.id]
-        return outcomes.judge(entry, [*runs, (SEEDS[0], trained.get(entry.id, {}))], spec)
+        runs += [(SEEDS[0], trained[entry.id])] if train else []
+        return outcomes.judge(entry, runs, spec, trained=train)
 
-    slots = [one.id for one in spec.slots if slot in ("", one.id)]
     return Matrix(
         [outcome(e) for e in wrong], [outcome(e) for e in pairs], [outcome(e) for e in right],
-        _rejected(empty, found), [alone(s) for s in tqdm(slots, desc="checks alone", unit="slot")],
-        _whole(reference, found, trained), _blank(spec), train, [outcome(e) for e in new],
+        _rejected(empty, found, spec), [Alone(**found["alone", s, 0][s]) for s in slots],
+        _whole(reference, found, trained), found["blank", "blank", SEEDS[0]]["blank"]["score"], train,
+        [outcome(e) for e in new],
     )  # fmt: skip
 
 
@@ -98,12 +98,14 @@ def _seed(i: int) -> int:
     return SEEDS[i % len(SEEDS)]
 
 
-def _rejected(empty: list[Entry], found: dict) -> dict[tuple[str, str], str]:
+def _rejected(empty: list[Entry], found: dict, spec: Spec) -> dict[tuple[str, str], str]:
     """(slot, null answer) -> the first of its forms that was not rejected, with why; "" if all were."""
     out: dict[tuple[str, str], str] = {}
     for entry in empty:
         slot, null, _ = entry.id.split()
-        out[slot, null] = out.get((slot, null)) or outcomes.rejected(entry, found["slots", entry.id, SEEDS[0]])
+        runs = [verdicts for (what, id_, _), verdicts in found.items() if (what, id_) == ("slots", entry.id)]
+        whys = [outcomes.rejected(entry, verdicts, spec) for verdicts in runs] or ["not graded"]
+        out[slot, null] = out.get((slot, null)) or next(filter(None, whys), "")
     return out
 
 
@@ -112,14 +114,6 @@ def _whole(reference: Entry, found: dict, trained: dict) -> dict:
     runs = [v for (_, id_, _), v in found.items() if id_ == reference.id] + [trained.get(reference.id, {})]
     items = {item for verdicts in runs for item in verdicts}
     return {i: min((v[i] for v in runs if i in v), key=lambda one: one["share"]) for i in items}
-
-
-def _blank(spec: Spec) -> float:
-    """The blank notebook's points, by a whole grading run: there is nothing in it to train."""
-    from autograder.grade import Options, grade
-    from tests.submissions.make import HERE
-
-    return grade(HERE / "blank.ipynb", None, Options(seed=SEEDS[0])).score
 
 
 if __name__ == "__main__":

@@ -59,19 +59,24 @@ def _faults(matrix: Matrix, spec: Spec) -> str:
 def _misconceptions(outcomes: Sequence[Outcome]) -> str:
     rows = (
         (o.entry.id, o.entry.title, _costs(o), ", ".join(sorted(set(o.statuses.values()))) or "–",
-         "yes" if o.named else f"as {', '.join(o.said)}" if o.misnamed else "no", _mark(o))
+         "yes" if o.named else f"as {o.called(o.entry.changes)}" if o.misnamed else "no", _signs(o), _mark(o))
         for o in outcomes
     )  # fmt: skip
-    return _table(("slot, id", "the mistake", "costs", "status", "named", "as declared"), rows)
+    return _table(("slot, id", "the mistake", "costs", "status", "named", "sign in training", "as declared"), rows)
 
 
 def _invented(outcomes: Sequence[Outcome]) -> str:
     rows = (
         (o.entry.id, o.entry.title, ", ".join(sorted(set(o.statuses.values()))) or "–",
-         ", ".join(filter(None, o.said)) or "no name", _mark(o))
+         o.called(o.entry.changes) or "no name", _mark(o))
         for o in outcomes
     )  # fmt: skip
     return _table(("slot, id", "the mistake", "status", "called", "loses its slot only"), rows)
+
+
+def _signs(outcome: Outcome) -> str:
+    """What the lost training items were called, whether or not it was declared."""
+    return outcome.called(set(outcome.said) - set(outcome.entry.changes)) or "–"
 
 
 def _costs(outcome: Outcome) -> str:
@@ -103,7 +108,8 @@ def _alone(matrix: Matrix) -> str:
     forms = list(matrix.alone[0].tried)
     rows = (
         (one.slot, "passes" if one.reference else "FAILS", "rejected" if one.blank else "PASSES",
-         *(f"{one.tried[f] - len(one.through[f])}/{one.tried[f]}" if one.tried[f] else "–" for f in forms))
+         *(f"{one.tried[f] - len(one.through[f])}/{one.tried[f]}" if one.tried[f] else "–" if one.outputs else "text: n/a"
+           for f in forms))
         for one in matrix.alone
     )  # fmt: skip
     text = ("One output of the right answer is spoilt, in every case, and all others are left right: noticed / tried. "
