@@ -67,7 +67,8 @@ class TableScore:
 def compare_policies(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T15: the rows as columns, in the order returned: names, n and replies as JSON, the rest as numbers."""
     policies = {
-        name: BigramPolicy(tensors[f"policy:{name}".replace(" ", "_")]).eval() for name in args["policies"]
+        name: BigramPolicy(tensors[f"policy:{name}".replace(" ", "_")], dropout=args.get("dropout", 0.0)).eval()
+        for name in args["policies"]
     }
     score = TableScore(tensors["tokens"], tensors["start"])
     rows = function(policies, [list(p) for p in args["prompts"]], score, kit.EvalConfig(**args["config"]))

@@ -35,8 +35,8 @@ class Mistake:
 
     source: a complete wrong implementation of the slot. items: the rubric items it costs. keeps: where an item
     is lost in part only, the share that stays, as the registry's entry of [partial] or a fraction ("6/7").
-    signs: the sign (training/signs.py) that a lost training item shows, by item. signature: names of the checks that fail, for mistakes in what is drawn at random; the first must fail,
-    the others may.
+    signs: the sign (training/signs.py) that a lost training item shows, by item. signature: names of the checks
+    that fail, for mistakes in what is drawn at random; the first must fail, the others may.
     """
 
     id: str
