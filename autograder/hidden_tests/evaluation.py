@@ -44,7 +44,7 @@ class ComparePolicies(HiddenTest):
         "decoding of all": "config.greedy says whether the most likely token is taken or one is drawn.",
         "decoding of some": "Every policy is decoded with the same settings, those of the config.",
         "one sample": "One reply per prompt for every policy; the best of several is another quantity.",
-        EVALUATING: "The policies come in evaluation mode: dropout must stay off while log-probabilities are taken.",
+        EVALUATING: "The policies come in evaluation mode: dropout must stay off in every forward pass.",
         "mean_reward": "The mean of score_fn over the returned replies, each with its own prompt.",
         "kl_to_sft": "Sum the log-ratio to SFT over each reply's tokens, then average over replies.",
         "win_rate": "Compare the scores prompt by prompt with those of SFT; a tie counts one half.",

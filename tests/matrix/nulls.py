@@ -75,7 +75,7 @@ def entry_of(slot: str, name: str, null: str, number: int, form: str) -> Entry:
 
 
 def source_of(slot: str, name: str, right: str, form: str) -> str:
-    """A cell: the right answer's cell, helpers and all, the answer under another name, and the spoilt one in its place."""
+    """A cell: the right one, helpers and all, with the answer under another name, and the spoilt one in its place."""
     if form == "PLACEHOLDER":
         return _bare(slot, name, f'raise NotImplementedError("{slot}: to be written")')
     if form == "NONE":

@@ -95,7 +95,7 @@ def rejected(entry: Entry, verdicts: Verdicts, spec: Spec) -> str:
     (slot,) = entry.changes
     one, error = verdicts[slot], str(verdicts[slot]["about"].get("error", ""))
     said = f"{slot}: {one['status']}, {one['share']:.3g} of its points {error}".rstrip()
-    if entry.title == "Z10" and one["status"] == "partial":  # right values without their gradient: stated in the handout
+    if entry.title == "Z10" and one["status"] == "partial":  # right values without their gradient: stated credit
         return "" if abs(one["share"] - spec.partial.gradient) <= WHOLE else said
     wanted = {"not_attempted"} if entry.title == "Z14" else {"wrong"}
     if (slot, entry.title) in MAY_CRASH and not error.startswith(NO_ANSWER) and not one["about"].get(UNDEFINED):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from assignment.spec import Spec
+from tests.matrix.alone import Alone
 from tests.matrix.entries import PAIRS, SEEDS
 from tests.matrix.nulls import FORMS, NAMES, REASONS, why_not
 from tests.matrix.outcomes import Outcome
@@ -108,13 +109,17 @@ def _alone(matrix: Matrix) -> str:
     forms = list(matrix.alone[0].tried)
     rows = (
         (one.slot, "passes" if one.reference else "FAILS", "rejected" if one.blank else "PASSES",
-         *(f"{one.tried[f] - len(one.through[f])}/{one.tried[f]}" if one.tried[f] else "–" if one.outputs else "text: n/a"
-           for f in forms))
+         *(_noticed(one, form) for form in forms))
         for one in matrix.alone
     )  # fmt: skip
     text = ("One output of the right answer is spoilt, in every case, and all others are left right: noticed / tried. "
             "`–`: the form changes nothing (one number cannot be shifted).")  # fmt: skip
     return text + "\n\n" + _table(("slot", "reference", "blank", *forms), rows)
+
+
+def _noticed(one: Alone, form: str) -> str:
+    tried = one.tried[form]
+    return f"{tried - len(one.through[form])}/{tried}" if tried else "–" if one.outputs else "text: n/a"
 
 
 def _mark(outcome: Outcome) -> str:

@@ -141,7 +141,8 @@ def test_the_text_slots_are_said_to_have_no_numbers():
 
 
 @pytest.mark.parametrize(
-    ("kind", "path"), [("stages", "solutions/p6.py"), ("slots", "autograder/x.py"), ("slots", "tests/matrix/grading.py")]
+    ("kind", "path"),
+    [("stages", "solutions/p6.py"), ("slots", "autograder/x.py"), ("slots", "tests/matrix/grading.py")],
 )
 def test_a_change_in_what_a_result_depends_on_renews_it(tmp_path, monkeypatch, kind, path):
     monkeypatch.setattr(store_module, "ROOT", tmp_path)
