@@ -33,7 +33,9 @@ class ComparePolicies(HiddenTest):
     """T15."""
 
     slot = "T15"
-    drawn = frozenset({"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample", EVALUATING})
+    drawn = frozenset(
+        {"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample", EVALUATING}
+    )
     loop = True  # may call T10 by its name
     asks = "One row per policy: rewards, KL, win rate with its interval, length and repetition, and the replies."
     tips = {
@@ -44,7 +46,7 @@ class ComparePolicies(HiddenTest):
         "decoding of all": "config.greedy says whether the most likely token is taken or one is drawn.",
         "decoding of some": "Every policy is decoded with the same settings, those of the config.",
         "one sample": "One reply per prompt for every policy; the best of several is another quantity.",
-        EVALUATING: "The policies come in evaluation mode: dropout must stay off in every forward pass.",
+        EVALUATING: "Policies come in evaluation mode: dropout stays off in every forward pass.",
         "mean_reward": "The mean of score_fn over the returned replies, each with its own prompt.",
         "kl_to_sft": "Sum the log-ratio to SFT over each reply's tokens, then average over replies.",
         "win_rate": "Compare the scores prompt by prompt with those of SFT; a tie counts one half.",
