@@ -26,7 +26,7 @@ dist/matrix by a hash of all the code that they depend on: stop it with Ctrl-C w
 start it again, and it goes on where it was; after a change, only what the change touches runs again.
 """
 EPILOG = """examples:
-  python -m tests.matrix --quick            slot tests and code quality, one seed each (what CI runs)
+  python -m tests.matrix --quick            slot tests, one seed and one form each, quality of variants (CI)
   python -m tests.matrix                    all of it; training takes most of an hour
   python -m tests.matrix --slot T12         one slot's entries, printed only
 exit code: 0 if everything is as declared, 1 if not, 130 after Ctrl-C.
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.matrix", description=HELP, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="one seed for each entry, and no training tests")
+    parser.add_argument("--quick", action="store_true", help="one seed for each entry, one form of each null answer, "
+                        "code quality of correct answers only, and no training tests")  # fmt: skip
     parser.add_argument("--slot", default="", help="entries of this slot only; the page is not written")
     parser.add_argument("--jobs", type=int, default=2, help="processes for slot tests (default 2)")
     parser.add_argument("--out", type=Path, help="where the page goes (default docs/grading-matrix.md; with --quick "
@@ -67,14 +68,15 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
         return [entry for entry in every if not slot or slot in entry.changes]
 
     wrong, pairs, right = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants()))
-    empty, new = mine(nulls.nulls()), mine(invented())
+    empty, new = mine(nulls.nulls(all_forms=train)), mine(invented())
     reference, every = entries.reference(), [*wrong, *right, *new, *pairs]
     slots = [one.id for one in spec.slots if slot in ("", one.id)]
     found = run.grade_all(
         run.flat([
             [("blank", Entry("blank", "blank"), SEEDS[0]), *(("alone", Entry("alone", id_), 0) for id_ in slots)],
             run.tasks_of(reference, SEEDS, quality=True),
-            *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=True) for i, e in enumerate(every)),
+            *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=train or e in right)
+              for i, e in enumerate(every)),
             *(run.tasks_of(entry, SEEDS if train else SEEDS[:1], quality=False) for entry in empty),
         ]),
         jobs,

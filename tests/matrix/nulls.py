@@ -59,12 +59,13 @@ def why_not(slot: str, null: str) -> str:
     return next((why for slots, nulls, why in REASONS if slot in slots and null in nulls), "")
 
 
-def nulls() -> list[Entry]:
-    """One entry for every slot, null answer and form; those of one slot and null answer share their id's head."""
+def nulls(*, all_forms: bool = True) -> list[Entry]:
+    """One entry for every slot, null answer and form (or its first); those of one slot and null answer share their
+    id's head."""
     return [
         entry_of(slot.id, slot.name, null, i, form)
         for slot in load_spec().slots for null, forms in FORMS.items() if not why_not(slot.id, null)
-        for i, form in enumerate(forms)
+        for i, form in enumerate(forms if all_forms else forms[:1])
     ]  # fmt: skip
 
 

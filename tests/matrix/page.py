@@ -32,8 +32,9 @@ no name is the right name for them."""
 def page(matrix: Matrix, spec: Spec) -> str:
     """The whole document."""
     training = "" if matrix.trained else (
-        "\nThis was the quick form: one of the seeds for each submission, in turn, and no training tests; costs in "
-        "training items are those declared, not measured here.\n"
+        "\nThis was the quick form: one of the seeds for each submission, in turn, the first form of each null answer, "
+        "code quality of correct answers only, and no training tests; costs in training items are those declared, "
+        "not measured here.\n"
     )  # fmt: skip
     parts = [
         INTRO.format(seeds=", ".join(map(str, SEEDS)), first=SEEDS[0]) + training,

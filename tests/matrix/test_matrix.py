@@ -8,6 +8,9 @@ from dataclasses import replace
 import pytest
 
 from assignment.spec import load_spec
+from autograder.misconceptions import load
+from autograder.quality_lint import lint
+from autograder.quality_static import inspect
 from autograder.training.comparison import GROUPS
 from tests.autograder.slot_variants import VARIANTS
 from tests.matrix import entries, nulls, outcomes
@@ -16,11 +19,12 @@ from tests.matrix.alone import alone
 from tests.matrix.entries import Entry
 from tests.matrix.grading import key_of
 from tests.matrix.page import page
+from tests.matrix.public import KERNEL
 from tests.matrix.store import Store, code_hash
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import NOT_APPLICABLE, variants
 
-SPEC = load_spec()
+SPEC, WRONG = load_spec(), entries.misconceptions()
 
 
 def verdict(share: float, status: str = "wrong", names: str = "", sentence: str = "Look again.") -> dict:
@@ -69,6 +73,20 @@ def test_a_misconception_has_to_lose_its_items_and_no_other(verdicts, right, nam
 def test_a_mistake_that_is_named_on_one_seed_only_is_not_named():
     runs = [(1, {"T12": verdict(0, names="P16")}), (2, {"T12": verdict(0)})]
     assert not outcomes.judge(MINE, runs, SPEC).named
+
+
+def test_no_misconception_costs_code_quality_too():
+    library = load()
+    units = {"helpers": KERNEL, **library.bases, **{entry.id: [*entry.changes.values()][0] for entry in WRONG}}
+    assert [found for found in lint(units) if found["where"] != "helpers"] == []
+    found = inspect({"units": units})
+    assert (found["undocumented"], found["leftovers"]) == (["helpers"], [])
+
+
+def test_the_quick_form_gives_every_null_answer_to_every_slot_it_applies_to():
+    quick, full = ({tuple(e.id.split()[:2]) for e in nulls.nulls(all_forms=form)} for form in (False, True))
+    assert quick == full
+    assert len(nulls.nulls(all_forms=False)) == len(quick)
 
 
 def test_the_right_name_without_its_sentence_is_a_fault():
