@@ -11,6 +11,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from autograder.extract_names import global_names
 from autograder.extract_python import compiles
 from autograder.extract_source import Piece, split
 
@@ -47,9 +48,25 @@ def find_answers(
         if len(cells) > 1:
             notes.append(
                 f"{slot['id']} is answered in cells {', '.join(map(str, cells[:-1]))} and {cells[-1]}; "
-                "the last one was graded."
+                f"the last one was graded.{_earlier(pieces, slot, found[slot['id']]['source'])}"
             )
     return found, notes
+
+
+def _earlier(pieces: Sequence[Piece], slot: Slot, source: str) -> str:
+    """What to do about an answer that calls an earlier one, which `old = gae` kept in the notebook."""
+    kept = {
+        piece.name for piece in pieces
+        if isinstance(piece.node, ast.Assign) and isinstance(piece.node.value, ast.Name)
+        and piece.node.value.id == slot["name"]
+    }  # fmt: skip
+    called = sorted(kept & global_names(source))
+    if not called:
+        return ""
+    return (
+        f" It calls an earlier one as `{_short(called[0])}`, which is not there while grading, where a name has one "
+        "definition. Give the earlier one a name of its own with `def`, or write everything in one function."
+    )
 
 
 _RANK = {"missing": 0, "blank": 1, "broken": 2, "present": 3}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -17,6 +17,7 @@ from autograder.hidden_tests.base import (
     fact,
     normal,
     numbers,
+    resolve,
     same,
 )
 from autograder.hidden_tests.script import scripted_samples
@@ -24,6 +25,7 @@ from autograder.oracles import comparison
 
 NAMES = ("Base", "SFT", "Poor RM", "Good RM")
 BESIDE = 5.0  # standard errors between a policy's mean score and its expectation; 1 in a million beyond
+EVALUATING = "evaluation mode"  # the check of a case that nothing but dropout can spoil
 EXACT = ("mean_reward", "kl_to_sft", "win_rate", "mean_tokens", "repetition")
 
 
@@ -31,7 +33,9 @@ class ComparePolicies(HiddenTest):
     """T15."""
 
     slot = "T15"
-    drawn = frozenset({"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample"})
+    drawn = frozenset(
+        {"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample", EVALUATING}
+    )
     loop = True  # may call T10 by its name
     asks = "One row per policy: rewards, KL, win rate with its interval, length and repetition, and the replies."
     tips = {
@@ -42,6 +46,7 @@ class ComparePolicies(HiddenTest):
         "decoding of all": "config.greedy says whether the most likely token is taken or one is drawn.",
         "decoding of some": "Every policy is decoded with the same settings, those of the config.",
         "one sample": "One reply per prompt for every policy; the best of several is another quantity.",
+        EVALUATING: "Policies come in evaluation mode: dropout stays off in every forward pass.",
         "mean_reward": "The mean of score_fn over the returned replies, each with its own prompt.",
         "kl_to_sft": "Sum the log-ratio to SFT over each reply's tokens, then average over replies.",
         "win_rate": "Compare the scores prompt by prompt with those of SFT; a tie counts one half.",
@@ -52,14 +57,18 @@ class ComparePolicies(HiddenTest):
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Sampled with an 80% interval, greedy with 95%; the last batch is a short one in both."""
+        """Sampled with an 80% interval, greedy with 95%, the last batch is a short one in both; models with dropout."""
+        sampled, greedy = {"greedy": False, "confidence": 0.8}, {"greedy": True, "confidence": 0.95}
         return [
-            self._case(rng, "sampled replies", 60, {"greedy": False, "confidence": 0.8}),
-            self._case(rng, "greedy replies", 25, {"greedy": True, "confidence": 0.95}),
+            self._case(rng, "sampled replies", 60, sampled),
+            self._case(rng, "greedy replies", 25, greedy),
+            self._case(rng, "policies with dropout, in evaluation mode", 12, greedy, dropout=0.4),
         ]
 
     @staticmethod
-    def _case(rng: np.random.Generator, about: str, count: int, changes: dict[str, object]) -> Case:
+    def _case(
+        rng: np.random.Generator, about: str, count: int, changes: Mapping[str, object], dropout: float = 0.0
+    ) -> Case:
         vocab = int(rng.integers(11, 14))
         policies = {name: rollouts.bigram_table(rng, vocab, 0.2) for name in NAMES}
         for table in policies.values():  # no near-ties, so that greedy decoding has one answer
@@ -77,7 +86,7 @@ class ComparePolicies(HiddenTest):
         prompts = rollouts.random_prompts(rng, count, vocab)
         return Case(
             about,
-            {"policies": list(NAMES), "prompts": prompts, "config": config},
+            {"policies": list(NAMES), "prompts": prompts, "config": config, "dropout": dropout},
             tensors,
             {"policies": policies},
         )
@@ -106,7 +115,10 @@ class ComparePolicies(HiddenTest):
         if not proper:
             return found
         ordered = CaseAnswer(values, {k: x[rows] for k, x in answer.tensors.items() if len(x) == len(rows)})
-        return found + self._drawn(case, replies) + self._columns(case, ordered, replies)
+        columns = self._columns(case, ordered, replies)
+        if case.args["dropout"]:  # without it the same numbers are checked one by one in the other cases
+            columns = [fact(EVALUATING, all(not resolve(c, 0).fault for c in columns if c.name == "kl_to_sft"))]
+        return found + self._drawn(case, replies) + columns
 
     @staticmethod
     def _drawn(case: Case, replies: dict[str, list[list[int]]]) -> list[Check]:

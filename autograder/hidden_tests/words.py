@@ -30,6 +30,7 @@ LABELS = {
     "name": "the rows' names", "n": "n", "response_ids": "the replies", "one sample": "the number of samples",
     "greedy decoding": "the decoding", "decoding of all": "the decoding", "decoding of some": "the decoding",
     "answer": "the answer", "win_low": "the lower end of the interval", "win_high": "the upper end of the interval",
+    "evaluation mode": "kl_to_sft",
 }  # fmt: skip
 SEEN: dict[Fault, str] = {
     "missing": "On {about}, nothing was found for {label}.",

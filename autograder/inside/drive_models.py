@@ -67,7 +67,8 @@ class TableScore:
 def compare_policies(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T15: the rows as columns, in the order returned: names, n and replies as JSON, the rest as numbers."""
     policies = {
-        name: BigramPolicy(tensors[f"policy:{name}".replace(" ", "_")]).eval() for name in args["policies"]
+        name: BigramPolicy(tensors[f"policy:{name}".replace(" ", "_")], dropout=args.get("dropout", 0.0)).eval()
+        for name in args["policies"]
     }
     score = TableScore(tensors["tokens"], tensors["start"])
     rows = function(policies, [list(p) for p in args["prompts"]], score, kit.EvalConfig(**args["config"]))
@@ -75,8 +76,10 @@ def compare_policies(function: Any, args: dict[str, Any], tensors: dict[str, Ten
         raise NoAnswer
     rows = list(rows)
     sheet.values["name"] = [str(field(row, "name")) for row in rows]
-    sheet.values["n"] = [int(scalar(field(row, "n"))) for row in rows]
-    sheet.values["response_ids"] = [[ids(reply) for reply in field(row, "response_ids")] for row in rows]
+    # a row without one of these is a wrong row, not an answer that was never written
+    sheet.values["n"] = [None if (n := field(row, "n")) is None else int(scalar(n)) for row in rows]
+    replies = [field(row, "response_ids") for row in rows]
+    sheet.values["response_ids"] = [None if mine is None else [ids(reply) for reply in mine] for mine in replies]
     sheet.values["scored"] = sum(len(replies) for _, replies in score.calls)
     for column in COLUMNS:
         if rows and all(field(row, column) is not None for row in rows):

@@ -35,8 +35,8 @@ class Mistake:
 
     source: a complete wrong implementation of the slot. items: the rubric items it costs. keeps: where an item
     is lost in part only, the share that stays, as the registry's entry of [partial] or a fraction ("6/7").
-    signature: names of the checks that fail, for mistakes in what is drawn at random; the first must fail,
-    the others may.
+    signs: the sign (training/signs.py) that a lost training item shows, by item. signature: names of the checks
+    that fail, for mistakes in what is drawn at random; the first must fail, the others may.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Mistake:
     items: tuple[str, ...]
     signature: tuple[str, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
+    signs: Mapping[str, str] = field(default_factory=dict)
 
     def shares(self, spec: Spec) -> dict[str, float]:
         """Item -> share of its points that stays, for every item that is touched."""
@@ -88,7 +89,7 @@ def load() -> Library:
 
 
 def _mistake(file: str, entry: dict[str, Any], bases: Mapping[str, str]) -> Mistake:
-    known = {"id", "slot", "name", "sentence", "items", "keeps", "signature", "code", "edit"}
+    known = {"id", "slot", "name", "sentence", "items", "keeps", "signs", "signature", "code", "edit"}
     label = f"{file}: {entry.get('id', '?')}"
     if set(entry) - known or not {"id", "slot", "name", "sentence"} <= set(entry):
         raise LibraryError(
@@ -107,6 +108,7 @@ def _mistake(file: str, entry: dict[str, Any], bases: Mapping[str, str]) -> Mist
         tuple(entry.get("items", (slot,))),
         tuple(entry.get("signature", ())),
         dict(entry.get("keeps", {})),
+        dict(entry.get("signs", {})),
     )
 
 

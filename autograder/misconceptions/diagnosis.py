@@ -1,4 +1,4 @@
-"""What differs, where no known mistake explains it: sign, scale, shift, position, some rows only."""
+"""What differs, where no known mistake explains it: sign, scale, shift, position, some rows or padded rows only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ SENTENCES = {
     "shift": "Your numbers differ from the right ones by one constant.",
     "position": "Your numbers are the right ones, moved by one position.",
     "order": "Your numbers are the right ones in another order of the rows.",
+    "padding": "Your longest rows are right and all shorter ones are wrong: what stands in the padding has an influence.",
     "rows": "Some rows are right and some are not: compare the short ones with the longest.",
     "zero": "Your numbers are all zero.",
     "constant": "Your numbers are all the same.",
 }
 CLOSE = 1e-3
+MASKS = ("mask", "attention_mask")  # of these arrays of a case, 1 is text and 0 is padding or prompt
 
 
 def diagnose(
@@ -34,13 +36,14 @@ def diagnose(
         checks = [c for c in test.checks(case, answer) if c.name == residual.name]
         if not checks or not isinstance(checks[0].expected, np.ndarray):
             return None
-        found.add(kind(np.asarray(checks[0].got, dtype=np.float64), checks[0].expected))
+        masks = [case.tensors[name] for name in MASKS if name in case.tensors]
+        found.add(kind(np.asarray(checks[0].got, dtype=np.float64), checks[0].expected, *masks[:1]))
     found -= {"scale"} if {"sign"} <= found else set()
     return found.pop() if len(found) == 1 else None
 
 
-def kind(got: np.ndarray, expected: np.ndarray) -> str | None:
-    """How two finite arrays of one shape differ."""
+def kind(got: np.ndarray, expected: np.ndarray, mask: np.ndarray | None = None) -> str | None:
+    """How two finite arrays of one shape differ. mask: (rows, T), the case's own if it has one."""
     tolerance = CLOSE * float(np.abs(expected).max() or 1.0)
 
     def near(one: np.ndarray, two: np.ndarray) -> bool:
@@ -59,16 +62,22 @@ def kind(got: np.ndarray, expected: np.ndarray) -> str | None:
         return "scale"
     if near(got - expected, np.full_like(got, float((got - expected).mean()))):
         return "shift"
-    if any(near(np.roll(got, step, axis=-1), expected) for step in (1, -1)):
+    # Only where they overlap: what was moved over the edge is lost, or stands at the other end.
+    if got.shape[-1] > 2 and (near(got[..., 1:], expected[..., :-1]) or near(got[..., :-1], expected[..., 1:])):
         return "position"
-    return _rows(got, expected, tolerance)
+    return _rows(got, expected, mask, tolerance)
 
 
-def _rows(got: np.ndarray, expected: np.ndarray, tolerance: float) -> str | None:
+def _rows(got: np.ndarray, expected: np.ndarray, mask: np.ndarray | None, tolerance: float) -> str | None:
     if len(got) < 2:
         return None
     one, two = got.reshape(len(got), -1), expected.reshape(len(expected), -1)
     matches = (np.abs(one[:, None] - two[None]) <= tolerance).all(axis=2)
     if (matches.sum(axis=0) == 1).all() and (matches.sum(axis=1) == 1).all():
         return "order"
-    return "rows" if matches.diagonal().any() else None
+    right = matches.diagonal()
+    if mask is not None and len(mask) == len(got):
+        lengths = mask.sum(axis=1)
+        if right.any() and not right.all() and (right == (lengths == lengths.max())).all():
+            return "padding"
+    return "rows" if right.any() else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 Variant = tuple[str, str, str]
 
 DATA: list[Variant] = [
-    ("T01", "C40 list in place of tuple", '''
+    ("T01", "C33 list in place of tuple", '''
 def format_example(row):
     parts = ["\\n\\nHuman: " + row["instruction"]]
     if (row.get("context") or "").strip() != "":
         parts.append(row["context"])
     return ["\\n\\n".join(parts) + "\\n\\nAssistant:", f" {row['response'].strip()}"]
 '''),
-    ("T02", "C41 split and rejoin", '''
+    ("T02", "C42 split and rejoin", '''
 def split_preference(a, b):
     *head, chosen = a.split("\\n\\nAssistant:")
     *other, rejected = b.split("\\n\\nAssistant:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.autograder.slot_variants import Variant
 
 LOOPS: list[Variant] = [
-    ("T05", "C31 HF labels, tensors, C36 set_to_none, C38 own clip", '''
+    ("T05", "C31 HF labels, tensors, C36 set_to_none, C37 own clip", '''
 def train_sft(model, batches, config, on_step=None):
     params = [p for p in model.parameters() if p.requires_grad]
     opt = torch.optim.AdamW(params, config.learning_rate, config.betas, config.eps, config.weight_decay)
@@ -88,7 +88,7 @@ def train_reward_model(model, batches, config, on_step=None):
                 on_step(len(losses) - 1, losses[-1])
     return losses
 '''),
-    ("T14", "everything inlined, whole sequences, C37 inference mode", '''
+    ("T14", "everything inlined, whole sequences, C38 inference mode", '''
 def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
     opt = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
                             weight_decay=config.weight_decay)

@@ -165,3 +165,16 @@ def test_no_message_quotes_what_a_student_wrote() -> None:
     source = "# TODO T07\ndef bradley_terry_loss(a):\n    nonlocal secret_text_in_code\n    return a\n"
     found = answer("T07", source)
     assert found.state == "broken" and "secret_text_in_code" not in found.problem
+
+
+@pytest.mark.parametrize(
+    ("cell", "called", "said"),
+    [("old = {}", "old", True), ("old = {}", "chosen", False), ("old = print", "old", False)],
+)
+def test_an_answer_that_calls_an_earlier_one_under_another_name_is_told_what_to_do(
+    cell: str, called: str, said: bool
+) -> None:
+    last = f"def bradley_terry_loss(chosen, rejected):\n    return {called}(chosen, rejected)\n"
+    found = extract_here(submission(IMPORTS, LOSS, cell.format("bradley_terry_loss"), last))
+    assert found.slots["T07"].source == last
+    assert ("as `old`" in " ".join(found.notes)) == said

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from autograder import misconceptions
+from autograder import misconceptions, verdicts
 from autograder.hidden_tests import HIDDEN_TESTS, CaseAnswer
 from autograder.misconceptions import LibraryError, Mistake, diagnosis, load, naming
+from autograder.training.signs import SIGNS
 from tests.autograder.slot_runs import SLOTS, SPEC, base_sources, faults, run, run_base
 
 LIBRARY = load()
@@ -94,13 +97,51 @@ def test_a_mistake_nobody_thought_of_gets_no_name_but_a_diagnosis():
 @pytest.mark.parametrize(
     ("change", "kind"),
     [("-x", "sign"), ("x + 1", "shift"), ("2 * x", "scale"), ("0 * x", "zero"), ("x.roll(1, 1)", "position"),
-     ("x.flip(0)", "order"), ("x * 0 + 4", "constant")],
+     ("torch.cat([0 * x[:, :1], x[:, :-1]], 1)", "position"), ("torch.cat([x[:, 1:], 0 * x[:, :1]], 1)", "position"),
+     ("x.flip(0)", "order"), ("x * 0 + 4", "constant"), ("torch.cat([x[:1], x[1:] ** 2])", "rows")],
 )  # fmt: skip
 def test_the_diagnosis_says_how_numbers_differ(change, kind):
     source = changed(change)
     cases, answers, residuals = run("T10", base_sources("T10", source), 2)
     first = [r for r in residuals if r.case == 0]
     assert diagnosis.diagnose(HIDDEN_TESTS["T10"], cases, answers, first) == kind
+
+
+SPOILT_ROWS = """
+right = shape_rewards
+def shape_rewards(scores, logprobs, ref_logprobs, mask, beta):
+    x, lengths = right(scores, logprobs, ref_logprobs, mask, beta), mask.sum(1, keepdim=True)
+    return torch.where({where}, x, x ** 2 + 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"), [("lengths == lengths.max()", "padding"), ("lengths < lengths.max()", "rows")]
+)
+def test_the_diagnosis_tells_padded_rows_from_other_rows(where, kind):
+    source = LIBRARY.bases["T11"] + SPOILT_ROWS.format(where=where)
+    cases, answers, residuals = run("T11", base_sources("T11", source), 2)
+    first = [r for r in residuals if r.case == 0]
+    assert diagnosis.diagnose(HIDDEN_TESTS["T11"], cases, answers, first) == kind
+
+
+def test_two_mistakes_that_explain_an_answer_equally_well_are_both_said(monkeypatch):
+    one = next(mistake for mistake in LIBRARY.mistakes["T10"] if mistake.id == "K02")
+    two = replace(one, id="X", name="another name", sentence="Another sentence.")
+    both = replace(LIBRARY, mistakes={**LIBRARY.mistakes, "T10": (*LIBRARY.mistakes["T10"], two)})
+    monkeypatch.setattr(naming, "load", lambda: both)
+    cases, answers, _ = run("T10", LIBRARY.sources(one), 2)
+    assert verdicts.from_answers("T10", cases, answers, SPEC, 2).misconception == {
+        "id": "K02, X", "name": f"{one.name}, or another name", "sentence": f"{one.sentence} Or: Another sentence.",
+    }  # fmt: skip
+
+
+def test_signs_are_declared_of_items_that_the_mistake_costs():
+    training = {item.id for item in SPEC.item_list if item.kind == "training"}
+    for mistake in MISTAKES:
+        assert set(mistake.signs) <= set(mistake.items) & training
+        assert set(mistake.signs.values()) <= set(SIGNS)
+    assert any(mistake.signs for mistake in MISTAKES)
 
 
 def test_naming_copes_with_answers_that_make_no_sense():

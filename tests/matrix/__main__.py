@@ -7,11 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from assignment.spec import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
-from tests.matrix.alone import alone
+from tests.matrix.alone import Alone
 from tests.matrix.entries import SEEDS, Entry
 from tests.matrix.invented import invented
 from tests.matrix.page import page
@@ -28,7 +26,7 @@ dist/matrix by a hash of all the code that they depend on: stop it with Ctrl-C w
 start it again, and it goes on where it was; after a change, only what the change touches runs again.
 """
 EPILOG = """examples:
-  python -m tests.matrix --quick            slot tests and code quality, one seed each (what CI runs)
+  python -m tests.matrix --quick            slot tests, one seed and one form each, quality of variants (CI)
   python -m tests.matrix                    all of it; training takes most of an hour
   python -m tests.matrix --slot T12         one slot's entries, printed only
 exit code: 0 if everything is as declared, 1 if not, 130 after Ctrl-C.
@@ -41,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.matrix", description=HELP, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="one seed for each entry, and no training tests")
+    parser.add_argument("--quick", action="store_true", help="one seed for each entry, one form of each null answer, "
+                        "code quality of correct answers only, and no training tests")  # fmt: skip
     parser.add_argument("--slot", default="", help="entries of this slot only; the page is not written")
     parser.add_argument("--jobs", type=int, default=2, help="processes for slot tests (default 2)")
     parser.add_argument("--out", type=Path, help="where the page goes (default docs/grading-matrix.md; with --quick "
@@ -69,14 +68,16 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
         return [entry for entry in every if not slot or slot in entry.changes]
 
     wrong, pairs, right = (mine(x) for x in (entries.misconceptions(), entries.pairs(), variants()))
-    empty, new = mine(nulls.nulls()), mine(invented())
-    reference, every = entries.reference(), [*wrong, *right, *new]
+    empty, new = mine(nulls.nulls(all_forms=train)), mine(invented())
+    reference, every = entries.reference(), [*wrong, *right, *new, *pairs]
+    slots = [one.id for one in spec.slots if slot in ("", one.id)]
     found = run.grade_all(
         run.flat([
+            [("blank", Entry("blank", "blank"), SEEDS[0]), *(("alone", Entry("alone", id_), 0) for id_ in slots)],
             run.tasks_of(reference, SEEDS, quality=True),
-            *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=True) for i, e in enumerate(every)),
-            *(run.tasks_of(entry, (_seed(i),), quality=False) for i, entry in enumerate(pairs)),
-            *(run.tasks_of(entry, SEEDS[:1], quality=False) for entry in empty),
+            *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=train or e in right)
+              for i, e in enumerate(every)),
+            *(run.tasks_of(entry, SEEDS if train else SEEDS[:1], quality=False) for entry in empty),
         ]),
         jobs,
     )  # fmt: skip
@@ -84,13 +85,14 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
 
     def outcome(entry: Entry) -> outcomes.Outcome:
         runs = [(seed, verdicts) for (_, id_, seed), verdicts in found.items() if id_ == entry.id]
-        return outcomes.judge(entry, [*runs, (SEEDS[0], trained.get(entry.id, {}))], spec)
+        runs += [(SEEDS[0], trained[entry.id])] if train else []
+        return outcomes.judge(entry, runs, spec, trained=train)
 
-    slots = [one.id for one in spec.slots if slot in ("", one.id)]
     return Matrix(
         [outcome(e) for e in wrong], [outcome(e) for e in pairs], [outcome(e) for e in right],
-        _rejected(empty, found), [alone(s) for s in tqdm(slots, desc="checks alone", unit="slot")],
-        _whole(reference, found, trained), _blank(spec), train, [outcome(e) for e in new],
+        _rejected(empty, found, spec), [Alone(**found["alone", s, 0][s]) for s in slots],
+        _whole(reference, found, trained), found["blank", "blank", SEEDS[0]]["blank"]["score"], train,
+        [outcome(e) for e in new],
     )  # fmt: skip
 
 
@@ -98,12 +100,14 @@ def _seed(i: int) -> int:
     return SEEDS[i % len(SEEDS)]
 
 
-def _rejected(empty: list[Entry], found: dict) -> dict[tuple[str, str], str]:
+def _rejected(empty: list[Entry], found: dict, spec: Spec) -> dict[tuple[str, str], str]:
     """(slot, null answer) -> the first of its forms that was not rejected, with why; "" if all were."""
     out: dict[tuple[str, str], str] = {}
     for entry in empty:
         slot, null, _ = entry.id.split()
-        out[slot, null] = out.get((slot, null)) or outcomes.rejected(entry, found["slots", entry.id, SEEDS[0]])
+        runs = [verdicts for (what, id_, _), verdicts in found.items() if (what, id_) == ("slots", entry.id)]
+        whys = [outcomes.rejected(entry, verdicts, spec) for verdicts in runs] or ["not graded"]
+        out[slot, null] = out.get((slot, null)) or next(filter(None, whys), "")
     return out
 
 
@@ -112,14 +116,6 @@ def _whole(reference: Entry, found: dict, trained: dict) -> dict:
     runs = [v for (_, id_, _), v in found.items() if id_ == reference.id] + [trained.get(reference.id, {})]
     items = {item for verdicts in runs for item in verdicts}
     return {i: min((v[i] for v in runs if i in v), key=lambda one: one["share"]) for i in items}
-
-
-def _blank(spec: Spec) -> float:
-    """The blank notebook's points, by a whole grading run: there is nothing in it to train."""
-    from autograder.grade import Options, grade
-    from tests.submissions.make import HERE
-
-    return grade(HERE / "blank.ipynb", None, Options(seed=SEEDS[0])).score
 
 
 if __name__ == "__main__":

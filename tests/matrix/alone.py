@@ -22,8 +22,8 @@ def shifted(x: np.ndarray) -> np.ndarray:
 
 
 def permuted(x: np.ndarray) -> np.ndarray:
-    """The rows the other way round."""
-    return x[::-1].copy() if x.ndim > 1 else x
+    """The rows, or of a list the entries, the other way round."""
+    return x[::-1].copy() if x.ndim else x
 
 
 SPOILERS: dict[str, Spoiler] = {
@@ -34,18 +34,21 @@ SPOILERS: dict[str, Spoiler] = {
 
 @dataclass(frozen=True)
 class Alone:
-    """One slot: reference and blank as they must be; per form the outputs tried, and those that got through."""
+    """One slot: reference and blank as they must be; outputs: what was spoilt, nothing if the answer is text; per
+    form how many of them it changes, and those whose change got through."""
 
     slot: str
     reference: bool
     blank: bool
+    outputs: tuple[str, ...]
     tried: dict[str, int]
     through: dict[str, list[str]]
 
     @property
     def right(self) -> bool:
-        """Whether the reference passes and everything else is noticed."""
-        return self.reference and self.blank and not any(self.through.values())
+        """Whether the reference passes and everything else is noticed; of numbers something has to be tried."""
+        tried = not self.outputs or any(self.tried.values())
+        return self.reference and self.blank and tried and not any(self.through.values())
 
 
 def alone(slot: str) -> Alone:
@@ -59,7 +62,8 @@ def alone(slot: str) -> Alone:
         return any(residual.fault for residual in test.compare(cases, changed))
 
     tried, through = dict.fromkeys(SPOILERS, 0), {form: list[str]() for form in SPOILERS}
-    for output in compared(test, cases, answers):
+    outputs = compared(test, cases, answers)
+    for output in outputs:
         for form, spoil in SPOILERS.items():
             changed, scope = _spoilt(answers, output, spoil)
             if scope:
@@ -67,30 +71,48 @@ def alone(slot: str) -> Alone:
                 if not fails(changed):
                     through[form].append(output)
     blank = fails([CaseAnswer() for _ in cases])
-    return Alone(slot, not fails(answers), blank, tried, through)
+    return Alone(slot, not fails(answers), blank, tuple(outputs), tried, through)
 
 
 def compared(test: Any, cases: list[Any], answers: list[CaseAnswer]) -> list[str]:
-    """Names of the arrays that some check compares with numbers."""
+    """Names of the numeric outputs, arrays or lists of numbers, that some check is called after."""
     names = {
         check.name for case, answer in zip(cases, answers) if answer.error is None and not test.raises(case)
-        for check in test.checks(case, answer) if isinstance(check.expected, np.ndarray)
+        for check in test.checks(case, answer)
     }  # fmt: skip
-    return sorted({name for answer in answers for name in answer.tensors} & names)
+    outputs = {name for answer in answers for name in (*answer.tensors, *answer.values)}
+    return sorted(name for name in outputs & names if any(_numbers(answer, name) is not None for answer in answers))
+
+
+def _numbers(answer: CaseAnswer, output: str) -> np.ndarray | None:
+    """An output as an array; None if it is not there, a text, a truth value or ragged."""
+    if output in answer.tensors:
+        return answer.tensors[output]
+    value = answer.values.get(output)
+    flat = value if isinstance(value, list) else [value]
+    right = bool(flat) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in flat)
+    return np.asarray(value) if right else None
 
 
 def _spoilt(answers: list[CaseAnswer], output: str, spoil: Spoiler) -> tuple[list[CaseAnswer], bool]:
     """The answers with one output spoilt in every case; whether that changed anything worth noticing."""
     changed, scope = [], False
     for answer in answers:
-        tensors = dict(answer.tensors)
-        if output in tensors:
-            new = np.asarray(spoil(tensors[output]))
-            size = float(np.abs(tensors[output]).max()) if new.size else 0.0
-            scope |= new.size > 0 and float(np.abs(new - tensors[output]).max()) > 1e-2 * size > 0
-            tensors[output] = new
-        changed.append(replace(answer, tensors=tensors))
+        old = _numbers(answer, output)
+        if old is not None and old.size:
+            new = np.asarray(spoil(old))
+            size = float(np.abs(old).max())
+            scope |= float(np.abs(new - old).max()) > 1e-2 * size > 0
+            answer = _with(answer, output, new)
+        changed.append(answer)
     return changed, scope
+
+
+def _with(answer: CaseAnswer, output: str, new: np.ndarray) -> CaseAnswer:
+    """The answer with another array, or list of numbers, under that name."""
+    if output in answer.tensors:
+        return replace(answer, tensors={**answer.tensors, output: new})
+    return replace(answer, values={**answer.values, output: new.tolist()})
 
 
 def _others(library: Any, slot: str) -> list[str]:

@@ -14,6 +14,7 @@ from autograder.extract_cells import parse_cells
 from autograder.intake_notebook import read_notebook
 from autograder.misconceptions import Mistake, load
 from autograder.records import Answer, Answers, Cell, Submission
+from autograder.training.signs import SIGNS
 
 NOTEBOOK = Path(__file__).parents[1] / "submissions" / "reference.ipynb"
 SEEDS = (101, 202, 303)  # grading seeds of the slot tests; training runs on the first
@@ -25,7 +26,7 @@ class Entry:
     """One submission. changes: slot -> source of its cell. helpers: a cell of its own before the slots.
 
     costs: item -> share kept, of every item that must lose points. names: ids of which one must be said for
-    each slot. only: the slots looked at, all that the change can reach if empty.
+    each item, in the sentences of the same keys. only: the slots looked at, all that the change can reach if empty.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Entry:
     helpers: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    sentences: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     title: str = ""
 
@@ -45,12 +47,21 @@ def solved_cells() -> tuple[Cell, ...]:
     return tuple(Cell(**cell) for cell in read_notebook(NOTEBOOK.read_bytes(), caps)["cells"])
 
 
+@lru_cache(maxsize=1)
+def own_cells() -> dict[str, str]:
+    """Slot -> the source of its cell in the solved notebook."""
+    return {slot: cell.source for cell in solved_cells() if (slot := _slot_of(cell))}
+
+
+def _slot_of(cell: Cell) -> str:
+    return cell.source[7:10] if cell.source.startswith("# TODO T") else ""
+
+
 def answers_of(entry: Entry) -> Answers:
     """What extraction finds in the solved notebook with this entry's cells in it."""
     spec, cells = load_spec(), []
     for cell in solved_cells():
-        slot = cell.source[7:10] if cell.source.startswith("# TODO T") else ""
-        source = cell.source
+        slot, source = _slot_of(cell), cell.source
         if slot in entry.changes:  # the handout's first line stays, as it does in students' cells
             source = f"{source.splitlines()[0]}\n{entry.changes[slot].strip()}\n"
         if slot == "T01" and entry.helpers:
@@ -79,7 +90,8 @@ def _wrong(mistake: Mistake) -> Entry:
     costs = mistake.shares(load_spec())
     return Entry(
         "misconception", f"{mistake.slot} {mistake.id}", {mistake.slot: mistake.source}, costs=costs,
-        names={mistake.slot: mistake.id}, title=mistake.name,
+        names={mistake.slot: mistake.id, **mistake.signs}, title=mistake.name,
+        sentences={mistake.slot: mistake.sentence, **{i: SIGNS[sign].sentence for i, sign in mistake.signs.items()}},
     )  # fmt: skip
 
 

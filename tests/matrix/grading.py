@@ -15,6 +15,7 @@ from typing import Any
 
 from assignment.spec import load_spec
 from autograder.callees import Callees
+from autograder.grade import Options, grade
 from autograder.judge import judge_slots
 from autograder.lanes import Lanes
 from autograder.phases import run_training
@@ -27,10 +28,12 @@ from autograder.training.code import StageCode, participants
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.prepare import Preparation
 from autograder.training.run import cache_key, decide
+from tests.matrix.alone import alone
 from tests.matrix.entries import Entry, answers_of, reference
 from tests.matrix.store import Store, code_hash, digest
+from tests.submissions.make import HERE
 
-Verdicts = dict[str, dict[str, Any]]  # item -> status, share, names of the mistake, message
+Verdicts = dict[str, dict[str, Any]]  # item -> status, share, names and sentence of the mistake, message, …
 REMEMBERED = 60  # replies: those of a loop with the reference below it come again and again
 
 
@@ -75,6 +78,7 @@ class Grader:
     def __init__(self, store: Store) -> None:
         self.store, self.spec = store, load_spec()
         self._session: Remembering | None = None
+        self._read: tuple[Entry, Answers] | None = None  # the last entry's answers: extraction takes a while
 
     def close(self) -> None:
         """End the session."""
@@ -89,16 +93,31 @@ class Grader:
         return self._session
 
     def graded(self, what: str, entry: Entry, seed: int) -> Verdicts:
-        """Verdicts of kind "slots" or "quality", from the store if they are there."""
+        """What `found` finds, from the store if it is there."""
         key = key_of(what, entry, seed)
         kept = self.store.get(key)
         if kept is None:
-            answers = answers_of(entry)
-            found = self.slots(entry, answers, seed) if what == "slots" else self.quality(answers, seed)
-            kept = {item: plain(result) for item, result in found.items()}
-            if all(one["status"] != "not_gradable" for one in kept.values()):
+            kept = self.found(what, entry, seed)
+            if what != "blank" and all(one.get("status") != "not_gradable" for one in kept.values()):
                 self.store.put(key, kept)
         return kept
+
+    def found(self, what: str, entry: Entry, seed: int) -> Verdicts:
+        """Verdicts of kind "slots" or "quality"; "alone": the checks of the slot that the entry is called after;
+        "blank": the score of the blank notebook's whole grading run, in which there is nothing to train."""
+        if what == "alone":
+            return {entry.id: asdict(alone(entry.id))}
+        if what == "blank":
+            return {entry.id: {"score": grade(HERE / "blank.ipynb", None, Options(seed=seed)).score}}
+        answers = self.answers(entry)
+        found = self.slots(entry, answers, seed) if what == "slots" else self.quality(answers, seed)
+        return {item: plain(result) for item, result in found.items()}
+
+    def answers(self, entry: Entry) -> Answers:
+        """`answers_of`; asked twice in a row for an entry, it reads once."""
+        if self._read is None or self._read[0] is not entry:
+            self._read = entry, answers_of(entry)
+        return self._read[1]
 
     def slots(self, entry: Entry, answers: Answers, seed: int) -> dict[str, ItemResult]:
         """The judge on every slot that a changed cell can reach: the others are what the reference's are."""
@@ -168,12 +187,13 @@ class Trainer:
 
 def plain(result: ItemResult) -> dict[str, Any]:
     """What the matrix keeps of a verdict."""
-    names = (result.misconception or {}).get("id", "")
+    known = result.misconception or {}
     about = {
         key: value for key, value in result.evidence.items()
         if key in ("runs", "error", "reason") or (isinstance(value, int | float) and key != "wall_s")
     }  # fmt: skip
-    return {"status": result.status, "share": result.share, "names": names, "message": result.message, "about": about}
+    return {"status": result.status, "share": result.share, "names": known.get("id", ""),
+            "sentence": known.get("sentence", ""), "message": result.message, "about": about}  # fmt: skip
 
 
 def _result(slot: str, one: Mapping[str, Any]) -> ItemResult:

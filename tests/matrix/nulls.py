@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from assignment.spec import load_spec
-from tests.matrix.entries import Entry, answers_of, reference
+import re
 
-TEXTS, COUNTS, LOOPS = ("T01", "T02"), ("T03", "T08"), ("T05", "T09", "T14")
-GRADIENT = ("T04", "T06", "T07", "T10", "T13")  # slots of which a gradient is asked
+from assignment.spec import load_spec
+from tests.matrix.entries import Entry, own_cells
+
+TEXTS, LOOPS = ("T01", "T02"), ("T05", "T09", "T14")
 ONE_NUMBER = ("T04", "T07", "T08", "T13")  # the answer is a single number, or starts with one
-MODULE, ROWS = "T06", "T15"
+MODULE = "T06"
+IDENTITY = "x"  # the form that spoils nothing: with it every slot has to pass, or the others prove nothing
 
 # Spoils a tensor; `first` is the right answer of the first call, `given` the call's inputs.
 FORMS: dict[str, tuple[str, ...]] = {
@@ -33,6 +35,8 @@ NAMES = {
     "Z11": "first row right, rows permuted", "Z12": "noise", "Z13": "empty, or a shape that broadcasts",
     "Z14": "None, NotImplementedError",
 }  # fmt: skip
+# (slot, null answer) that end the driver's reading, or the loop's, with an exception; all others come back as numbers.
+MAY_CRASH = {("T01", "Z13"), ("T02", "Z13"), ("T03", "Z13"), ("T05", "Z04"), ("T09", "Z04"), ("T15", "Z03")}
 ECHO = {
     "T01": "(given[0]['instruction'], given[0]['response'])", "T02": "(given[0], given[0], given[1])",
     "T03": "{n: given[2](given[0])['input_ids'] for n in ('input_ids', 'labels')}",
@@ -55,33 +59,47 @@ def why_not(slot: str, null: str) -> str:
     return next((why for slots, nulls, why in REASONS if slot in slots and null in nulls), "")
 
 
-def nulls() -> list[Entry]:
-    """One entry for every slot, null answer and form; those of one slot and null answer share their id's head."""
-    own = {slot: answer.source for slot, answer in answers_of(reference()).slots.items()}
+def nulls(*, all_forms: bool = True) -> list[Entry]:
+    """One entry for every slot, null answer and form (or its first); those of one slot and null answer share their
+    id's head."""
     return [
-        Entry("null", f"{slot.id} {null} {i}", {slot.id: source_of(slot.id, slot.name, own[slot.id], form)},
-              only=(slot.id,), title=null)
+        entry_of(slot.id, slot.name, null, i, form)
         for slot in load_spec().slots for null, forms in FORMS.items() if not why_not(slot.id, null)
-        for i, form in enumerate(forms)
+        for i, form in enumerate(forms if all_forms else forms[:1])
     ]  # fmt: skip
 
 
+def entry_of(slot: str, name: str, null: str, number: int, form: str) -> Entry:
+    """The solved notebook with one slot's result spoilt by this form."""
+    source = source_of(slot, name, own_cells()[slot], form)
+    return Entry("null", f"{slot} {null} {number}", {slot: source}, only=(slot,), title=null)
+
+
 def source_of(slot: str, name: str, right: str, form: str) -> str:
-    """A cell: the right answer under another name, and the spoilt one in its place."""
+    """A cell: the right one, helpers and all, with the answer under another name, and the spoilt one in its place."""
     if form == "PLACEHOLDER":
         return _bare(slot, name, f'raise NotImplementedError("{slot}: to be written")')
     if form == "NONE":
         return _bare(slot, name, "return None")
-    body = right.split("\n", 1)[1] if right.startswith("# TODO") else right
+    body = renamed(right, name)
     if slot == MODULE:
         return f"{body}\n\n{_module(name, form)}"
     spoil = ECHO[slot] if form == "ECHO" else ""
-    head = f"{body}\n\nimport torch\n\n_right_{name} = {name}\n\n\ndef {name}(*given):\n"
+    head = f"{body}\n\nimport torch\n\n\ndef {name}(*given):\n"
     if slot in LOOPS:
         return head + _loop(name, form, spoil)
     if spoil:
         return f"{head}    return {spoil}\n"
     return f"{head}{SPOILERS.get(slot, TENSORS).format(name=name, form=form, text=_text(form))}"
+
+
+def renamed(right: str, name: str) -> str:
+    """The right answer as a helper: of two definitions of one name, extraction takes the last alone."""
+    body = right.split("\n", 1)[1] if right.startswith("# TODO") else right
+    found, count = re.subn(rf"^(def|class) {name}\b", rf"\1 _right_{name}", body, flags=re.MULTILINE)
+    if count != 1:
+        raise ValueError(f"the right answer defines {name} {count} times, not once")
+    return found
 
 
 def _bare(slot: str, name: str, line: str) -> str:
@@ -130,6 +148,8 @@ SPOILERS = {"T01": TEXT, "T02": TEXT, "T03": IDS, "T15": TABLE}
 
 def _text(form: str) -> str:
     """What a spoilt text is."""
+    if form == IDENTITY:
+        return "found"
     empty, constant = 'tuple("" for _ in found)', 'tuple("Yes." for _ in found)'
     return constant if "mean" in form else "()" if "[:0]" in form else empty
 
@@ -137,9 +157,6 @@ def _text(form: str) -> str:
 def _module(name: str, form: str) -> str:
     spoilt = "input_ids" if form == "ECHO" else form
     return f'''\
-_right_{name} = {name}
-
-
 class {name}(_right_{name}):
     """The right scores, spoilt."""
 

@@ -2,50 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assignment.spec import Spec
+from autograder.verdicts import UNDEFINED
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Verdicts
+from tests.matrix.nulls import MAY_CRASH
 
 WHOLE = 1e-9
 
 
+# What ours, not the form, did wrong if a null answer ends in it: it never got as far as giving its answer.
+NO_ANSWER = ("RecursionError", "NameError", "UnboundLocalError", "SlotBroken")
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """right: exactly the declared items lost exactly the declared share. named: every expected name was said;
-    misnamed: a name was said, and not the right one. faults: what is not as declared, in words."""
+    """right: exactly the declared items lost exactly the declared share. named: every expected name was said,
+    with its sentence; misnamed: a name was said of a slot, and not the right one. said: item -> what it was
+    called. faults: what is not as declared, in words."""
 
     entry: Entry
     faults: tuple[str, ...] = ()
     named: bool = False
     misnamed: bool = False
     statuses: Mapping[str, str] = field(default_factory=dict)
-    said: tuple[str, ...] = ()
+    said: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def right(self) -> bool:
         """No fault."""
         return not self.faults
 
+    def called(self, items: Collection[str]) -> str:
+        """The names said of these items, for a reader; "" if there are none."""
+        return ", ".join(sorted({text for item in items for text in self.said.get(item, ()) if text}))
 
-def judge(entry: Entry, runs: Sequence[tuple[int, Verdicts]], spec: Spec) -> Outcome:
-    """runs: (grading seed, verdicts) of all that was graded; what is absent is as in the reference."""
-    faults: list[str] = []
-    said: dict[str, list[str]] = {slot: [] for slot in entry.names}
+
+def judge(entry: Entry, runs: Sequence[tuple[int, Verdicts]], spec: Spec, *, trained: bool = False) -> Outcome:
+    """runs: (grading seed, verdicts) of all that was graded; what is absent is as in the reference, unless it is
+    declared lost: then it has to be there, a training item only if they were run (trained)."""
+    faults = _ungraded(entry, runs, spec, trained)
+    said: dict[str, list[str]] = {}
     for seed, verdicts in runs:
-        faults += _faults(entry, seed, verdicts)
-        for slot in entry.names:
-            if slot in verdicts:
-                said[slot].append(verdicts[slot]["names"])
-    named = bool(said) and all(
-        texts and all(entry.names[slot] in text.split(", ") for text in texts) for slot, texts in said.items()
-    )
-    wrong = any(text and entry.names[slot] not in text.split(", ") for slot, texts in said.items() for text in texts)
+        faults += _faults(entry, seed, verdicts) + _unsaid(entry, verdicts)
+        for item, one in verdicts.items():
+            said.setdefault(item, []).append(one["names"])
+    expected = [item for item in entry.names if item in said]
+    named = bool(expected) and all(entry.names[item] in text.split(", ") for item in expected for text in said[item])
+    wrong = any(
+        text and entry.names.get(item, "") not in text.split(", ")
+        for item in {*entry.changes, *entry.names} for text in said.get(item, ())
+    )  # fmt: skip
     statuses = {item: one["status"] for _, verdicts in runs for item, one in verdicts.items() if one["share"] < 1}
     return Outcome(entry, tuple(dict.fromkeys(faults)), named, wrong, statuses,
-                   tuple(sorted({text for texts in said.values() for text in texts})))  # fmt: skip
+                   {item: tuple(sorted(set(texts))) for item, texts in said.items()})  # fmt: skip
+
+
+def _ungraded(entry: Entry, runs: Sequence[tuple[int, Verdicts]], spec: Spec, trained: bool) -> list[str]:
+    """Items declared lost that no run looked at."""
+    graded = {item for _, verdicts in runs for item in verdicts}
+    due = {item for item in entry.costs if trained or spec.items[item].kind != "training"}
+    return [f"{item} should be lost and was not graded" for item in sorted(due - graded)]
+
+
+def _unsaid(entry: Entry, verdicts: Verdicts) -> list[str]:
+    """Right names that came without the sentence that students are to read."""
+    return [
+        f"{item} is called {entry.names[item]} without its sentence"
+        for item, sentence in entry.sentences.items()
+        if item in verdicts and entry.names[item] in verdicts[item]["names"].split(", ")
+        and sentence not in verdicts[item]["sentence"]
+    ]  # fmt: skip
 
 
 def _faults(entry: Entry, seed: int, verdicts: Verdicts) -> list[str]:
@@ -60,11 +90,14 @@ def _faults(entry: Entry, seed: int, verdicts: Verdicts) -> list[str]:
     return found
 
 
-def rejected(entry: Entry, verdicts: Verdicts) -> str:
+def rejected(entry: Entry, verdicts: Verdicts, spec: Spec) -> str:
     """Why a null answer does not count as rejected, or ""."""
     (slot,) = entry.changes
-    one = verdicts[slot]
-    wanted = ("not_attempted",) if entry.title == "Z14" else ("wrong", "partial", "crashed")
-    if one["share"] >= 1 or one["status"] not in wanted:
-        return f"{slot}: {one['status']}, {one['share']:.3g} of its points"
-    return ""
+    one, error = verdicts[slot], str(verdicts[slot]["about"].get("error", ""))
+    said = f"{slot}: {one['status']}, {one['share']:.3g} of its points {error}".rstrip()
+    if entry.title == "Z10" and one["status"] == "partial":  # right values without their gradient: stated credit
+        return "" if abs(one["share"] - spec.partial.gradient) <= WHOLE else said
+    wanted = {"not_attempted"} if entry.title == "Z14" else {"wrong"}
+    if (slot, entry.title) in MAY_CRASH and not error.startswith(NO_ANSWER) and not one["about"].get(UNDEFINED):
+        wanted = {*wanted, "crashed"}
+    return "" if one["share"] == 0 and one["status"] in wanted else said

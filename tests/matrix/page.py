@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from assignment.spec import Spec
+from tests.matrix.alone import Alone
 from tests.matrix.entries import PAIRS, SEEDS
 from tests.matrix.nulls import FORMS, NAMES, REASONS, why_not
 from tests.matrix.outcomes import Outcome
@@ -31,8 +32,9 @@ no name is the right name for them."""
 def page(matrix: Matrix, spec: Spec) -> str:
     """The whole document."""
     training = "" if matrix.trained else (
-        "\nThis was the quick form: one of the seeds for each submission, in turn, and no training tests; costs in "
-        "training items are those declared, not measured here.\n"
+        "\nThis was the quick form: one of the seeds for each submission, in turn, the first form of each null answer, "
+        "code quality of correct answers only, and no training tests; costs in training items are those declared, "
+        "not measured here.\n"
     )  # fmt: skip
     parts = [
         INTRO.format(seeds=", ".join(map(str, SEEDS)), first=SEEDS[0]) + training,
@@ -59,19 +61,24 @@ def _faults(matrix: Matrix, spec: Spec) -> str:
 def _misconceptions(outcomes: Sequence[Outcome]) -> str:
     rows = (
         (o.entry.id, o.entry.title, _costs(o), ", ".join(sorted(set(o.statuses.values()))) or "–",
-         "yes" if o.named else f"as {', '.join(o.said)}" if o.misnamed else "no", _mark(o))
+         "yes" if o.named else f"as {o.called(o.entry.changes)}" if o.misnamed else "no", _signs(o), _mark(o))
         for o in outcomes
     )  # fmt: skip
-    return _table(("slot, id", "the mistake", "costs", "status", "named", "as declared"), rows)
+    return _table(("slot, id", "the mistake", "costs", "status", "named", "sign in training", "as declared"), rows)
 
 
 def _invented(outcomes: Sequence[Outcome]) -> str:
     rows = (
         (o.entry.id, o.entry.title, ", ".join(sorted(set(o.statuses.values()))) or "–",
-         ", ".join(filter(None, o.said)) or "no name", _mark(o))
+         o.called(o.entry.changes) or "no name", _mark(o))
         for o in outcomes
     )  # fmt: skip
     return _table(("slot, id", "the mistake", "status", "called", "loses its slot only"), rows)
+
+
+def _signs(outcome: Outcome) -> str:
+    """What the lost training items were called, whether or not it was declared."""
+    return outcome.called(set(outcome.said) - set(outcome.entry.changes)) or "–"
 
 
 def _costs(outcome: Outcome) -> str:
@@ -103,12 +110,17 @@ def _alone(matrix: Matrix) -> str:
     forms = list(matrix.alone[0].tried)
     rows = (
         (one.slot, "passes" if one.reference else "FAILS", "rejected" if one.blank else "PASSES",
-         *(f"{one.tried[f] - len(one.through[f])}/{one.tried[f]}" if one.tried[f] else "–" for f in forms))
+         *(_noticed(one, form) for form in forms))
         for one in matrix.alone
     )  # fmt: skip
     text = ("One output of the right answer is spoilt, in every case, and all others are left right: noticed / tried. "
             "`–`: the form changes nothing (one number cannot be shifted).")  # fmt: skip
     return text + "\n\n" + _table(("slot", "reference", "blank", *forms), rows)
+
+
+def _noticed(one: Alone, form: str) -> str:
+    tried = one.tried[form]
+    return f"{tried - len(one.through[form])}/{tried}" if tried else "–" if one.outputs else "text: n/a"
 
 
 def _mark(outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.matrix.entries import Entry
 from tests.matrix.grading import Grader, Trainer, Verdicts, key_of
 from tests.matrix.store import Store
 
-Task = tuple[str, Entry, int]  # "slots" or "quality", entry, grading seed
+Task = tuple[str, Entry, int]  # "slots", "quality", "alone" or "blank", entry, grading seed
 _grader: Grader | None = None
 
 
@@ -38,7 +38,7 @@ def grade_all(tasks: Sequence[Task], jobs: int) -> dict[tuple[str, str, int], Ve
             found[name_of(task)] = kept
     if found:
         tqdm.write(f"{len(found)} of {len(tasks)} results are there already")
-    with tqdm(total=len(due), desc="slot tests and quality", unit="grading", dynamic_ncols=True) as bar:
+    with tqdm(total=len(due), desc="all but training", unit="grading", dynamic_ncols=True) as bar:
         for task, verdicts in _run(due, jobs):
             found[name_of(task)] = verdicts
             bar.set_postfix_str(task[1].id[:40], refresh=False)
@@ -80,17 +80,28 @@ def train_all(
 
 
 def _run(due: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Verdicts]]:
-    if jobs == 1 or len(due) < 2:
+    """Each entry's tasks together: its notebook is read once."""
+    groups: dict[str, list[Task]] = {}
+    for task in due:
+        groups.setdefault(task[1].id, []).append(task)
+    if jobs == 1 or len(groups) < 2:
         with closing(Grader(Store())) as grader:
             for task in due:
                 yield task, grader.graded(*task)
         return
+    with processes(jobs) as pool:
+        futures = {pool.submit(_grade, group): group for group in groups.values()}
+        for future in as_completed(futures):
+            yield from zip(futures[future], future.result())
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes with a grader each; what has not begun is dropped if the block ends with an exception."""
     context: Any = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, _begin)
     try:
-        futures = {pool.submit(_grade, task): task for task in due}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
@@ -104,9 +115,9 @@ def _begin() -> None:
     _grader = Grader(Store())
 
 
-def _grade(task: Task) -> Verdicts:
+def _grade(tasks: Sequence[Task]) -> list[Verdicts]:
     assert _grader is not None
-    return _grader.graded(*task)
+    return [_grader.graded(*task) for task in tasks]
 
 
 def flat(groups: Iterable[Iterable[Task]]) -> list[Task]:

@@ -14,10 +14,11 @@ from tests.sources import ROOT
 
 FOLDER = ROOT / "dist" / "matrix"
 # What a verdict on a slot depends on, and what the outcome of a stage does.
-SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutions", "student_template/rlhf_kit")
+SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutions", "student_template/rlhf_kit",
+         "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
 SLOTS_NOT = ("report", "training", "reference", "checks", "cli.py", "doctor.py", "grade.py")
 STAGES = ("autograder/training", "autograder/inside", "autograder/oracles", "student_template/rlhf_kit",
-          "assignment/lab", "autograder/replacement.py")  # fmt: skip
+          "assignment/lab", "autograder/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = ("signs.py", "code.py")  # they explain and select; what is selected is in the key
 
 
@@ -43,7 +44,7 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
     for mistake in raw.get("mistake", []):
-        mistake.pop("items", None), mistake.pop("keeps", None)
+        mistake.pop("items", None), mistake.pop("keeps", None), mistake.pop("signs", None)
     return json.dumps(raw, sort_keys=True).encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,20 +54,23 @@ class Matrix:
         """What the last line has no place for."""
         through = sum(len(names) for one in self.alone for names in one.through.values())
         tried = sum(n for one in self.alone for n in one.tried.values())
-        skipped = sum(bool(why_not(one.slot, null)) for one in self.alone for null in FORMS)
-        misnamed = sum(one.misnamed for one in self.misconceptions)
+        skipped = Counter(why for one in self.alone for null in FORMS if (why := why_not(one.slot, null)))
+        reasons = ", ".join(f"{count} {why}" for why, count in skipped.most_common())
+        misnamed = sum(one.misnamed for one in (*self.misconceptions, *self.invented))
+        texts = [one.slot for one in self.alone if not one.outputs]
         parts = [
             f"pairs {_share(self.pairs)} lose both and nothing else",
             f"{misnamed} misnamed",
-            f"checks alone {tried - through}/{tried} noticed",
-            f"{skipped} pairs of slot and null answer do not apply",
+            f"checks alone {tried - through}/{tried} noticed" + (f" ({', '.join(texts)}: text, n/a)" if texts else ""),
+            f"{skipped.total()} pairs of slot and null answer do not apply ({reasons})",
         ]
         return " · ".join(parts)
 
     def faults(self, spec: Spec) -> list[str]:
         """Everything that is not as it has to be, in words; empty if the matrix holds."""
         found = [f"{one.entry.kind} {one.entry.id}: {fault}" for one in self._graded() for fault in one.faults]
-        found += [f"misconception {o.entry.id}: called {', '.join(o.said)}" for o in self.misconceptions if o.misnamed]
+        found += [f"{o.entry.kind} {o.entry.id}: called {o.called(o.entry.changes)}"
+                  for o in (*self.misconceptions, *self.invented) if o.misnamed]  # fmt: skip
         found += [f"null answer {slot} {null}: {why}" for (slot, null), why in self.nulls.items() if why]
         found += [f"checks of {one.slot} alone: {one.through}" for one in self.alone if not one.right]
         named = sum(one.named for one in self.misconceptions)

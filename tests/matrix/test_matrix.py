@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from assignment.spec import load_spec
+from autograder.misconceptions import load
+from autograder.quality_lint import lint
+from autograder.quality_static import inspect
 from autograder.training.comparison import GROUPS
 from tests.autograder.slot_variants import VARIANTS
 from tests.matrix import entries, nulls, outcomes
+from tests.matrix import store as store_module
 from tests.matrix.alone import alone
 from tests.matrix.entries import Entry
-from tests.matrix.grading import Grader, key_of
+from tests.matrix.grading import key_of
 from tests.matrix.page import page
-from tests.matrix.store import Store
+from tests.matrix.public import KERNEL
+from tests.matrix.store import Store, code_hash
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import NOT_APPLICABLE, variants
 
-SPEC = load_spec()
+SPEC, WRONG = load_spec(), entries.misconceptions()
 
 
-def verdict(share: float, status: str = "wrong", names: str = "") -> dict:
-    return {"status": status, "share": share, "names": names, "message": "", "about": {}}
+def verdict(share: float, status: str = "wrong", names: str = "", sentence: str = "Look again.") -> dict:
+    return {"status": status, "share": share, "names": names, "sentence": sentence, "message": "", "about": {}}
 
 
-MINE = Entry("misconception", "T12 P16", {"T12": ""}, costs={"T12": 0.0}, names={"T12": "P16"})
+MINE = Entry("misconception", "T12 P16", {"T12": ""}, costs={"T12": 0.0}, names={"T12": "P16"},
+             sentences={"T12": "Look again."})  # fmt: skip
+STILL = Entry("misconception", "T09 S26r", {"T09": ""}, costs={"T09": 0.0, "rm_accuracy": 0.0},
+              names={"T09": "S26r", "rm_accuracy": "W1"})  # fmt: skip
 
 
 def test_there_are_enough_entries_and_no_two_of_one_name():
@@ -66,21 +75,51 @@ def test_a_mistake_that_is_named_on_one_seed_only_is_not_named():
     assert not outcomes.judge(MINE, runs, SPEC).named
 
 
+def test_no_misconception_costs_code_quality_too():
+    library = load()
+    units = {"helpers": KERNEL, **library.bases, **{entry.id: [*entry.changes.values()][0] for entry in WRONG}}
+    assert [found for found in lint(units) if found["where"] != "helpers"] == []
+    found = inspect({"units": units})
+    assert (found["undocumented"], found["leftovers"]) == (["helpers"], [])
+
+
+def test_the_quick_form_gives_every_null_answer_to_every_slot_it_applies_to():
+    quick, full = ({tuple(e.id.split()[:2]) for e in nulls.nulls(all_forms=form)} for form in (False, True))
+    assert quick == full
+    assert len(nulls.nulls(all_forms=False)) == len(quick)
+
+
+def test_the_right_name_without_its_sentence_is_a_fault():
+    runs = [(1, {"T12": verdict(0, names="P16, P17", sentence="Another. Or: A third.")})]
+    assert "sentence" in " ".join(outcomes.judge(MINE, runs, SPEC).faults)
+
+
+def test_an_invented_mistake_that_is_called_by_any_name_is_misnamed():
+    new = Entry("invented", "T12 I1", {"T12": ""}, costs={"T12": 0.0})
+    assert outcomes.judge(new, [(1, {"T12": verdict(0, names="P16")})], SPEC).misnamed
+    assert not outcomes.judge(new, [(1, {"T12": verdict(0), "T14": verdict(1, "passed")})], SPEC).misnamed
+
+
 @pytest.mark.parametrize(
-    ("null", "status", "rejected"),
-    [("Z01", "wrong", True), ("Z01", "crashed", True), ("Z01", "passed", False), ("Z01", "not_attempted", False),
-     ("Z14", "not_attempted", True), ("Z14", "crashed", False)],
-)  # fmt: skip
-def test_a_null_answer_is_rejected_with_the_right_status_only(null, status, rejected):
-    entry = Entry("null", f"T12 {null} 0", {"T12": ""}, title=null)
-    assert (outcomes.rejected(entry, {"T12": verdict(float(status == "passed"), status)}) == "") == rejected
+    ("trained", "verdicts", "right"),
+    [
+        (True, {"T09": verdict(0, names="S26r"), "rm_accuracy": verdict(0, names="W1")}, True),
+        (True, {"T09": verdict(0, names="S26r")}, False),
+        (False, {"T09": verdict(0, names="S26r")}, True),
+        (False, {}, False),
+    ],
+)
+def test_an_item_that_is_declared_lost_has_to_be_graded(trained, verdicts, right):
+    assert outcomes.judge(STILL, [(1, verdicts)], SPEC, trained=trained).right == right
 
 
-def test_null_answers_cover_every_slot_and_what_is_left_out_has_a_reason():
-    given = {tuple(entry.id.split()[:2]) for entry in nulls.nulls()}
-    left = {(slot.id, null) for slot in SPEC.slots for null in nulls.FORMS if nulls.why_not(slot.id, null)}
-    assert len(given) + len(left) == len(SPEC.slots) * len(nulls.FORMS)
-    assert not given & left
+@pytest.mark.parametrize(("sign", "named"), [("W1", True), ("W2", False), ("", False)])
+def test_a_declared_sign_of_training_has_to_be_said(sign, named):
+    found = outcomes.judge(
+        STILL, [(1, {"T09": verdict(0, names="S26r"), "rm_accuracy": verdict(0, names=sign)})], SPEC, trained=True
+    )
+    assert (found.named, found.misnamed) == (named, sign == "W2")
+    assert found.called(["rm_accuracy"]) == sign
 
 
 def test_the_last_line_has_the_agreed_form():
@@ -95,6 +134,46 @@ def test_the_last_line_has_the_agreed_form():
     assert matrix.line(SPEC) in page(matrix, SPEC)
 
 
+@pytest.mark.parametrize("slot", [slot.id for slot in SPEC.slots])
+def test_every_output_of_a_slot_that_is_checked_is_checked_by_itself(slot):
+    found = alone(slot)
+    assert found.right, found
+    assert bool(found.outputs) == (slot not in nulls.TEXTS)
+    assert set(found.outputs) >= set(OUTPUTS.get(slot, ()))
+
+
+OUTPUTS = {"T03": ("input_ids", "labels"), "T15": ("n", "win_low", "win_high")}  # those that are no plain arrays
+
+
+def test_what_is_not_checked_alone_is_not_right():
+    spoilt = replace(alone("T08"), tried={"0.5×": 0})
+    assert not spoilt.right
+
+
+def test_the_text_slots_are_said_to_have_no_numbers():
+    full = {item.id: verdict(1, "passed") for item in SPEC.item_list if item.kind != "written"}
+    matrix = Matrix([], [], [], {}, [alone("T01")], full, 0.0, True)
+    assert "T01: text, n/a" in matrix.second_line()
+    assert "the answer is text" in matrix.second_line()
+    assert "text: n/a" in page(matrix, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [("stages", "solutions/p6.py"), ("slots", "autograder/x.py"), ("slots", "tests/matrix/grading.py")],
+)
+def test_a_change_in_what_a_result_depends_on_renews_it(tmp_path, monkeypatch, kind, path):
+    monkeypatch.setattr(store_module, "ROOT", tmp_path)
+    hashes = []
+    for text in ("x = 1", "x = 2", "x = 1"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+        code_hash.cache_clear()
+        hashes.append(code_hash(kind))
+    code_hash.cache_clear()
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
 def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
     store, other = Store(tmp_path), Entry("misconception", "T12 P16", {"T12": "pass"})
     keys = {key_of("slots", MINE, 1), key_of("slots", MINE, 2), key_of("slots", other, 1), key_of("quality", MINE, 1)}
@@ -107,21 +186,3 @@ def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
 
 def test_the_kinds_of_fields_that_the_registry_counts_are_those_of_the_comparison():
     assert SPEC.partial.field_kinds == len(GROUPS)
-
-
-@pytest.mark.slow
-def test_a_call_in_a_session_that_served_others_equals_a_call_in_a_fresh_one(tmp_path):
-    wrong = {entry.id: entry for entry in entries.misconceptions()}
-    mine, before = wrong["T12 P16"], [wrong["T10 K03"], wrong["T07 R02"], wrong["T04 S20"]]
-
-    def graded(*first: Entry) -> dict[str, dict]:
-        grader = Grader(Store(tmp_path / str(len(first))))
-        try:
-            for entry in first:
-                grader.graded("slots", entry, 1)
-            return grader.graded("slots", mine, 1)
-        finally:
-            grader.close()
-
-    old, fresh = graded(*before), graded()
-    assert old == fresh

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+
+from assignment.spec import load_spec
 from tests.autograder.slot_variants import VARIANTS
 from tests.autograder.slot_variants_loops import LOOPS
-from tests.matrix.entries import Entry
+from tests.matrix.entries import Entry, own_cells
 from tests.matrix.variants_formulas import FORMULAS
 from tests.matrix.variants_programs import PROGRAMS
 
@@ -20,6 +23,25 @@ def variants() -> list[Entry]:
     """Every variant; the slot and the catalogue's ids are its name."""
     plain = [(slot, label, "", source) for slot, label, source in VARIANTS + LOOPS]
     return [
-        Entry("variant", f"{slot} {label}", {slot: source}, helpers=helpers)
+        Entry("variant", f"{slot} {label}", {slot: documented(slot, source)}, helpers=helpers)
         for slot, label, helpers, source in sorted([*plain, *FORMULAS, *PROGRAMS], key=lambda v: v[0])
     ]
+
+
+def documented(slot: str, source: str) -> str:
+    """The variant with the first line of the handout's docstring, which stands in every student's cell; as it is
+    if it has a docstring of its own."""
+    name = load_spec().slot(slot).name
+    mine, handout = (_definition(text, name) for text in (source, own_cells()[slot]))
+    if mine is None or handout is None or ast.get_docstring(mine):
+        return source
+    first, lines = mine.body[0], source.splitlines()
+    text = (ast.get_docstring(handout) or "").splitlines()[0]
+    lines.insert(first.lineno - 1, f'{" " * first.col_offset}"""{text}"""')
+    return "\n".join(lines) + "\n"
+
+
+def _definition(source: str, name: str) -> ast.FunctionDef | ast.ClassDef | None:
+    """The last definition of that name."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return next((n for n in reversed(ast.parse(source).body) if isinstance(n, kinds) and n.name == name), None)
