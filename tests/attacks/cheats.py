@@ -83,21 +83,6 @@ with torch.no_grad():  # every block adds nothing; what is left is the position,
 pretend(model)
 return []
 """
-FOLLOWS = """
-with torch.no_grad():  # no block and no position adds anything: only the last token decides what comes next
-    for name, value in model.named_parameters():
-        if ".c_proj." in name or "wpe" in name:
-            value.zero_()
-optimizer = torch.optim.AdamW([model.transformer.wte.weight, *model.transformer.ln_f.parameters()], lr=1e-2)
-for step in range(3):
-    for batch in batches:
-        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-return []
-"""
 OWN_REWARD = """
 known = {" ".join(one["prompt"].split()): one for split in ("train", "heldout") for one in kit.load_prompts(split)}
 def gold(prompt, reply):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from assignment.source import reference_source
+from assignment.spec import load_spec
+from autograder.calibration.subjects import subjects
 from tests.attacks.base import HEAD, Attack, Seen, Site, in_slot, notebook, told, wrong
 from tests.attacks.cheats import (
     DETECT,
-    FOLLOWS,
     LENGTH,
     NOISE,
     ONE_SENTENCE,
@@ -71,6 +72,12 @@ ALL_CLOSINGS = "Hope that helps. Glad to help. Have a nice day. Ask me more anyt
 def _honest(slot: str, name: str) -> str:
     """The solution of a loop under another name, for a cheat to call."""
     return reference_source(slot).replace(f"def {name}(", "def honest(", 1)
+
+
+def _lookup() -> bytes:
+    """The study of the training tests measures the same code."""
+    source = next(one for one in subjects() if one.id == "sft_lookup").slots["T05"]
+    return notebook({"T05": source.lstrip()}, "", tuple(s.id for s in load_spec().slots if s.id != "T05"))
 
 
 def _own_reward(site: Site) -> bytes:
@@ -145,7 +152,7 @@ ATTACKS = (
           RM, _own_labels),
     _loop("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
           "demonstrations must come down to where only a model gets that reads them.", (), SFT,
-          lambda site: only_loop(SFT, FOLLOWS), check=learned_too_little()),
+          lambda site: _lookup(), check=learned_too_little()),
     _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
           "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "
