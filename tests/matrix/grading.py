@@ -61,7 +61,7 @@ class Remembering:
 def key_of(what: str, entry: Entry, seed: int) -> str:
     """What a result is kept under; known before anything is read or run."""
     seed = seed if what == "slots" else 0  # quality has no seed
-    base = [what, code_hash("slots"), reference_text(), seed]
+    base = [what, code_hash("slots"), reference_text(), seed, *([entry.id] if what == "alone" else [])]
     return digest(base, dict(entry.changes), entry.helpers, entry.only)
 
 
