@@ -35,7 +35,7 @@ for name in ("autograder.hidden_tests.base", "solutions.p4_reward_model"):
     try:
         __import__(name)
         got.append(name)
-    except ImportError:
+    except (ImportError, OSError):
         pass
 loot("FILES", got[:20])
 """
