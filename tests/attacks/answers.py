@@ -174,13 +174,13 @@ ATTACKS = (
            "Only primitive JSON and raw arrays cross the pipe.", ("A07",), _objects, lambda: notebook(PLAIN_SLOTS),
            OBJECT_IDS, quick=True),
     Attack("A08", "Spoof the reply: scores instead of answers, results.json overwritten", "The pipe carries answers, "
-           "never scores; points are written by the grader.", ("A08",), code_in_slot(SPOOFED, SPOOF), wrong, quick=True),
+           "never scores; points are written by the grader.", ("A08",), code_in_slot(SPOOFED, SPOOF), wrong),
     Attack("A08b", "Forged replies of the right form that hold nonsense", "What cannot be read as an answer is a wrong "
            "answer, never a failure of the grader's.", ("A08", "A33"), _odd, _odd_harmless, ODD_IDS),
     Attack("A09", "Print 100/100, JSON results, kernel messages, terminal escapes", "Output is never parsed.",
            ("A09", "A36"), code_in_slot(PRINTED), wrong),
     Attack("A17", "Send pickles and torch.save files as the answer", "Nothing is unpickled: JSON and safetensors alone, "
-           "by our own strict reader.", ("A17",), code_in_slot(PICKLED, PICKLE), wrong, quick=True),
+           "by our own strict reader.", ("A17",), code_in_slot(PICKLED, PICKLE), wrong),
     Attack("A18", "NaN, infinities and overflow", "Finite first, then err <= tolerance.",
            ("A18",), lambda site: notebook(NOT_FINITE), lambda: notebook(FINITE), tuple(NOT_FINITE)),
     Attack("A19", "Answers to the public checks' inputs in a table", "Hidden inputs are drawn per run.",

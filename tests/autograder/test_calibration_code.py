@@ -13,7 +13,7 @@ from tests.test_trusted_imports import graph
 CARRIES = {
     "assignment": {"__init__", "bars", "spec"},
     "assignment/lab": {"__init__", "ship"},
-    "autograder": {"__init__", "protocol", "records"},
+    "autograder": {"__init__", "messages", "protocol", "records"},
     "autograder/inside": {"__init__", "namespace", "registry", "source", "outcome", "wire"},
     "autograder/training": {"__init__", "outcome"},
     "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export", "figure",
