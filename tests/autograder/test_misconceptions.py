@@ -28,8 +28,13 @@ def fails_and_is_named(mistake: Mistake, seed: int) -> bool:
 
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_known_mistake_of_each_slot_fails_and_is_named_and_no_other_is(slot):
-    """One of each; all of them go through the judge and the sandbox in `make matrix QUICK=1`."""
     assert fails_and_is_named(LIBRARY.mistakes[slot][-1], seed=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.slot}-{m.id}")
+def test_every_known_mistake_fails_and_is_named_and_no_other_is(mistake):
+    assert fails_and_is_named(mistake, seed=1)
 
 
 @pytest.mark.parametrize("slot", SLOTS)
