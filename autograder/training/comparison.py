@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from autograder.inside.replies import MAX_TOKENS, NUMBERS
-from autograder.messages import advice
 from autograder.protocol import AnyTensors
 from autograder.reference import State
-from autograder.training import measure, statistics
+from autograder.training import measure, messages, statistics
 from autograder.training.data import Prompts, draw_prompts
 from autograder.training.encoding import Ids
 from autograder.training.outcome import Outcome, Unusable
@@ -31,16 +30,6 @@ GROUPS = {  # fields that stand or fall together
     "repetition": ("repetition",),
 }
 TYPICAL = 6.0  # standard errors by which replies may be more or less likely than the policy's own samples
-SAMPLE_TIP = "Sample every policy's replies from its own `.lm`, to all prompts, with the decoding of the config."
-MESSAGES = {
-    "passed": "All fields of the four rows agree with what the grader computes from the replies; RLHF is above SFT.",
-    "fields": advice(
-        "Not as recomputed from the replies that were returned: {fields}.",
-        "Compute each field from the replies of its own row, as the docstring says; check two short replies by hand.",
-    ),
-    "foreign": advice("The replies listed under {names} are not what that policy samples.", SAMPLE_TIP),
-    "order": advice("The RLHF policy is not above SFT in mean reward on these prompts.", SAMPLE_TIP),
-}
 
 
 @dataclass(frozen=True)
@@ -163,7 +152,7 @@ class ComparisonStage(Stage):
             passed=passed,
             near=not wrong and not foreign and not above and gain > bar.rlhf_gain_min - bar.near,
             share=share,
-            message=MESSAGES[which].format(fields=", ".join(wrong), names=", ".join(foreign)),
+            message=messages.COMPARISON[which].format(fields=", ".join(wrong), names=", ".join(foreign)),
             value=f"{len(GROUPS) - len(wrong)} of {len(GROUPS)} kinds of fields, gain {gain:.2f}",
             evidence={
                 "rows": [{"name": name, **expected[name]} for name in POLICIES],

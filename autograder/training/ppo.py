@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from autograder.messages import advice
 from autograder.reference import State
-from autograder.training import measure, statistics
+from autograder.training import measure, messages, statistics
 from autograder.training.data import Prompts, draw_prompts
 from autograder.training.encoding import Ids, decode
 from autograder.training.outcome import Outcome
@@ -21,47 +20,6 @@ from rlhf_kit.gold import GoldReward
 SNAPSHOTS = 5  # points of the curves beside the start
 CURVE_PROMPTS = 64  # hidden prompts behind the points of the curves: evidence only
 GENERATIONS = 8  # replies shown side by side
-ROSE = "Reward on hidden prompts went from {before:.2f} to {after:.2f}, a gain of {gain:.2f}."
-REWARD_TIP = "Train on the scores of the reward_fn that the loop is given."
-MESSAGES = {
-    "passed": ROSE,
-    "still": advice(
-        "The loop left the policy's weights as they were.",
-        "Check that it calls backward and the optimiser's step, and that the optimiser holds the policy's parameters.",
-    ),
-    "low": advice(
-        ROSE + " It has to gain at least {bar:g}.",
-        "Check the sign of the policy loss, that advantages are whitened over response tokens only, and that old "
-        "log-probabilities are stored once for each rollout.",
-    ),
-    "gold": advice(
-        ROSE + " But the true quality of the replies fell by {fall:.2f}: the policy exploits the reward instead of "
-        "answering better.",
-        "Check the KL penalty, and read some replies.",
-    ),
-    "foreign": advice(
-        ROSE + " But its replies do not take up what this run's reward pays for: the policy was not trained on it.",
-        REWARD_TIP,
-    ),
-}
-KL_VALUE = "The policy is {kl:.2f} nats per sequence away from SFT"
-KL_MESSAGES = {
-    "passed": KL_VALUE + ", inside the range from {low:g} to {high:g}.",
-    "small": advice(
-        KL_VALUE + "; at least {low:g} are expected of a policy that learned something.",
-        "Check that scores reach the loss through the advantages, and that every rollout is used for all its epochs "
-        "and minibatches.",
-    ),
-    "foreign": advice(
-        KL_VALUE + ", inside the range; but its replies do not take up what this run's reward pays for, so that this "
-        "is no result of training on it.",
-        REWARD_TIP,
-    ),
-    "large": advice(
-        KL_VALUE + "; more than {high:g} means that the KL penalty did not hold it.",
-        "Check the penalty's sign and beta, and that the reference stays as it was.",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -146,7 +104,7 @@ class PPOStage(Stage):
         which = "passed" if passed else "still" if change == 0 else failed
         close = test.gain >= bar.gain_min - bar.near and gold_gain >= -bar.gold_drop_max - bar.near
         close = close and style >= bar.style_min - bar.near
-        message = MESSAGES[which].format(
+        message = messages.PPO_REWARD[which].format(
             before=before.mean(), after=after.mean(), gain=test.gain, bar=bar.gain_min, fall=-gold_gain
         )
         return Outcome(
@@ -209,7 +167,7 @@ class PPOStage(Stage):
             passed=passed,
             near=not passed and close,
             share=float(passed),
-            message=KL_MESSAGES[which].format(kl=kl, low=bar.min, high=bar.max),
+            message=messages.PPO_KL[which].format(kl=kl, low=bar.min, high=bar.max),
             value=f"{kl:.2f} nats per sequence",
             evidence={
                 "kl": kl,

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.messages import advice
-from autograder.training import measure, statistics
+from autograder.training import measure, messages, statistics
 from autograder.training.data import Preferences, draw_preferences
 from autograder.training.outcome import Outcome
 from autograder.training.stage import Lab, Request, Stage, base_payload, finite, seeded
@@ -16,27 +15,6 @@ from autograder.training.weights import Trained, flat, frozen, moved, snapshot_m
 
 SNAPSHOTS = 5  # points of the curve beside the start
 CURVE_PAIRS = 80  # hidden pairs behind the points between start and end: evidence only
-RANKED = "The reward model ranks {accuracy:.1%} of {n} hidden pairs right (interval from {low:.1%})."
-MESSAGES = {
-    "passed": RANKED,
-    "still": advice(
-        "The loop left the weights as they were.",
-        "Check that it calls backward and the optimiser's step, and that the optimiser holds the parameters of body "
-        "and head.",
-    ),
-    "foreign": advice(
-        RANKED + " But it does not prefer what the preferences of this run prefer: it was not trained on them.",
-        "Train on the batches that the loop is given.",
-    ),
-    "inverted": advice(
-        RANKED + " That is below chance: chosen and rejected look swapped.",
-        "Follow one pair by hand from the batch into the loss: which score is to become the higher one?",
-    ),
-    "low": advice(
-        RANKED + " The interval has to start above {bar:.0%}.",
-        "Check the order of chosen and rejected, which token is scored, and that body and head both learn.",
-    ),
-}
 
 
 class RewardModelStage(Stage):
@@ -119,6 +97,6 @@ class RewardModelStage(Stage):
             near=not passed and close,
             share=float(passed),
             value=f"{accuracy:.3f} ({low:.3f}–{high:.3f})",
-            message=MESSAGES[which].format(accuracy=accuracy, n=n, low=low, bar=bar.lower_bound_min),
+            message=messages.REWARD_MODEL[which].format(accuracy=accuracy, n=n, low=low, bar=bar.lower_bound_min),
             evidence=evidence,
         )

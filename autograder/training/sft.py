@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from autograder.messages import advice
 from autograder.reference import State
-from autograder.training import measure, statistics
+from autograder.training import measure, messages, statistics
 from autograder.training.data import Demonstrations, draw_demonstrations
 from autograder.training.measure import Likelihood
 from autograder.training.outcome import Outcome
@@ -17,23 +16,6 @@ from autograder.training.stage import Lab, Request, Stage, base_payload, finite,
 from autograder.training.weights import Trained, flat, frozen, moved, snapshot_manifest, trained
 
 CURVE_EXAMPLES = 100  # held-out examples behind the curve: evidence only
-FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
-MESSAGES = {
-    "passed": FELL,
-    "still": advice(
-        "The loop left the weights as they were.",
-        "Check that it calls backward and the optimiser's step, and that the optimiser holds the model's parameters.",
-    ),
-    "rose": advice(
-        "Held-out loss did not fall: {start:.2f} before and {end:.2f} nats per token after training.",
-        "Plot the losses of your steps: if they rise too, check zero_grad, clipping and the learning rate; if they "
-        "fall, check what they are computed on.",
-    ),
-    "high": advice(
-        FELL + " It has to end below {bar:.2f} of the start: the loop learns too little.",
-        "Check the learning rate and warm-up, zero_grad, and that every epoch runs over all batches.",
-    ),
-}
 
 
 class SFTStage(Stage):
@@ -101,6 +83,6 @@ class SFTStage(Stage):
             near=falls and not low and ratio <= bar.final_ratio_max + bar.near,
             share=float(falls and low),
             value=f"{ratio:.3f} of the start",
-            message=MESSAGES[which].format(start=start, end=end, ratio=ratio, bar=bar.final_ratio_max),
+            message=messages.SFT[which].format(start=start, end=end, ratio=ratio, bar=bar.final_ratio_max),
             evidence=evidence,
         )

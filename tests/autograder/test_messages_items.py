@@ -19,7 +19,7 @@ from autograder.records import Answers, ItemResult, Status
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
 from autograder.rubric import grade
-from autograder.training import comparison, ppo, reward_model, run, sft, verdict, weights
+from autograder.training import comparison, messages, run, verdict, weights
 from autograder.training.outcome import Failure, Outcome, Unusable
 from autograder.training.stage import finite
 from tests.autograder.report_fixture import bundle
@@ -28,8 +28,8 @@ from tests.autograder.slot_runs import SPEC, reply, submission
 STUDENT, SEED, UNTOLD = "MyOwnSecretText", 987654321, 0.1234321
 BARS = SPEC.thresholds(SPEC.profiles[0])
 TEMPLATES: dict[str, Mapping[str, str]] = {
-    "sft_loss_trend": sft.MESSAGES, "rm_accuracy": reward_model.MESSAGES, "ppo_reward": ppo.MESSAGES,
-    "ppo_kl": ppo.KL_MESSAGES, "comparison": comparison.MESSAGES,
+    "sft_loss_trend": messages.SFT, "rm_accuracy": messages.REWARD_MODEL, "ppo_reward": messages.PPO_REWARD,
+    "ppo_kl": messages.PPO_KL, "comparison": messages.COMPARISON,
 }  # fmt: skip
 # All that a message may quote: what was measured, and bars that the feedback shows beside the success criteria.
 QUOTED: dict[str, Any] = dict.fromkeys("start end ratio bar accuracy low high before after gain fall kl".split(), 1.0)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from autograder.calibration.code import essence
 from tests.sources import ROOT
 
 FOLDER = ROOT / "dist" / "matrix"
@@ -39,7 +40,10 @@ def code_hash(kind: str) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """The file; of the library of misconceptions what grading reads, so that stating a cost renews nothing."""
+    """What a file does: of a program its code without comments, of the library of misconceptions what grading reads,
+    so that stating a cost renews nothing."""
+    if path.suffix == ".py":
+        return essence(path.read_text(encoding="utf-8")).encode()
     if path.parent.name != "library":
         return path.read_bytes()
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
