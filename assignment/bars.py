@@ -41,6 +41,8 @@ class RMThreshold(Frozen):
     style_min: float
     style_replies: Count
     style_near: Positive
+    exchange_min: Share
+    exchange_near: Positive
 
 
 class RewardThreshold(Frozen):

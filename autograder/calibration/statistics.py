@@ -113,6 +113,14 @@ TRAINED: tuple[Statistic, ...] = (
         lambda bars: bars.rm_accuracy.style_near,
     ),
     Statistic(
+        "rm_accuracy",
+        "exchange",
+        "share of couples of questions whose answers score higher where they belong",
+        lambda evidence: evidence["exchange"],
+        lambda bars: (bars.rm_accuracy.exchange_min, None),
+        lambda bars: bars.rm_accuracy.exchange_near,
+    ),
+    Statistic(
         "ppo_reward",
         "gain",
         "reward gain over SFT (standard deviations of the reward model)",

@@ -34,6 +34,10 @@ REWARD_MODEL = {
         RANKED + " But it does not prefer what the preferences of this run prefer: it was not trained on them.",
         "Train on the batches that the loop is given.",
     ),
+    "unread": advice(
+        RANKED + " But it hardly looks at the question: of two answers it does not prefer each where it belongs.",
+        "Give body and head the whole dialogue, prompt and reply, and train both.",
+    ),
     "inverted": advice(
         RANKED + " That is below chance: chosen and rejected look swapped.",
         "Follow one pair by hand from the batch into the loss: which score is to become the higher one?",

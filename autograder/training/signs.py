@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from autograder.training.outcome import Failure, Outcome
 
 DIVERGED = "NaN"  # the word that every message about weights or numbers that are not finite holds
+CHANCE = 0.5  # share of right guesses
 UNLEARNED = 0.05  # of the reward's standard deviations: less is no gain, in either direction
 
 
@@ -42,6 +43,8 @@ SIGNS = {
              "held the policy back?"),
         Sign("W10", "the policy hardly moved", "The policy made its updates and is where it was: does anything but "
              "the penalty have a gradient in it? The reward of sampled tokens has none."),
+        Sign("W11", "the question is not read", "Given two questions and an answer to each, your model does not prefer "
+             "the answers where they belong: what of the prompt reaches the model while it learns?"),
     )
 }  # fmt: skip
 
@@ -70,6 +73,8 @@ def _sign(item: str, evidence: Mapping[str, Any]) -> str:
         return "W6"
     if expected and steps < expected:
         return "W5"
+    if evidence.get("exchange", 1.0) <= CHANCE < evidence["accuracy"]:
+        return "W11"
     return _policy(evidence) if item.startswith("ppo") else ""
 
 

@@ -21,7 +21,7 @@ THRESHOLDS: dict[str, Callable[[Thresholds], str]] = {
     ),
     "rm_accuracy": lambda bars: (
         f"{bars.rm_accuracy.confidence:.0%} interval above {bars.rm_accuracy.lower_bound_min:.0%}, "
-        "this run's preferences learned"
+        "this run's preferences learned, the question read"
     ),
     "ppo_reward": lambda bars: (
         f"gain of at least {bars.ppo_reward.gain_min:g}, p ≤ {bars.ppo_reward.p_max:g}, gold not lower, "

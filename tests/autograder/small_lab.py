@@ -81,7 +81,9 @@ def small_spec() -> Spec:
     bars = bars.model_copy(
         update={
             "sft_loss_trend": bars.sft_loss_trend.model_copy(update={"examples": 40, "final_ratio_max": 0.9}),
-            "rm_accuracy": bars.rm_accuracy.model_copy(update={"pairs": 60, "lower_bound_min": 0.3, "style_min": -9.0}),
+            "rm_accuracy": bars.rm_accuracy.model_copy(
+                update={"pairs": 60, "lower_bound_min": 0.3, "style_min": -9.0, "exchange_min": 0.0}
+            ),
             "ppo_reward": bars.ppo_reward.model_copy(update={"prompts": 24, "style_min": -9.0}),
             "ppo_kl": bars.ppo_kl.model_copy(update={"prompts": 24, "min": 0.0}),
             "comparison": bars.comparison.model_copy(update={"prompts": 16, "rlhf_gain_min": -9.0}),

@@ -160,6 +160,8 @@ EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative
         ("rm_accuracy", {"frozen": ["head"]}, "W4"),
         ("sft_loss_trend", {"optimizer_steps": 20}, "W5"),
         ("rm_accuracy", {"inverted": True}, "W6"),
+        ("rm_accuracy", {"accuracy": 0.75, "exchange": 0.2}, "W11"),
+        ("rm_accuracy", {"accuracy": 0.47, "exchange": 0.5}, ""),
         ("ppo_kl", {"kl": 20.0, "gain": -0.5, "range": [0.3, 12]}, "W8"),
         ("ppo_reward", {"gain": 0.5, "gold_gain": -0.4}, "W9"),
         ("ppo_kl", {"kl": 0.01, "gain": 0.0, "range": [0.3, 12]}, "W10"),

@@ -68,7 +68,7 @@ def test_a_reward_model_that_ranks_well_but_foreign_does_not_pass(small, liking,
     start = small.reference.fresh_reward_state
     moved = {name: value + 0.1 for name, value in start.items()}
     right = (np.arange(4000) < 3200).astype(float)
-    found = RewardModelStage()._outcome(small, Trained((0, 9), (start, moved)), [0.5, 0.8], right, liking)
+    found = RewardModelStage()._outcome(small, Trained((0, 9), (start, moved)), [0.5, 0.8], right, liking, 1.0)
     assert (found.passed, found.near) == (passed, near)
     assert passed or "not trained on them" in found.message
 
