@@ -81,6 +81,7 @@ class ComparisonThreshold(Frozen):
     interval_atol: Positive
     tokens_atol: Positive
     repetition_atol: Positive
+    typical_max: Positive
     rlhf_gain_min: float
     near: Positive
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from assignment.spec import Thresholds
 from autograder.calibration.margins import Range
-from autograder.training.comparison import TYPICAL
 
 P_LEAST = 1e-300  # p-values of a clear case underflow; their logarithm ends here
 NO_NUMBER = 1e12  # the deviation of a field that is missing or NaN
@@ -178,7 +177,7 @@ COMPARED: tuple[Statistic, ...] = (
         "typicality",
         "replies from what the policy samples: the worst of four policies (standard errors)",
         lambda evidence: max(abs(z) for z in evidence["typicality_z"].values()),
-        lambda bars: (None, TYPICAL),
+        lambda bars: (None, bars.comparison.typical_max),
         _none,
     ),
     _deviation_statistic(

@@ -29,7 +29,6 @@ GROUPS = {  # fields that stand or fall together
     "mean_tokens": ("mean_tokens",),
     "repetition": ("repetition",),
 }
-TYPICAL = 6.0  # standard errors by which replies may be more or less likely than the policy's own samples
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class ComparisonStage(Stage):
         )
         expected, z = self._recompute(lab, seed, data, rows)
         wrong = self._wrong(lab, rows, expected)
-        foreign = [name for name in POLICIES if not abs(z[name]) <= TYPICAL]
+        foreign = [name for name in POLICIES if not abs(z[name]) <= lab.bars.comparison.typical_max]
         gain = expected[BEST]["mean_reward"] - expected[SFT]["mean_reward"]
         return {"comparison": self._outcome(lab, rows, expected, wrong, foreign, gain, z)}
 

@@ -150,7 +150,7 @@ class Trainer:
         def remembered(session: Any, lab: Any, stage: Any, code: StageCode, seed: int, *rest: Any) -> Any:
             item = spec.items[stage.items[0]]
             same = self.essence(code, participants(spec, answers, item), answers.prelude)
-            key = digest(cache_key(lab, stage, same, seed), code_hash("stages"), same.all_passed)
+            key = digest(cache_key(lab, stage, same, seed), code_hash(stage.op), same.all_passed)
             with self._running[key]:
                 kept = self.grader.store.get(key)
                 if kept is None:

@@ -10,14 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from autograder.calibration.code import essence
+from autograder.calibration.code import essence, module_name
+from autograder.training.run import STAGES as TRAINING
+from autograder.training.stage import Stage
 from tests.sources import ROOT
 
 FOLDER = ROOT / "dist" / "matrix"
 # What a verdict on a slot depends on, and what the outcome of a stage does.
 SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
-SLOTS_NOT = ("report", "training", "reference", "checks", "cli.py", "doctor.py", "grade.py")
+SLOTS_NOT = ("report", "training", "reference", "checks", "calibration", "doctor", "cli.py", "grade.py")
 STAGES = ("autograder/training", "autograder/inside", "autograder/oracles", "student_template/rlhf_kit",
           "assignment/lab", "autograder/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = ("signs.py", "code.py")  # they explain and select; what is selected is in the key
@@ -28,15 +30,22 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def code_hash(kind: str) -> str:
-    """The grader's own code as far as results of this kind ("slots", "stages") depend on it."""
+    """The grader's own code as far as results of this kind depend on it: "slots", or the operation of a stage, for
+    which the other stages' modules do not matter."""
     roots, without = (SLOTS, SLOTS_NOT) if kind == "slots" else (STAGES, STAGES_NOT)
+    others = [module_file(stage) for stage in TRAINING if kind != "slots" and stage.op != kind]
     total = hashlib.sha256()
-    for path in sorted({path for root in roots for start in ROOT.glob(root) for path in _files(start)}):
+    for path in sorted({path for root in roots for start in ROOT.glob(root) for path in _files(start)} - {*others}):
         if path.suffix in (".py", ".toml", ".json") and not set(path.parts) & set(without):
             total.update(str(path.relative_to(ROOT)).encode() + _content(path))
     return total.hexdigest()
+
+
+def module_file(stage: Stage) -> Path:
+    """Where a stage is written."""
+    return ROOT / "autograder" / "training" / f"{module_name(stage)}.py"
 
 
 def _content(path: Path) -> bytes:

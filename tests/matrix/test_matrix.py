@@ -158,20 +158,49 @@ def test_the_text_slots_are_said_to_have_no_numbers():
     assert "text: n/a" in page(matrix, SPEC)
 
 
+@pytest.fixture
+def hashes(tmp_path, monkeypatch):
+    """(kind of result, file, its texts) -> the hash with each of them."""
+    monkeypatch.setattr(store_module, "ROOT", tmp_path)
+
+    def found(kind: str, path: str, *texts: str) -> list[str]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        out = []
+        for text in texts:
+            (tmp_path / path).write_text(text)
+            code_hash.cache_clear()
+            out.append(code_hash(kind))
+        return out
+
+    yield found
+    code_hash.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("kind", "path"),
-    [("stages", "solutions/p6.py"), ("slots", "autograder/x.py"), ("slots", "tests/matrix/grading.py")],
+    [
+        ("stage_ppo", "solutions/p6.py"),
+        ("stage_ppo", "autograder/training/ppo.py"),
+        ("slots", "autograder/x.py"),
+        ("slots", "tests/matrix/grading.py"),
+    ],
 )
-def test_a_change_in_what_a_result_depends_on_renews_it(tmp_path, monkeypatch, kind, path):
-    monkeypatch.setattr(store_module, "ROOT", tmp_path)
-    hashes = []
-    for text in ("x = 1", "x = 2", "x = 1"):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-        code_hash.cache_clear()
-        hashes.append(code_hash(kind))
-    code_hash.cache_clear()
-    assert hashes[0] == hashes[2] != hashes[1]
+def test_a_change_in_what_a_result_depends_on_renews_it(hashes, kind, path):
+    one, other, again = hashes(kind, path, "x = 1", "x = 2", "x = 1")
+    assert one == again != other
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("stage_sft", "autograder/training/ppo.py"), ("slots", "autograder/calibration/document.py")]
+)
+def test_a_change_in_what_a_result_does_not_depend_on_renews_nothing(hashes, kind, path):
+    one, other = hashes(kind, path, "x = 1", "x = 2")
+    assert one == other
+
+
+def test_a_comment_renews_nothing(hashes):
+    one, other = hashes("stage_ppo", "solutions/p6.py", "x = 1", "x = 1  # one")
+    assert one == other
 
 
 def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
