@@ -39,7 +39,7 @@ REWARD_MODEL = {
         "Give body and head the whole dialogue, prompt and reply, and train both.",
     ),
     "inverted": advice(
-        RANKED + " That is below chance: chosen and rejected look swapped.",
+        RANKED + " That is far below chance: chosen and rejected look swapped.",
         "Follow one pair by hand from the batch into the loss: which score is to become the higher one?",
     ),
     "low": advice(

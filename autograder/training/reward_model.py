@@ -107,7 +107,8 @@ class RewardModelStage(Stage):
         low, high = statistics.wilson(float(right.sum()), n, bar.confidence)
         ranks, change = low > bar.lower_bound_min, moved(run.states[0], run.final)
         passed = ranks and liking >= bar.style_min and reading >= bar.exchange_min
-        which = "passed" if passed else "still" if change == 0 else "inverted" if high < 0.5 else "low"
+        inverted = high < 1 - bar.lower_bound_min  # as sure as passing: what has not learned is below ½ by chance too
+        which = "passed" if passed else "still" if change == 0 else "inverted" if inverted else "low"
         which = ("foreign" if liking < bar.style_min else "unread") if ranks and not passed else which
         close = low > bar.lower_bound_min - bar.near and liking >= bar.style_min - bar.style_near
         close = close and reading >= bar.exchange_min - bar.exchange_near
@@ -122,7 +123,7 @@ class RewardModelStage(Stage):
             "style": liking,
             "exchange": reading,
             "frozen": frozen(run.states[0], run.final),
-            "inverted": high < 0.5,
+            "inverted": inverted,
         }
         return Outcome(
             passed=passed,

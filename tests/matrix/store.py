@@ -22,7 +22,7 @@ SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutio
 SLOTS_NOT = ("report", "training", "reference", "checks", "calibration", "doctor", "cli.py", "grade.py")
 STAGES = ("autograder/training", "autograder/inside", "autograder/oracles", "student_template/rlhf_kit",
           "assignment/lab", "autograder/replacement.py", "solutions")  # fmt: skip
-STAGES_NOT = ("signs.py", "code.py")  # they explain and select; what is selected is in the key
+STAGES_NOT = ("signs.py", "code.py", "probes.py")  # they explain, select (that is in the key) or serve other tests
 
 
 def digest(*parts: Any) -> str:
