@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,8 @@ from autograder.oracles.replay import Replay
 # Weights after some updates: float32 rounding of weights of size 1 against movements of about 0.1 is 1e-6,
 # and a missing 1e-6 in the clip's denominator 1e-5; the smallest of the known mistakes moves them by 1e-2.
 MOVEMENT_RTOL = 5e-4
+START = "start:"  # names the parameters that a loop begins with
+PARAMETERS = ("weight", "transformer.weight", "score.weight")  # of both probe models
 UPDATE_TIP = "Go through one update by hand: clear gradients, backward, clip, step; then the learning rate."
 
 
@@ -46,6 +48,11 @@ def moved(answer: CaseAnswer, name: str, expected: np.ndarray, start: np.ndarray
     return Check(name, check.kind, check.got, check.expected, MOVEMENT_RTOL * scale + 1e-6)
 
 
+def precise(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parameters in float64."""
+    return {name: exact(x) for name, x in parameters.items()}
+
+
 class Supervised(HiddenTest):
     """A loop over batches: `replayed` is its oracle."""
 
@@ -54,24 +61,29 @@ class Supervised(HiddenTest):
     replayed: Callable[..., Replay]
     tips = {
         "losses": "One loss per update, as numbers: the loss of the batch before its update.",
-        "final:weight": UPDATE_TIP,
-        "after:weight": UPDATE_TIP,
+        **dict.fromkeys((f"{when}:{name}" for when in ("after", "final") for name in PARAMETERS), UPDATE_TIP),
         "told": "on_step gets the number of the step and its loss, once after each update.",
         "callbacks": "on_step gets the number of the step and its loss, once after each update.",
         "batches": "Each epoch is one pass over all batches, one update for each.",
     }
 
     def assemble(
-        self, about: str, weight: np.ndarray, batches: Sequence[dict[str, np.ndarray]], config: dict[str, Any]
+        self,
+        about: str,
+        start: Mapping[str, np.ndarray],
+        batches: Sequence[dict[str, np.ndarray]],
+        config: dict[str, Any],
     ) -> Case:
-        """A case whose clip norm lies between the gradients' norms: some updates are clipped, some are not."""
+        """A case whose clip norm lies between the gradients' norms: some updates are clipped, some are not.
+
+        start: the probe's parameters by name."""
         order = list(range(len(batches))) * config["epochs"]
         for _ in range(8):  # clipping changes the gradients that follow, so the norm is found by trying
-            norms = type(self).replayed(exact(weight), batches, order, SimpleNamespace(**config)).norms
+            norms = type(self).replayed(precise(start), batches, order, SimpleNamespace(**config)).norms
             if 1.02 * min(norms) < config["max_grad_norm"] < 0.98 * max(norms):
                 break
             config = {**config, "max_grad_norm": float(np.sqrt(min(norms) * max(norms)))}
-        tensors = {"weight": weight}
+        tensors = {f"{START}{name}": x for name, x in start.items()}
         for i, batch in enumerate(batches):
             tensors |= {f"batch{i}:{name}": x for name, x in batch.items()}
         key = {"batches": batches, "config": SimpleNamespace(**config)}
@@ -86,9 +98,11 @@ class Supervised(HiddenTest):
         whole = all(Counter(epoch) == Counter(range(count)) for epoch in epochs) and len(epochs) == config.epochs
         if not whole:  # replayed as it should have been, so that the residuals still say something
             order = list(range(count)) * config.epochs
-        start = exact(case.tensors["weight"])
+        start = precise(
+            {name.removeprefix(START): x for name, x in case.tensors.items() if name.startswith(START)}
+        )
         replay = type(self).replayed(start, batches, order, config)
-        after = np.stack(replay.after["weight"])
+        after = {name: np.stack(updates) for name, updates in replay.after.items()}
         steps = [step for step, _ in answer.values["callbacks"]]
         first = steps[0] if steps else 0
         called = steps == list(range(first, first + len(order))) and first in (0, 1)
@@ -96,8 +110,8 @@ class Supervised(HiddenTest):
         return [
             fact("batches", whole),
             numbers(answer, "losses", replay.losses),
-            moved(answer, "after:weight", after, start),
-            moved(answer, "final:weight", after[-1], start),
+            *(moved(answer, f"after:{name}", after[name], start[name]) for name in start),
+            *(moved(answer, f"final:{name}", after[name][-1], start[name]) for name in start),
             fact("callbacks", called and timely),
             numbers(answer, "told", replay.losses),
         ]

@@ -101,7 +101,7 @@ class TrainRewardModel(Supervised):
     replayed = staticmethod(replay.train_reward_model)
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """A table of scores on random pairs; chosen and rejected are of different width."""
+        """A table of scores and a head on random pairs; chosen and rejected are of different width."""
         return [
             self._case(rng, "two epochs over three batches", 3, 2),
             self._case(rng, "one epoch over four", 4, 1),
@@ -110,7 +110,9 @@ class TrainRewardModel(Supervised):
     def _case(self, rng: np.random.Generator, about: str, count: int, epochs: int) -> Case:
         vocab = int(rng.integers(7, 10))
         batches = [self._batch(rng, vocab, int(rng.integers(3, 7))) for _ in range(count)]
-        return self.assemble(about, normal(rng, vocab), batches, loop_config(rng, epochs=epochs))
+        head = rng.uniform(0.6, 0.9) * rng.choice([-1.0, 1.0])  # of either sign: no step has to be small
+        start = {"transformer.weight": normal(rng, vocab, 1), "score.weight": np.full((1, 1), head, np.float32)}
+        return self.assemble(about, start, batches, loop_config(rng, epochs=epochs))
 
     @staticmethod
     def _batch(rng: np.random.Generator, vocab: int, rows: int) -> dict[str, np.ndarray]:

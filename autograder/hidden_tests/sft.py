@@ -72,8 +72,8 @@ class TrainSFT(Supervised):
     def _case(self, rng: np.random.Generator, about: str, count: int, epochs: int) -> Case:
         vocab = int(rng.integers(9, 13))
         batches = [self._batch(rng, vocab, int(rng.integers(2, 5)), int(rng.integers(6, 10))) for _ in range(count)]
-        weight = normal(rng, vocab, vocab)
-        return self.assemble(about, weight, batches, loop_config(rng, epochs=epochs))
+        start = {"weight": normal(rng, vocab, vocab)}
+        return self.assemble(about, start, batches, loop_config(rng, epochs=epochs))
 
     @staticmethod
     def _batch(rng: np.random.Generator, vocab: int, rows: int, width: int) -> dict[str, np.ndarray]:

@@ -19,6 +19,8 @@ LABELS = {
     "input_ids": "input_ids", "labels": "the labels", "state": "the set of parameters",
     "losses": "the list of losses", "told": "the losses given to on_step",
     "after:weight": "the weights after an update", "final:weight": "the weights at the end",
+    "after:transformer.weight": "the body's weights after an update", "final:transformer.weight": "the body at the end",
+    "after:score.weight": "the head's weights after an update", "final:score.weight": "the head at the end",
     "after:lm.weight": "the policy's weights after an update",
     "after:value_head.weight": "the value head's weights after an update",
     "dropout": "the weights after an update", "minibatch": "the weights after a minibatch",

@@ -69,12 +69,13 @@ class Watch:
 
 def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T05 on a BigramLM."""
-    _supervised(function, BigramLM(tensors["weight"]), kit.SFTConfig, args, tensors, sheet)
+    _supervised(function, BigramLM(tensors["start:weight"]), kit.SFTConfig, args, tensors, sheet)
 
 
 def train_reward_model(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T09 on a LastTokenReward."""
-    _supervised(function, LastTokenReward(tensors["weight"]), kit.RMConfig, args, tensors, sheet)
+    model = LastTokenReward(tensors["start:transformer.weight"], tensors["start:score.weight"].item())
+    _supervised(function, model, kit.RMConfig, args, tensors, sheet)
 
 
 def _supervised(

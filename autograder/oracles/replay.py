@@ -30,9 +30,11 @@ class Replay:
             self.after.setdefault(name, []).append(x.copy())
 
 
-def train_sft(weight: Floats, batches: Sequence[Batch], order: Sequence[int], config: Any) -> Replay:
-    """T05 on a bigram model: dL/dweight[v] sums the gradients in the logits where ids = v."""
-    optimizer, replay = AdamW({"weight": weight.copy()}, config), Replay()
+def train_sft(
+    start: Mapping[str, Floats], batches: Sequence[Batch], order: Sequence[int], config: Any
+) -> Replay:
+    """T05 on a bigram model: dL/dweight[v] sums the gradients in the logits where ids = v. start: weight (V, V)."""
+    optimizer, replay = AdamW({name: x.copy() for name, x in start.items()}, config), Replay()
     for i in order:
         ids, labels = batches[i]["input_ids"], batches[i]["labels"]
         table = optimizer.parameters["weight"]
@@ -42,18 +44,24 @@ def train_sft(weight: Floats, batches: Sequence[Batch], order: Sequence[int], co
     return replay
 
 
-def train_reward_model(weight: Floats, batches: Sequence[Batch], order: Sequence[int], config: Any) -> Replay:
-    """T09 on a table of scores by last attended token."""
-    optimizer, replay = AdamW({"weight": weight.copy()}, config), Replay()
+def train_reward_model(
+    start: Mapping[str, Floats], batches: Sequence[Batch], order: Sequence[int], config: Any
+) -> Replay:
+    """T09 on scores h · e[v], v the last attended token. start: transformer.weight e (V, 1), score.weight h (1, 1)."""
+    optimizer, replay = AdamW({name: x.copy() for name, x in start.items()}, config), Replay()
     for i in order:
-        table = optimizer.parameters["weight"]
+        table, head = (optimizer.parameters[name] for name in ("transformer.weight", "score.weight"))
         ends = [
             last_tokens(batches[i][f"{s}_input_ids"], batches[i][f"{s}_attention_mask"])
             for s in ("chosen", "rejected")
         ]
-        loss, chosen, rejected = bradley_terry(table[ends[0]], table[ends[1]])
-        gradient = scatter(table, ends[0], chosen) + scatter(table, ends[1], rejected)
-        replay.keep(loss, optimizer.step({"weight": gradient}), optimizer.parameters)
+        states = [table[end, 0] for end in ends]
+        loss, *sides = bradley_terry(*(head[0, 0] * state for state in states))
+        gradients = {
+            "transformer.weight": head * sum(scatter(table, e, side[:, None]) for e, side in zip(ends, sides)),
+            "score.weight": np.full((1, 1), sum((state * side).sum() for state, side in zip(states, sides))),
+        }
+        replay.keep(loss, optimizer.step(gradients), optimizer.parameters)
     return replay
 
 

@@ -85,14 +85,27 @@ class BigramPolicy(Policy):
 
 
 class LastTokenReward(nn.Module):
-    """A reward model whose score is a table entry of the last attended token: weight (V,)."""
+    """A reward model whose score is a table entry of the last attended token, times one number.
 
-    def __init__(self, weight: Tensor) -> None:
+    Its parts are called as those of the real one: `.transformer` is the table, (V, 1), and `.score` the number,
+    (1, 1). weight: the table's start, (V,). head: the number's start; without it the number stays 1 and does
+    not learn.
+    """
+
+    def __init__(self, weight: Tensor, head: float | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight.detach().clone())
+        self.transformer = nn.Embedding.from_pretrained(weight.detach().clone().reshape(-1, 1), freeze=False)
+        self.score = nn.Linear(1, 1, bias=False).requires_grad_(head is not None)
+        with torch.no_grad():
+            self.score.weight.fill_(1.0 if head is None else head)
+
+    @property
+    def weight(self) -> Tensor:
+        """The table as (V,)."""
+        return self.transformer.weight.squeeze(1)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T), (B, T) -> scores (B,)."""
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
         last = (positions * attention_mask.long()).argmax(-1)
-        return self.weight[input_ids.gather(1, last[:, None]).squeeze(1)]
+        return self.score(self.transformer(input_ids.gather(1, last[:, None]))).flatten()

@@ -16,7 +16,7 @@ from tests.autograder.slot_runs import SLOTS, SPEC, base_sources, draw, faults, 
 RNG = np.random.default_rng(8)
 NUMERIC = [slot for slot in SLOTS if slot not in ("T01", "T02", "T03")]
 # what is asked of a slot first: its value; where a loop is tested, what it learned
-MAIN = {"T05": ("after:weight", "final:weight"), "T09": ("after:weight", "final:weight"),
+MAIN = {"T05": ("after:weight", "final:weight"), "T09": ("after:transformer.weight", "final:transformer.weight"),
         "T14": ("after:lm.weight", "final:lm.weight")}  # fmt: skip
 
 Null = Callable[[np.ndarray], np.ndarray]

@@ -20,9 +20,10 @@ FOLDER = ROOT / "dist" / "matrix"
 SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
 SLOTS_NOT = ("report", "training", "reference", "checks", "calibration", "doctor", "cli.py", "grade.py")
-STAGES = ("autograder/training", "autograder/inside", "autograder/oracles", "student_template/rlhf_kit",
-          "assignment/lab", "autograder/replacement.py", "solutions")  # fmt: skip
-STAGES_NOT = ("signs.py", "code.py", "probes.py")  # they explain, select (that is in the key) or serve other tests
+STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
+          "autograder/replacement.py", "solutions")  # fmt: skip
+STAGES_NOT = ("signs.py", "code.py",  # they explain, and select: what is selected is in the key
+              "probes.py", "drivers.py", "drive_loops.py", "drive_models.py", "drive_values.py")  # fmt: skip
 
 
 def digest(*parts: Any) -> str:

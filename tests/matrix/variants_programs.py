@@ -109,6 +109,29 @@ def train_reward_model(model, batches, config, on_step=None):
                 on_step(len(losses) - 1, losses[-1])
     return losses
 '''),
+    ("T09", "body and head as two groups of parameters", "", '''
+def train_reward_model(model, batches, config, on_step=None):
+    groups = [{"params": list(part.parameters())} for part in (model.transformer, model.score)]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.eps,
+                                  weight_decay=config.weight_decay)
+    losses = []
+    for epoch in range(config.epochs):
+        for batch in batches:
+            factor = min(1.0, (len(losses) + 1) / max(1, config.warmup_steps))
+            for group in optimizer.param_groups:
+                group["lr"] = factor * config.learning_rate
+            good = model(batch["chosen_input_ids"], batch["chosen_attention_mask"])
+            bad = model(batch["rejected_input_ids"], batch["rejected_attention_mask"])
+            loss = bradley_terry_loss(good, bad)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], config.max_grad_norm)
+            optimizer.step()
+            losses.append(loss.item())
+            if on_step is not None:
+                on_step(len(losses) - 1, losses[-1])
+    return losses
+'''),
     ("T09", "C27 one pair at a time, gradients summed over the batch", "", '''
 def train_reward_model(model, batches, config, on_step=None):
     opt = torch.optim.AdamW(model.parameters(), config.learning_rate, betas=config.betas, eps=config.eps,
