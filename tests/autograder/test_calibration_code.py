@@ -15,7 +15,7 @@ CARRIES = {
     "assignment/lab": {"__init__", "ship"},
     "autograder": {"__init__", "messages", "protocol", "records"},
     "autograder/inside": {"__init__", "namespace", "registry", "source", "outcome", "wire"},
-    "autograder/training": {"__init__", "outcome"},
+    "autograder/training": {"__init__", "messages", "outcome"},
     "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export", "figure",
                                   "otter_format", "plots", "progress", "results"},
 }  # fmt: skip
