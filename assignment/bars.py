@@ -22,13 +22,15 @@ class Frozen(BaseModel):
 
 
 class SFTThreshold(Frozen):
-    """Held-out loss: end over start, and a paired test over examples."""
+    """Held-out loss: end over start, and a paired test over examples; loss where no label supervises, nats."""
 
     final_ratio_max: Share
     snapshots: Annotated[int, Field(ge=5)]
     p_max: Share
     examples: Count
     near: Positive
+    prompt_rise_min: float
+    padding_min: Annotated[float, Field(ge=0)]
 
 
 class RMThreshold(Frozen):

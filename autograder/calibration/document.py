@@ -36,9 +36,9 @@ deviations (SD), and the distance that a normal tolerance limit asks for ({CONFI
 {tolerance_factor(SEEDS["near_miss"], FALSE_PASS):.2f} SD for {FALSE_PASS:.0%} from {SEEDS["near_miss"]}). Where
 Shapiro–Wilk's p is below {NORMAL_P_MIN:g} the runs are not normal, and the row says so: there the distance has to be
 so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality), or else the counts are
-all there is. Which statistic has to tell a near miss was written into `subjects.toml` before the runs, the exchange of
-answers after a first look at three seeds (docs/decisions.md); hollow dots and rows marked "–" are the statistics that
-need not.
+all there is. Which statistic has to tell a near miss was written into `subjects.toml` before the runs; the exchange of
+answers and what is learned of prompts and padding came after a first look at one to three seeds (docs/decisions.md).
+Hollow dots and rows marked "–" are the statistics that need not.
 """
 TABLE = """| subject | n | mean | SD | range | item passed | distance, SD | asked, SD | normality p | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""

@@ -96,6 +96,22 @@ TRAINED: tuple[Statistic, ...] = (
         _none,
     ),
     Statistic(
+        "sft_loss_trend",
+        "prompt_rise",
+        "rise of the loss on prompts, which no label supervises (nats per token)",
+        lambda evidence: evidence["prompt_rise"],
+        lambda bars: (bars.sft_loss_trend.prompt_rise_min, None),
+        _none,
+    ),
+    Statistic(
+        "sft_loss_trend",
+        "padding",
+        "loss of the padding behind an answer (nats per token)",
+        lambda evidence: evidence["padding"],
+        lambda bars: (bars.sft_loss_trend.padding_min, None),
+        _none,
+    ),
+    Statistic(
         "rm_accuracy",
         "lower_end",
         "lower end of the interval of accuracy",

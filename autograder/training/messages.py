@@ -20,6 +20,10 @@ SFT = {
         FELL + " It has to end below {bar:.2f} of the start: the loop learns too little.",
         "Check the learning rate and warm-up, zero_grad, and that every epoch runs over all batches.",
     ),
+    "unmasked": advice(
+        FELL + " But the model has also learned what it should not: to write prompts, or the padding behind an answer.",
+        "Look at one batch's labels, and at which positions take part in the loss of your loop.",
+    ),
 }
 
 RANKED = "The reward model ranks {accuracy:.1%} of {n} hidden pairs right (interval from {low:.1%})."

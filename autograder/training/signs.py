@@ -45,6 +45,8 @@ SIGNS = {
              "the penalty have a gradient in it? The reward of sampled tokens has none."),
         Sign("W11", "the question is not read", "Given two questions and an answer to each, your model does not prefer "
              "the answers where they belong: what of the prompt reaches the model while it learns?"),
+        Sign("W12", "masked positions were supervised", "Your model has learned prompts or padding beside the answers: "
+             "the labels of a batch say which positions count."),
     )
 }  # fmt: skip
 
@@ -73,6 +75,8 @@ def _sign(item: str, evidence: Mapping[str, Any]) -> str:
         return "W6"
     if expected and steps < expected:
         return "W5"
+    if evidence.get("unmasked"):
+        return "W12"
     if evidence.get("exchange", 1.0) <= CHANCE < evidence["accuracy"]:
         return "W11"
     return _policy(evidence) if item.startswith("ppo") else ""

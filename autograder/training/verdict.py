@@ -17,7 +17,8 @@ BROKEN = advice("{loop} ({slot}) cannot be read, so this was not run.", "See the
 # What an item has to reach, as text.
 THRESHOLDS: dict[str, Callable[[Thresholds], str]] = {
     "sft_loss_trend": lambda bars: (
-        f"at most {bars.sft_loss_trend.final_ratio_max:g} of the start, falling with p ≤ {bars.sft_loss_trend.p_max:g}"
+        f"at most {bars.sft_loss_trend.final_ratio_max:g} of the start, falling with p ≤ "
+        f"{bars.sft_loss_trend.p_max:g}, only answers learned"
     ),
     "rm_accuracy": lambda bars: (
         f"{bars.rm_accuracy.confidence:.0%} interval above {bars.rm_accuracy.lower_bound_min:.0%}, "

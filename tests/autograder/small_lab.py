@@ -80,7 +80,9 @@ def small_spec() -> Spec:
     bars = spec.thresholds("tiny")
     bars = bars.model_copy(
         update={
-            "sft_loss_trend": bars.sft_loss_trend.model_copy(update={"examples": 40, "final_ratio_max": 0.9}),
+            "sft_loss_trend": bars.sft_loss_trend.model_copy(
+                update={"examples": 40, "final_ratio_max": 0.9, "prompt_rise_min": -9.0, "padding_min": 0.0}
+            ),
             "rm_accuracy": bars.rm_accuracy.model_copy(
                 update={"pairs": 60, "lower_bound_min": 0.3, "style_min": -9.0, "exchange_min": 0.0}
             ),

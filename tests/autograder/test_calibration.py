@@ -33,7 +33,7 @@ SFT, RM, PPO, COMPARISON = STAGES
 NEAR_MISSES = {
     "learning rate 0": {"sft_rate_zero", "rm_rate_zero", "ppo_rate_zero"},
     "frozen body": {"sft_frozen_body", "rm_frozen_body"},
-    "labels with padding and prompt": {"sft_all_labels", "sft_no_answer"},
+    "labels with padding and prompt": {"sft_all_labels", "sft_padding"},
     "swapped pairs": {"rm_swapped"},
     "reward model without the prompt": {"rm_no_prompt"},
     "reward model that measures length": {"rm_length"},

@@ -165,6 +165,7 @@ EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative
         ("ppo_kl", {"kl": 20.0, "gain": -0.5, "range": [0.3, 12]}, "W8"),
         ("ppo_reward", {"gain": 0.5, "gold_gain": -0.4}, "W9"),
         ("ppo_kl", {"kl": 0.01, "gain": 0.0, "range": [0.3, 12]}, "W10"),
+        ("sft_loss_trend", {"unmasked": True}, "W12"),
         ("sft_loss_trend", {}, ""),
     ],
 )
