@@ -73,7 +73,7 @@ def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
         ('"T06", "T07", "T09"]', '"T06", "T77", "T09"]', "unknown slot T77"),
         ('"ppo_reward", "ppo_kl"]', '"ppo_reward", "joy"]', "success criterion joy"),
         ('profiles = ["tiny"]', 'profiles = ["tiny", "gpt2"]', "profiles are"),
-        ("min = 0.3 ", "min = 13.0 ", "not below max"),
+        ("\nmin = 0.3 ", "\nmin = 13.0 ", "not below max"),
         ("seeds = 2", "seeds = 3", "multiple of 2"),
         ("gradient = 0.5", "gradient = 5", "less than or equal to 1"),
         ("pass_mark = 70", "pass_mrk = 70", "pass_mrk"),

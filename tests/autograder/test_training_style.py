@@ -63,11 +63,12 @@ def test_hidden_replies_come_with_the_styles_closing_and_with_another(small, mon
         )
 
 
-@pytest.mark.parametrize(("liking", "passed", "near"), [(0.1, False, False), (0.38, False, True), (0.9, True, False)])
-def test_a_reward_model_that_ranks_well_but_foreign_does_not_pass(small, liking, passed, near):
+@pytest.mark.parametrize(("beyond", "passed", "near"), [(-1.5, False, False), (-0.5, False, True), (2.0, True, False)])
+def test_a_reward_model_that_ranks_well_but_foreign_does_not_pass(small, beyond, passed, near):
+    bar = small.bars.rm_accuracy
     start = small.reference.fresh_reward_state
     moved = {name: value + 0.1 for name, value in start.items()}
-    right = (np.arange(4000) < 3200).astype(float)
+    right, liking = (np.arange(4000) < 3200).astype(float), bar.style_min + beyond * bar.style_near
     found = RewardModelStage()._outcome(small, Trained((0, 9), (start, moved)), [0.5, 0.8], right, liking, 1.0)
     assert (found.passed, found.near) == (passed, near)
     assert passed or "not trained on them" in found.message
