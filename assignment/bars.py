@@ -48,14 +48,19 @@ class RMThreshold(Frozen):
 
 
 class RewardThreshold(Frozen):
-    """Gain in the given reward over SFT on hidden prompts; the gold reward must not fall, the run's style rise."""
+    """Gain in the given reward over SFT on hidden prompts; the gold reward and the run's style must rise too."""
 
     gain_min: float
     p_max: Share
-    gold_drop_max: Annotated[float, Field(ge=0)]
+    gold_gain_min: float
     prompts: Count
     near: Positive
     style_min: float
+
+    @property
+    def gold_drop_max(self) -> float:
+        """The bar of the gold reward as a fall, the largest that passes."""
+        return -self.gold_gain_min
 
 
 class KLThreshold(Frozen):

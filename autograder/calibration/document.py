@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from assignment.spec import Spec, load_spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
@@ -38,7 +40,8 @@ Shapiro–Wilk's p is below {NORMAL_P_MIN:g} the runs are not normal, and the ro
 so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality), or else the counts are
 all there is. Which statistic has to tell a near miss was written into `subjects.toml` before the runs; the exchange of
 answers and what is learned of prompts and padding came after a first look at one to three seeds (docs/decisions.md).
-Hollow dots and rows marked "–" are the statistics that need not.
+Hollow dots and rows marked "–" are the statistics that need not. Two statistics have a long tail: their margins and the
+check of normality are those of a rising function of them, which was chosen after the runs and is named in the section.
 """
 TABLE = """| subject | n | mean | SD | range | item passed | distance, SD | asked, SD | normality p | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
@@ -94,10 +97,11 @@ def bar_text(allowed: Range) -> str:
 
 
 def _section(statistic: Statistic, found: Sequence[Finding]) -> str:
+    label, bar = f"{statistic.label[0].upper()}{statistic.label[1:]}", bar_text(found[0].allowed)
     lines = [
         f"## `{statistic.item}`: {statistic.name}",
         "",
-        f"{statistic.label[0].upper()}{statistic.label[1:]}. Bar: **{bar_text(found[0].allowed)}**.",
+        f"{label}. Bar: **{bar}**.{_scaled(statistic)}",
         "",
         f"![{statistic.item}: {statistic.name}]({FIGURES}/{figure_name(statistic)})",
         "",
@@ -108,18 +112,23 @@ def _section(statistic: Statistic, found: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
+def _scaled(statistic: Statistic) -> str:
+    words = statistic.scale.words
+    return f" Distance and normality are those of {words}." if words else ""
+
+
 def _row(one: Finding) -> str:
     m = one.margin
     if m is None:
         return f"| {one.subject.title} | {one.n} | no weights came back | | | {one.passed} | | | | {_verdict(one)} |"
     judged = one.must != "any"
     asked_for = f"{tolerance_factor(m.n, one.error):.1f}" if judged and m.n > 1 else "–"
-    deviation = f"{m.deviation:.2g}" if m.n > 1 else "–"
+    deviation = f"{np.std(one.values, ddof=1):.2g}" if m.n > 1 else "–"
     normal = "–" if m.normal_p is None else f"{m.normal_p:.2g}"
     spread = f"{min(one.values):.3g} … {max(one.values):.3g}"
     distance = f"{m.distance:.1f}" if judged and not math.isnan(m.distance) else "–"
     return (
-        f"| {one.subject.title} | {one.n} | {m.mean:.3g} | {deviation} | {spread} | {one.passed} "
+        f"| {one.subject.title} | {one.n} | {np.mean(one.values):.3g} | {deviation} | {spread} | {one.passed} "
         f"| {distance} | {asked_for} | {normal} | {_verdict(one)} |"
     )
 

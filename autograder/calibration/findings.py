@@ -19,7 +19,8 @@ Rows = Sequence[Mapping[str, str]]
 class Finding:
     """One subject under one statistic of an item. must: "pass" or "fail", or "any" where this statistic decides
     nothing about the subject. values: one a run that gave weights; broken: runs that gave none; passed: runs that
-    passed the item, by all its statistics under today's bars; seconds: what a run took on average."""
+    passed the item, by all its statistics under today's bars; seconds: what a run took on average. margin: of the
+    values and the bar on the statistic's scale."""
 
     subject: Subject
     statistic: Statistic
@@ -72,7 +73,9 @@ def _finding(subject: Subject, statistic: Statistic, rows: Rows, bars: Threshold
     allowed = statistic.allowed(bars)
     decides = subject.fails.get(statistic.item) == statistic.name
     must = "pass" if subject.kind != "near_miss" else "fail" if decides else "any"
-    margin = (margin_inside if must == "pass" else margin_outside)(values, allowed) if values else None
+    measure, scale = margin_inside if must == "pass" else margin_outside, statistic.scale.apply
+    ends = (None if end is None else scale(end) for end in allowed)
+    margin = measure([scale(value) for value in values], tuple(ends)) if values else None  # type: ignore[arg-type]
     return Finding(
         subject,
         statistic,

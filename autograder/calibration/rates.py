@@ -46,11 +46,13 @@ def _share(one: Finding, slack: float, inside: bool) -> float:
     m, (low, high) = one.margin, one.allowed
     if m is None or m.n < 2:
         return 1.0
-    low, high = (-math.inf if low is None else low - slack), (math.inf if high is None else high + slack)
-    hits = sum((low <= value <= high) == inside for value in one.values)
+    low, high = (None if low is None else low - slack), (None if high is None else high + slack)
+    hits = sum(((low is None or low <= x) and (high is None or x <= high)) == inside for x in one.values)
     if math.isinf(m.distance):
         return float(hits > 0)  # all runs gave the same number
-    down, up = (m.mean - low) / m.deviation, (high - m.mean) / m.deviation  # to the ends, in standard deviations
+    scale = one.statistic.scale.apply
+    down = math.inf if low is None else (m.mean - scale(low)) / m.deviation  # to the ends, in standard deviations
+    up = math.inf if high is None else (scale(high) - m.mean) / m.deviation
     if m.normal:
         outside = float(stats.norm.sf(down) + stats.norm.sf(up))
         return max(0.0, 1 - outside) if inside else outside

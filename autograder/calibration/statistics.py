@@ -8,19 +8,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from assignment.spec import Thresholds
 from autograder.calibration.margins import Range
 
 P_LEAST = 1e-300  # p-values of a clear case underflow; their logarithm ends here
 NO_NUMBER = 1e12  # the deviation of a field that is missing or NaN
+ALMOST_ONE, ALMOST_NOTHING = 1 - 1e-9, 1e-6  # where a scale's function ends
+
+
+class Scale(NamedTuple):
+    """A rising function of a statistic whose values are closer to normal than its own, and the way back. words: what
+    the document calls it."""
+
+    words: str
+    apply: Callable[[float], float]
+    back: Callable[[float], float]
+
+
+PLAIN = Scale("", float, float)
+FISHER = Scale("artanh(x)", lambda x: math.atanh(max(-ALMOST_ONE, min(x, ALMOST_ONE))), math.tanh)  # |x| <= 1
+RECIPROCAL = Scale("-1/x", lambda x: -1 / max(x, ALMOST_NOTHING), lambda y: -1 / y)  # x > 0 with a long upper tail
 
 
 @dataclass(frozen=True)
 class Statistic:
     """One number that an item is decided by. read: from an outcome's evidence. allowed: lowest and highest
-    value that passes; None where there is no such end. near: a miss by no more than this gets fresh seeds."""
+    value that passes; None where there is no such end. near: a miss by no more than this gets fresh seeds. scale: on
+    which its margins are measured."""
 
     item: str
     name: str
@@ -28,6 +44,7 @@ class Statistic:
     read: Callable[[Mapping[str, Any]], float]
     allowed: Callable[[Thresholds], Range]
     near: Callable[[Thresholds], float]
+    scale: Scale = PLAIN
 
     def inside(self, value: float, bars: Thresholds) -> bool:
         """Does this value pass?"""
@@ -156,7 +173,7 @@ TRAINED: tuple[Statistic, ...] = (
         "gold_gain",
         "gold reward gain over SFT",
         lambda evidence: evidence["gold_gain"],
-        lambda bars: (0.0 - bars.ppo_reward.gold_drop_max, None),  # 0, not -0
+        lambda bars: (bars.ppo_reward.gold_gain_min, None),
         lambda bars: bars.ppo_reward.near,
     ),
     *(
@@ -167,6 +184,7 @@ TRAINED: tuple[Statistic, ...] = (
             lambda evidence: evidence["style"],
             lambda bars: (bars.ppo_reward.style_min, None),
             lambda bars: bars.ppo_reward.near,
+            FISHER,
         )
         for item in ("ppo_reward", "ppo_kl")
     ),
@@ -177,6 +195,7 @@ TRAINED: tuple[Statistic, ...] = (
         lambda evidence: evidence["kl"],
         lambda bars: (bars.ppo_kl.min, bars.ppo_kl.max),
         lambda bars: bars.ppo_kl.near,
+        RECIPROCAL,
     ),
 )
 COMPARED: tuple[Statistic, ...] = (

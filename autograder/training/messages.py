@@ -66,8 +66,8 @@ PPO_REWARD = {
         "log-probabilities are stored once for each rollout.",
     ),
     "gold": advice(
-        ROSE + " But the true quality of the replies fell by {fall:.2f}: the policy exploits the reward instead of "
-        "answering better.",
+        ROSE + " But the true quality of the replies did not rise enough with it: the policy exploits the reward "
+        "instead of answering better.",
         "Check the KL penalty, and read some replies.",
     ),
     "foreign": advice(

@@ -25,8 +25,8 @@ THRESHOLDS: dict[str, Callable[[Thresholds], str]] = {
         "this run's preferences learned, the question read"
     ),
     "ppo_reward": lambda bars: (
-        f"gain of at least {bars.ppo_reward.gain_min:g}, p ≤ {bars.ppo_reward.p_max:g}, gold not lower, "
-        "this run's reward learned"
+        f"gain of at least {bars.ppo_reward.gain_min:g}, p ≤ {bars.ppo_reward.p_max:g}, "
+        f"true quality up by {bars.ppo_reward.gold_gain_min:g}, this run's reward learned"
     ),
     "ppo_kl": lambda bars: (
         f"{bars.ppo_kl.min:g} to {bars.ppo_kl.max:g} nats per sequence, this run's reward learned"

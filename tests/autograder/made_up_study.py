@@ -18,9 +18,9 @@ GOLDEN = 0.618
 
 
 def values(statistic: Statistic, subject: Subject, n: int, bars: Thresholds) -> list[float]:
-    """n normal numbers inside the bar, or outside where the subject has to fail by this statistic, in an order that
-    has nothing to do with the seed."""
-    low, high = statistic.allowed(bars)
+    """n numbers, normal on the statistic's scale, inside the bar, or outside where the subject has to fail by this
+    statistic, in an order that has nothing to do with the seed."""
+    low, high = (None if end is None else statistic.scale.apply(end) for end in statistic.allowed(bars))
     end = high if low is None else low
     assert end is not None
     unit = (high - low) / (4 * FAR) if low is not None and high is not None else abs(end) / (4 * FAR) or 0.1
@@ -28,7 +28,7 @@ def values(statistic: Statistic, subject: Subject, n: int, bars: Thresholds) -> 
     outside = subject.fails.get(statistic.item) == statistic.name
     centre = end + (-inward if outside else inward) * FAR * unit
     grid = stats.norm.ppf((np.argsort(np.arange(n) * GOLDEN % 1) + 0.5) / n)
-    return [float(x) for x in centre + unit * grid]
+    return [statistic.scale.back(float(x)) for x in centre + unit * grid]
 
 
 def write(folder: Path, bars: Thresholds, wrong: Mapping[str, str] = {}) -> None:
