@@ -40,8 +40,10 @@ Shapiro–Wilk's p is below {NORMAL_P_MIN:g} the runs are not normal, and the ro
 so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality), or else the counts are
 all there is. Which statistic has to tell a near miss was written into `subjects.toml` before the runs; the exchange of
 answers and what is learned of prompts and padding came after a first look at one to three seeds (docs/decisions.md).
-Hollow dots and rows marked "–" are the statistics that need not. Two statistics have a long tail: their margins and the
-check of normality are those of a rising function of them, which was chosen after the runs and is named in the section.
+Hollow dots and rows marked "–" are the statistics that need not. Three statistics have a long tail: their margins and
+the check of normality are those of a rising function of them, which was chosen after the runs and is named in the
+section. {SEEDS["variant"]} runs ask for {tolerance_factor(SEEDS["variant"], FALSE_ALARM):.1f} SD, more than most
+right code has: they show that a variant lies where the reference does, whose distance counts.
 """
 TABLE = """| subject | n | mean | SD | range | item passed | distance, SD | asked, SD | normality p | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""

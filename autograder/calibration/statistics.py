@@ -29,6 +29,7 @@ class Scale(NamedTuple):
 
 PLAIN = Scale("", float, float)
 FISHER = Scale("artanh(x)", lambda x: math.atanh(max(-ALMOST_ONE, min(x, ALMOST_ONE))), math.tanh)  # |x| <= 1
+LOGARITHM = Scale("ln(x)", lambda x: math.log(max(x, ALMOST_NOTHING)), math.exp)  # x > 0
 RECIPROCAL = Scale("-1/x", lambda x: -1 / max(x, ALMOST_NOTHING), lambda y: -1 / y)  # x > 0 with a long upper tail
 
 
@@ -103,6 +104,7 @@ TRAINED: tuple[Statistic, ...] = (
         lambda evidence: evidence["ratio"],
         lambda bars: (None, bars.sft_loss_trend.final_ratio_max),
         lambda bars: bars.sft_loss_trend.near,
+        LOGARITHM,
     ),
     Statistic(
         "sft_loss_trend",

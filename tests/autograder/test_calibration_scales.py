@@ -12,7 +12,7 @@ from assignment.spec import load_spec
 from autograder.calibration import document, tables
 from autograder.calibration.findings import Finding, findings
 from autograder.calibration.rates import chance_of_failing
-from autograder.calibration.statistics import FISHER, RECIPROCAL, STATISTICS, Scale, Statistic
+from autograder.calibration.statistics import FISHER, LOGARITHM, RECIPROCAL, STATISTICS, Scale, Statistic
 from autograder.calibration.subjects import Subject, subjects
 from autograder.training.run import STAGES
 
@@ -35,14 +35,17 @@ def kl_finding(kl: list[float]) -> Finding:
     return next(one for one in findings(runs(kl), BARS) if one.statistic is KL)
 
 
-@pytest.mark.parametrize(("scale", "values"), [(RECIPROCAL, (0.3, 3.7, 12.0)), (FISHER, (-0.4, 0.25, 0.88))])
+@pytest.mark.parametrize(
+    ("scale", "values"),
+    [(RECIPROCAL, (0.3, 3.7, 12.0)), (FISHER, (-0.4, 0.25, 0.88)), (LOGARITHM, (0.04, 0.2, 1.7))],
+)
 def test_a_scale_rises_and_leads_back(scale: Scale, values: tuple[float, ...]) -> None:
     on_scale = [scale.apply(x) for x in values]
     assert on_scale == sorted(on_scale)
     assert [scale.back(y) for y in on_scale] == pytest.approx(values)
 
 
-@pytest.mark.parametrize(("scale", "ends"), [(RECIPROCAL, (0.0, -1e-3)), (FISHER, (1.0, -1.0))])
+@pytest.mark.parametrize(("scale", "ends"), [(RECIPROCAL, (0.0, -1e-3)), (FISHER, (1.0, -1.0)), (LOGARITHM, (0.0,))])
 def test_a_scale_has_a_value_where_its_function_has_none(scale: Scale, ends: tuple[float, ...]) -> None:
     assert all(math.isfinite(scale.apply(x)) for x in ends)
 

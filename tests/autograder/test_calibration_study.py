@@ -32,6 +32,7 @@ ROOT = DOCUMENT.parents[1]
 SPEC = load_spec()
 BARS, FRESH = SPEC.thresholds("tiny"), SPEC.rerun.seeds
 GRID = np.linspace(0.005, 0.995, 100)
+PLAIN = next(one for one in STATISTICS if not one.scale.words)  # its margins are those of its values
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def finding(mean: float, deviation: float, low: float, near: float, must: str = 
     """A made-up finding on a statistic that must be at least `low`."""
     x = tuple(float(v) for v in stats.norm(mean, deviation).ppf(GRID))
     margin = (margin_inside if must == "pass" else margin_outside)(x, (low, None))
-    return Finding(subjects()[0], STATISTICS[0], must, x, 0, 0, margin, (low, None), near, 1.0)
+    return Finding(subjects()[0], PLAIN, must, x, 0, 0, margin, (low, None), near, 1.0)
 
 
 def simulated_pass_rate(parts: list[Finding], runs: int = 400_000) -> float:
@@ -77,7 +78,7 @@ def test_the_chance_of_passing_is_what_drawing_the_verdicts_gives() -> None:
 
 def test_runs_that_are_not_normal_leave_what_their_counts_leave_open() -> None:
     x = (*np.linspace(1.0, 1.1, 39), 2.0)
-    odd = Finding(subjects()[0], STATISTICS[0], "pass", x, 0, 0, margin_inside(x, (0.8, None)), (0.8, None), 0.0, 1.0)
+    odd = Finding(subjects()[0], PLAIN, "pass", x, 0, 0, margin_inside(x, (0.8, None)), (0.8, None), 0.0, 1.0)
     assert chance_of_failing([odd], FRESH) == pytest.approx(1 - 0.05 ** (1 / 40))
 
 
