@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import matplotlib
 import numpy as np
 
 from autograder.calibration.findings import Finding
-from autograder.calibration.statistics import STATISTICS, Statistic
+from autograder.calibration.statistics import RECIPROCAL, STATISTICS, Statistic
 
 COLOURS = {"reference": "#1f4e79", "variant": "#2a9d8f", "near_miss": "#c1440e"}
-ROW_INCHES, WIDTH_INCHES = 0.28, 8.5
+ROW_INCHES, WIDTH_INCHES, TITLE_CHARACTERS = 0.34, 8.5, 44
 
 
 def figure_name(statistic: Statistic) -> str:
@@ -34,10 +35,13 @@ def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
             colour = COLOURS[one.subject.kind]
             axes.scatter(one.values, row + np.asarray(jitter), s=14, facecolors="none" if hollow else colour,
                          edgecolors=colour, linewidths=0.8)  # fmt: skip
-        for end in mine[0].allowed if mine else ():
-            if end is not None:
-                axes.axvline(end, color="black", linewidth=1, linestyle="--")
-        axes.set_yticks(range(len(mine)), [one.subject.title for one in mine])
+        ends = [end for end in (mine[0].allowed if mine else ()) if end is not None]
+        for end in ends:
+            axes.axvline(end, color="black", linewidth=1, linestyle="--")
+        if statistic.scale is RECIPROCAL:  # values over several powers of ten, and 0 where nothing was trained
+            axes.set_xscale("symlog", linthresh=min(ends) / 10)
+            axes.set_xlim(-min(ends) / 20, 1.5 * max(max(one.values) for one in mine))
+        axes.set_yticks(range(len(mine)), [textwrap.fill(one.subject.title, TITLE_CHARACTERS) for one in mine])
         axes.invert_yaxis()
         axes.set_xlabel(statistic.label)
         axes.set_title(f"{statistic.item}: {statistic.name}", loc="left")
