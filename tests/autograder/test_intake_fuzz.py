@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from autograder.limited import Rejected
 from tests.autograder.intake_notebooks import LOSS
 from tests.fuzz.__main__ import COUNT
 from tests.fuzz.mutations import FRAGMENTS, GOOD, MUTATIONS, ZIPPED
-from tests.fuzz.run import GRADED_EVERY, file_name, is_graded, made, run_case, unclear
+from tests.fuzz.run import GRADED_EVERY, ROOT, file_name, is_graded, made, run_case, unclear
 
 SPEC = load_spec()
 PAYLOAD: dict[str, Any] = {
@@ -103,6 +105,31 @@ def test_reading_ends_in_a_clear_status(kind: str, tmp_path: Path) -> None:
     outcome = run_case(12, list(MUTATIONS).index(kind), tmp_path)
     assert (outcome.kind, outcome.fault) == (kind, "")
     assert list(tmp_path.iterdir()) == []
+
+
+LARGE = """
+import sys
+from pathlib import Path
+from tests.fuzz import run
+
+fill = lambda: len(b"x" * (run.OWN_BYTES + (64 << 20)))
+read = run._read
+if sys.argv[1] == "before":
+    fill()
+else:
+    run._read = lambda path: (fill(), read(path))[1]
+print(run.run_case(12, 3, Path(sys.argv[2])).fault)
+"""
+
+
+@pytest.mark.parametrize(("grown", "fault"), [
+    ("before", ""), ("meanwhile", "the reading process itself grew over its bound"),
+])  # fmt: skip
+def test_only_growth_while_reading_is_a_fault(grown: str, fault: str, tmp_path: Path) -> None:
+    # In a process of its own: the most that a process ever held cannot be taken back.
+    command = [sys.executable, "-c", LARGE, grown, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == fault
 
 
 def test_a_spoiled_file_goes_through_the_whole_command(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def run_case(seed: int, number: int, folder: Path) -> Outcome:
     kind, raw = made(seed, number)
     path = folder / file_name(seed, number, raw)
     path.write_bytes(raw)
-    began, before, graded = time.monotonic(), _largest_child(), is_graded(number)
+    began, own, child, graded = time.monotonic(), _largest_own(), _largest_child(), is_graded(number)
     try:
         status, fault = _graded(path, folder / f"out-{number}") if graded else _read(path)
     except Exception as error:  # nothing may come out of intake but IntakeError
@@ -72,13 +72,18 @@ def run_case(seed: int, number: int, folder: Path) -> Outcome:
     seconds = time.monotonic() - began
     if seconds > (GRADE_SECONDS if graded else SECONDS):
         fault = fault or f"took {seconds:.0f} s"
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > OWN_BYTES:
+    if _largest_own() > max(OWN_BYTES, own):  # a suite that was large before this case is not its fault
         fault = fault or "the reading process itself grew over its bound"
-    if _largest_child() > max(CHILD_BYTES, before):
+    if _largest_child() > max(CHILD_BYTES, child):
         fault = fault or "a process that it started grew over its bound"
     if not fault:
         path.unlink()
     return Outcome(number, kind, status, seconds, fault)
+
+
+def _largest_own() -> int:
+    """Bytes that this process held at most, ever."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _largest_child() -> int:
