@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -64,6 +65,10 @@ def test_control_a_process_that_survives_is_seen_and_ended() -> None:
     with token_name() as token:
         child = subprocess.Popen([token, "600"], executable="/bin/sleep")
         try:
+            named_by = time.monotonic() + 10  # Popen returns as soon as exec has begun: the new name comes after that
+            while not (found := running(token)) and time.monotonic() < named_by:
+                time.sleep(0.01)
+            assert found == [child.pid]
             assert running(token, patience=0.1) == [child.pid]
         finally:
             child.kill()
