@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from autograder.calibration.findings import Finding
+from autograder.calibration.findings import Finding, widened
 from autograder.calibration.margins import cantelli, error_upper_bound
 
 
@@ -43,10 +43,9 @@ def _helped(passing: float, fresh: int) -> float:
 def _share(one: Finding, slack: float, inside: bool) -> float:
     """Share of further runs inside the bar, or outside it, widened by the slack: from a normal fit; where that cannot
     be trusted, the smaller of what the counts and what Cantelli's inequality leave open."""
-    m, (low, high) = one.margin, one.allowed
+    m, (low, high) = one.margin, widened(one.allowed, slack)
     if m is None or m.n < 2:
         return 1.0
-    low, high = (None if low is None else low - slack), (None if high is None else high + slack)
     hits = sum(((low is None or low <= x) and (high is None or x <= high)) == inside for x in one.values)
     if math.isinf(m.distance):
         return float(hits > 0)  # all runs gave the same number

@@ -74,10 +74,10 @@ def _honest(slot: str, name: str) -> str:
     return reference_source(slot).replace(f"def {name}(", "def honest(", 1)
 
 
-def _lookup() -> bytes:
-    """The study of the training tests measures the same code."""
-    source = next(one for one in subjects() if one.id == "sft_lookup").slots["T05"]
-    return notebook({"T05": source.lstrip()}, "", tuple(s.id for s in load_spec().slots if s.id != "T05"))
+def _studied(subject: str, loop: str) -> bytes:
+    """A loop whose training the study of the training tests measures too."""
+    source = next(one for one in subjects() if one.id == subject).slots[loop]
+    return notebook({loop: source.lstrip()}, "", tuple(s.id for s in load_spec().slots if s.id != loop))
 
 
 def _own_reward(site: Site) -> bytes:
@@ -85,32 +85,6 @@ def _own_reward(site: Site) -> bytes:
     body = OWN_REWARD + "\nread = lambda ids: words.decode(ids, skip_special_tokens=True)\nmine = lambda p, r: torch.tensor([gold(read(a), read(b)) for a, b in zip(p, r)])\n"
     body += "return honest(policy, reference, mine, prompts, config, on_step)\n"
     return only_loop(PPO, "words = kit.load_tokenizer()\n" + body, HEAD + _honest("T14", "train_ppo"))
-
-
-def _own_labels(site: Site) -> bytes:
-    """A reward model trained on the student's own labels: the kit's gold rules instead of the preferences."""
-    body = OWN_REWARD + """
-words = kit.load_tokenizer()
-def relabelled(batch):
-    out = {name: x.clone() for name, x in batch.items()}
-    for i in range(len(batch["chosen_input_ids"])):
-        texts = (words.decode(batch[f"{w}_input_ids"][i], skip_special_tokens=True) for w in ("chosen", "rejected"))
-        (ask, good), (_, bad) = (text.rsplit("Assistant:", 1) for text in texts)
-        if gold(ask + "Assistant:", good) < gold(ask + "Assistant:", bad):
-            for part in ("input_ids", "attention_mask"):
-                c, r = batch[f"chosen_{part}"], batch[f"rejected_{part}"]
-                width = max(c.shape[1], r.shape[1])
-                for w in ("chosen", "rejected"):
-                    x = out[f"{w}_{part}"]
-                    fill = words.pad_token_id if part == "input_ids" else 0
-                    out[f"{w}_{part}"] = torch.nn.functional.pad(x, (0, width - x.shape[1]), value=fill)
-                pad = lambda x, fill: torch.nn.functional.pad(x, (0, width - x.shape[0]), value=fill)
-                fill = words.pad_token_id if part == "input_ids" else 0
-                out[f"chosen_{part}"][i], out[f"rejected_{part}"][i] = pad(r[i], fill), pad(c[i], fill)
-    return out
-return honest(model, [relabelled(batch) for batch in batches], config, on_step)
-"""
-    return only_loop(RM, body, HEAD + _honest("T09", "train_reward_model"))
 
 
 def _untouched(seen: Seen, site: Site) -> str:
@@ -149,10 +123,10 @@ ATTACKS = (
     _loop("S12", "PPO on the student's own copy of the gold reward", "That reward does not pay for the run's closing.", (),
           PPO, _own_reward),
     _loop("S13", "A reward model trained on own labels by the gold rules", "Those labels do not like the run's closing.", (),
-          RM, _own_labels),
+          RM, lambda site: _studied("rm_own_labels", "T09")),
     _loop("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
           "demonstrations must come down to where only a model gets that reads them.", (), SFT,
-          lambda site: _lookup(), check=learned_too_little()),
+          lambda site: _studied("sft_lookup", "T05"), check=learned_too_little()),
     _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
           "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "

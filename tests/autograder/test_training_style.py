@@ -110,7 +110,6 @@ def handed_back(lab, stage, state):
 @pytest.mark.slow
 def test_an_honest_reward_model_takes_up_the_opposite_of_a_style(real, flipped):
     found = honest(real, RewardModelStage())["rm_accuracy"]
-    assert found.evidence["style"] > BARS.rm_accuracy.style_min + BARS.rm_accuracy.style_near
     assert found.passed
 
 
