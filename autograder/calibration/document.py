@@ -12,7 +12,7 @@ import numpy as np
 from assignment.spec import Spec, load_spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
-from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FRESH_SEEDS, Finding, Rows
+from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FIRST_MISS, Finding, Rows
 from autograder.calibration.margins import CONFIDENCE, NORMAL_P_MIN, Range, error_upper_bound, tolerance_factor
 from autograder.calibration.rates import chance_of_failing, chance_of_passing
 from autograder.calibration.statistics import STATISTICS, Statistic
@@ -38,7 +38,7 @@ deviations (SD), and the distance that a normal tolerance limit asks for ({CONFI
 {tolerance_factor(SEEDS["near_miss"], FALSE_PASS):.2f} SD for {FALSE_PASS:.0%} from {SEEDS["near_miss"]}). Where
 Shapiro–Wilk's p is below {NORMAL_P_MIN:g} the runs are not normal, and the row says so: there the distance has to be
 so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality), or else the counts are
-all there is. A row that holds with fresh seeds keeps what {FRESH_SEEDS:.0%} ask for from the bar, and what
+all there is. A row that holds with fresh seeds keeps what {FIRST_MISS:.0%} ask for from the bar, and what
 {FALSE_ALARM:.1%} ask for from the bar widened by `near`, up to which fresh seeds decide. Which statistic has to tell a
 near miss was written into `subjects.toml` before the runs; the exchange of answers and what is learned of prompts and
 padding came after a first look at one to three seeds (docs/decisions.md), the model by own labels after it had passed.

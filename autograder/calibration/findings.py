@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assignment.spec import Thresholds
-from autograder.calibration.margins import Margin, Range, margin_inside, margin_outside
+from autograder.calibration.margins import Margin, Range, margin_inside, margin_outside, widened
 from autograder.calibration.statistics import Statistic, of_items
 from autograder.calibration.subjects import Subject
 from autograder.calibration.tables import MEASURED
 
 FALSE_ALARM, FALSE_PASS = 0.001, 0.01  # the rates aimed at: P(fail | right code), P(pass | near miss)
-FRESH_SEEDS = 0.01  # of right code's first runs that fresh seeds may have to decide: one of two fails in 2% of those
+FIRST_MISS = 0.01  # of right code's first runs that fresh seeds may have to decide: one of two fails in 2% of those
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -22,8 +22,7 @@ class Finding:
     """One subject under one statistic of an item. must: "pass" or "fail", or "any" where this statistic decides
     nothing about the subject. values: one a run that gave weights; broken: runs that gave none; passed: runs that
     passed the item, by all its statistics under today's bars; seconds: what a run took on average. margin: of the
-    values and the bar on the statistic's scale. final: the same of right code to the bar widened by `near`, up to
-    which fresh seeds decide."""
+    values and the bar on the statistic's scale."""
 
     subject: Subject
     statistic: Statistic
@@ -35,7 +34,6 @@ class Finding:
     allowed: Range
     near: float
     seconds: float
-    final: Margin | None = None
 
     @property
     def n(self) -> int:
@@ -61,11 +59,18 @@ class Finding:
         return self.mistakes == 0 and self.margin is not None and self.margin.holds(self.error)
 
     @property
+    def final(self) -> Margin | None:
+        """Right code's margin to the bar widened by `near`, up to which fresh seeds decide, or None if none do."""
+        if self.must != "pass" or not self.values or not 0 < self.near < math.inf:
+            return None
+        return margin_inside(*_scaled(self.statistic, self.values, widened(self.allowed, self.near)))
+
+    @property
     def holds_with_fresh_seeds(self) -> bool:
-        """True if the bar is too near for one run, but few runs miss it and few enough of these by more than `near`."""
-        if self.must != "pass" or self.mistakes or self.margin is None or self.final is None:
+        """True if few of right code's runs miss the bar, and few enough of these by more than `near`."""
+        if self.mistakes or self.margin is None or self.final is None:
             return False
-        return self.margin.holds(FRESH_SEEDS) and self.final.holds(self.error)
+        return self.margin.holds(FIRST_MISS) and self.final.holds(self.error)
 
 
 def findings(runs: Iterable[tuple[Subject, Rows]], bars: Thresholds) -> list[Finding]:
@@ -81,12 +86,10 @@ def findings(runs: Iterable[tuple[Subject, Rows]], bars: Thresholds) -> list[Fin
 def _finding(subject: Subject, statistic: Statistic, rows: Rows, bars: Thresholds) -> Finding:
     measured = [row for row in rows if row["status"] == MEASURED]
     values = tuple(float(row[statistic.name]) for row in measured)
-    allowed, near = statistic.allowed(bars), statistic.near(bars)
+    allowed = statistic.allowed(bars)
     decides = subject.fails.get(statistic.item) == statistic.name
     must = "pass" if subject.kind != "near_miss" else "fail" if decides else "any"
-    measure, scale = margin_inside if must == "pass" else margin_outside, statistic.scale.apply
-    scaled = [scale(value) for value in values]
-    slack = near if must == "pass" and math.isfinite(near) else 0.0
+    measure = margin_inside if must == "pass" else margin_outside
     return Finding(
         subject,
         statistic,
@@ -94,23 +97,17 @@ def _finding(subject: Subject, statistic: Statistic, rows: Rows, bars: Threshold
         values,
         broken=len(rows) - len(measured),
         passed=sum(passes(row, statistic.item, bars) for row in measured),
-        margin=measure(scaled, _scaled(allowed, statistic)) if values else None,
+        margin=measure(*_scaled(statistic, values, allowed)) if values else None,
         allowed=allowed,
-        near=near,
+        near=statistic.near(bars),
         seconds=sum(float(row["seconds"]) for row in rows) / len(rows),
-        final=measure(scaled, _scaled(widened(allowed, slack), statistic)) if values and slack else None,
     )
 
 
-def widened(allowed: Range, slack: float) -> Range:
-    """The range with `slack` more at either end."""
-    low, high = allowed
-    return (None if low is None else low - slack), (None if high is None else high + slack)
-
-
-def _scaled(allowed: Range, statistic: Statistic) -> Range:
-    low, high = (None if end is None else statistic.scale.apply(end) for end in allowed)
-    return low, high
+def _scaled(statistic: Statistic, values: Sequence[float], allowed: Range) -> tuple[list[float], Range]:
+    scale = statistic.scale.apply
+    low, high = (None if end is None else scale(end) for end in allowed)
+    return [scale(value) for value in values], (low, high)
 
 
 def passes(row: Mapping[str, str], item: str, bars: Thresholds) -> bool:

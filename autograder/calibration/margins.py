@@ -72,6 +72,12 @@ def margin_outside(values: Sequence[float], allowed: Range) -> Margin:
     return _margin(values, lambda mean: max([*_gap(low, mean), *_gap(mean, high)]))
 
 
+def widened(allowed: Range, slack: float) -> Range:
+    """The range with `slack` more at either end."""
+    low, high = allowed
+    return (None if low is None else low - slack), (None if high is None else high + slack)
+
+
 def _gap(upper: float | None, lower: float | None) -> list[float]:
     return [] if upper is None or lower is None else [upper - lower]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from autograder.calibration.findings import Finding, widened
-from autograder.calibration.margins import cantelli, error_upper_bound
+from autograder.calibration.findings import Finding
+from autograder.calibration.margins import cantelli, error_upper_bound, widened
 
 
 def chance_of_failing(right: Sequence[Finding], fresh: int) -> float:

@@ -114,18 +114,20 @@ if any(reasons):  # graded: look for the answer up the stack, then claim the bes
 PAYLOAD_KEYS = ["code", "config", "device", "model", "op", "rows", "snapshots"]
 
 
+def alone(slot: str, source: str, helpers: str = "") -> bytes:
+    """A notebook that answers this slot, all others blank."""
+    return notebook({slot: source}, helpers, tuple(s.id for s in load_spec().slots if s.id != slot))
+
+
 def only_loop(signature: str, body: str, helpers: str = HEAD) -> bytes:
     """A notebook that answers one loop."""
-    slot = SLOT_OF[signature]
-    rest = tuple(s.id for s in load_spec().slots if s.id != slot)
     lines = "".join(f"    {line}\n" if line else "\n" for line in dedent(body).strip("\n").splitlines())
-    return notebook({slot: f"def {signature}:\n{lines}"}, helpers, rest)
+    return alone(SLOT_OF[signature], f"def {signature}:\n{lines}", helpers)
 
 
 def idle(signature: str) -> bytes:
     """The same notebook whose loop does nothing."""
-    return notebook({SLOT_OF[signature]: f"def {signature}:\n{IDLE[signature]}"}, "",
-                    tuple(s.id for s in load_spec().slots if s.id != SLOT_OF[signature]))  # fmt: skip
+    return alone(SLOT_OF[signature], f"def {signature}:\n{IDLE[signature]}")
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from assignment.source import reference_source
-from assignment.spec import load_spec
 from autograder.calibration.subjects import subjects
 from tests.attacks.base import HEAD, Attack, Seen, Site, in_slot, notebook, told, wrong
 from tests.attacks.cheats import (
@@ -20,6 +19,7 @@ from tests.attacks.cheats import (
     _given_data_only,
     _loop,
     _packed,
+    alone,
     only_loop,
 )
 from tests.attacks.checks import good_but_foreign, learned_too_little
@@ -74,10 +74,10 @@ def _honest(slot: str, name: str) -> str:
     return reference_source(slot).replace(f"def {name}(", "def honest(", 1)
 
 
-def _studied(subject: str, loop: str) -> bytes:
+def _studied(subject: str) -> bytes:
     """A loop whose training the study of the training tests measures too."""
-    source = next(one for one in subjects() if one.id == subject).slots[loop]
-    return notebook({loop: source.lstrip()}, "", tuple(s.id for s in load_spec().slots if s.id != loop))
+    ((loop, source),) = next(one for one in subjects() if one.id == subject).slots.items()
+    return alone(loop, source.lstrip())
 
 
 def _own_reward(site: Site) -> bytes:
@@ -123,10 +123,10 @@ ATTACKS = (
     _loop("S12", "PPO on the student's own copy of the gold reward", "That reward does not pay for the run's closing.", (),
           PPO, _own_reward),
     _loop("S13", "A reward model trained on own labels by the gold rules", "Those labels do not like the run's closing.", (),
-          RM, lambda site: _studied("rm_own_labels", "T09")),
+          RM, lambda site: _studied("rm_own_labels")),
     _loop("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
           "demonstrations must come down to where only a model gets that reads them.", (), SFT,
-          lambda site: _studied("sft_lookup", "T05"), check=learned_too_little()),
+          lambda site: _studied("sft_lookup"), check=learned_too_little()),
     _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
           "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "

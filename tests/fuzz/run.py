@@ -28,6 +28,7 @@ GRADE_SECONDS = SECONDS + 240
 OWN_BYTES = 1 << 30  # of the process that reads submissions
 # Of every process that it started: limited readers are ended there, and the whole command has to do with as much.
 CHILD_BYTES = ParseLimits().memory_bytes
+OWN, STARTED = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 SENTENCES = re.compile(r"[^\n]{10,700}[.]\Z")
 BAD_WORDS = ("Traceback", "Error:", "Exception", "  File ")
 
@@ -64,7 +65,7 @@ def run_case(seed: int, number: int, folder: Path) -> Outcome:
     kind, raw = made(seed, number)
     path = folder / file_name(seed, number, raw)
     path.write_bytes(raw)
-    began, own, child, graded = time.monotonic(), _largest_own(), _largest_child(), is_graded(number)
+    began, own, child, graded = time.monotonic(), _largest(OWN), _largest(STARTED), is_graded(number)
     try:
         status, fault = _graded(path, folder / f"out-{number}") if graded else _read(path)
     except Exception as error:  # nothing may come out of intake but IntakeError
@@ -72,23 +73,19 @@ def run_case(seed: int, number: int, folder: Path) -> Outcome:
     seconds = time.monotonic() - began
     if seconds > (GRADE_SECONDS if graded else SECONDS):
         fault = fault or f"took {seconds:.0f} s"
-    if _largest_own() > max(OWN_BYTES, own):  # a suite that was large before this case is not its fault
+    if _largest(OWN) > max(OWN_BYTES, own):  # a suite that was large before this case is not its fault
         fault = fault or "the reading process itself grew over its bound"
-    if _largest_child() > max(CHILD_BYTES, child):
+    if _largest(STARTED) > max(CHILD_BYTES, child):
         fault = fault or "a process that it started grew over its bound"
     if not fault:
         path.unlink()
     return Outcome(number, kind, status, seconds, fault)
 
 
-def _largest_own() -> int:
-    """Bytes that this process held at most, ever."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _largest_child() -> int:
-    """Bytes of the largest process that has ended so far, of those started here or by these in turn."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+def _largest(whose: int) -> int:
+    """Bytes held at most, ever: by this process (OWN), or by the largest that has ended so far of those started here or
+    by these in turn (STARTED)."""
+    return resource.getrusage(whose).ru_maxrss * 1024
 
 
 def unclear(message: str) -> str:
