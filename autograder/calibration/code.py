@@ -1,4 +1,5 @@
-"""The state of the code that a run's statistics depend on, as a short hash: comments and docstrings do not count.
+"""The state of the code that a run's statistics depend on, as a short hash: comments, docstrings and the modules
+that names are imported from do not count.
 
 A study takes hours: what decides a number makes its runs stale, what carries it (sandbox, reports, plots) does not.
 """
@@ -36,7 +37,7 @@ def code_hash(stage: Stage) -> str:
     """Hash of the code that decides a stage's statistics: another stage's own module does not."""
     others = {module_name(one) for one in STAGES} - {module_name(stage)}
     files = [path for path in deciding_files() if path.stem not in others]
-    return digest(*(essence(path.read_text(encoding="utf-8")) for path in files))
+    return digest(*(essence(path.read_text(encoding="utf-8"), imports=False) for path in files))
 
 
 def module_name(stage: Stage) -> str:
@@ -44,14 +45,32 @@ def module_name(stage: Stage) -> str:
     return type(stage).__module__.rpartition(".")[2]
 
 
-def essence(source: str) -> str:
-    """The syntax tree of a source as text, docstrings left out: equal for sources that do the same by their form."""
+def essence(source: str, *, imports: bool = True) -> str:
+    """The syntax tree of a source as text, without docstrings: equal for sources that do the same by their form.
+
+    imports: False reduces each import statement to the names that it binds, so that a module may move.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+    return ast.dump(tree if imports else _OnlyNames().visit(tree))
+
+
+class _OnlyNames(ast.NodeTransformer):
+    """Replaces each import statement by the names that it binds."""
+
+    def visit_Import(self, node: ast.Import) -> ast.Expr:
+        return self._names(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.Expr:
+        return self._names(node)
+
+    @staticmethod
+    def _names(node: ast.Import | ast.ImportFrom) -> ast.Expr:
+        bound = sorted(alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        return ast.Expr(ast.Constant(f"import {', '.join(bound)}"))
 
 
 def digest(*parts: str) -> str:

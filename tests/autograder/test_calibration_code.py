@@ -27,6 +27,15 @@ def test_the_state_of_the_code_ignores_comments_and_docstrings_and_nothing_else(
     assert essence(source) != essence(source.replace("2 * x", "3 * x"))
 
 
+def test_the_state_of_the_code_ignores_where_a_name_is_imported_from() -> None:
+    source = "from a.b import c\nimport d.e as f\n\ndef g():\n    import h.i\n    return c, f, h\n"
+    moved = source.replace("a.b", "x.y.z").replace("d.e", "w").replace("h.i", "h.j")
+    assert essence(source, imports=False) == essence(moved, imports=False)
+    assert essence(source) != essence(moved)
+    assert essence(source, imports=False) != essence(source.replace("import c", "import k as c, l"), imports=False)
+    assert essence(source, imports=False) != essence(source.replace("import c\n", "import k\n"), imports=False)
+
+
 def test_every_file_that_a_stage_imports_decides_or_carries() -> None:
     used = set().union(*(graph(type(s).__module__) for s in STAGES), graph("autograder.inside.stages"))
     carried = {ROOT / folder / f"{name}.py" for folder, names in CARRIES.items() for name in names}
