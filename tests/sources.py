@@ -24,3 +24,17 @@ def name_of(path: Path) -> str:
 def tree_of(path: Path) -> ast.Module:
     """The file's syntax tree."""
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def existing(*names: str) -> tuple[str, ...]:
+    """These paths of the repository, each of which has to be there: a list of files that have moved would protect, or
+    attack, nothing without a word. Raises FileNotFoundError."""
+    for name in names:
+        if not (ROOT / name).exists():
+            raise FileNotFoundError(f"{name} is listed in a test and does not exist: give its new place there")
+    return names
+
+
+def module_of(name: str) -> str:
+    """A/b.py -> "A.b", for a file that exists."""
+    return existing(name)[0].removesuffix(".py").replace("/", ".")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from tests.attacks.base import Attack, code_in_slot, wrong
 from tests.attacks.checks import ended, nothing
+from tests.sources import existing, module_of
+
+OURS = existing("autograder/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/assignment.toml",
+                "autograder/reference/sft.safetensors")  # fmt: skip
+MODULES = [module_of(name) for name in ("autograder/hidden_tests/base.py", "solutions/p4_reward_model.py")]
 
 READ = '''
 def read(*paths):
@@ -20,9 +25,8 @@ def read(*paths):
             pass
     return found
 '''
-FILES = """
+FILES = f"ours = {OURS!r}\nmodules = {MODULES!r}\n" + """
 root, folder = SITE["root"], os.path.dirname(SITE["neighbour"])
-ours = ["autograder/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/assignment.toml", "autograder/reference/sft.safetensors"]
 paths = [SITE["home"], SITE["tree"], SITE["neighbour"], "/etc/shadow", *(root + "/" + name for name in ours)]
 before = ["", "/proc/self/root", *("/proc/%d/root" % pid for pid in range(1, 400))]
 paths = [way + path for path in paths for way in before] + ["/proc/%d/cwd/%s" % (pid, ours[0]) for pid in range(1, 400)]
@@ -31,7 +35,7 @@ named = (SITE["token"], "neighbour", "hidden_tests", "solutions")  # a folder ab
 for path, names in read(folder, root, root + "/autograder", os.path.dirname(SITE["home"]), "/proc/1/cwd"):
     got += [path + "/" + name for name in names if any(word in name for word in named)]
 sys.path[:0] = [root, "/proc/1/cwd"]
-for name in ("autograder.hidden_tests.base", "solutions.p4_reward_model"):
+for name in modules:
     try:
         __import__(name)
         got.append(name)

@@ -19,6 +19,7 @@ from autograder.inside.system import descendants
 from autograder.sandbox import Limits, WorkerSession
 from autograder.sandbox.environment import worker_environment
 from tests.autograder.conftest import LIMITS, Run
+from tests.sources import module_of
 
 HELLO = "def answer(): return 'still here'"
 ATTEMPT = """
@@ -54,9 +55,9 @@ def attempt(run: Run, expression: str) -> str:
         "os.readlink('/proc/%d/fd/4' % os.getppid())",
         "os.chroot('/box')",
         "os.setuid(0) or os.listdir('/root/nowhere')",
-        "__import__('autograder.records')",
-        "__import__('assignment.spec')",
-        "__import__('solutions.p3_sft')",
+        f"__import__({module_of('autograder/records.py')!r})",
+        f"__import__({module_of('assignment/spec.py')!r})",
+        f"__import__({module_of('solutions/p3_sft.py')!r})",
     ],
 )
 def test_it_is_refused(run: Run, expression: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,22 @@ from typing import Any
 from autograder.calibration.code import essence, module_name
 from autograder.training.run import STAGES as TRAINING
 from autograder.training.stage import Stage
-from tests.sources import ROOT
+from tests.sources import ROOT, existing
 
 FOLDER = ROOT / "dist" / "matrix"
-# What a verdict on a slot depends on, and what the outcome of a stage does.
-SLOTS = ("autograder", "assignment/*.py", "assignment/assignment.toml", "solutions", "student_template/rlhf_kit",
+# What a verdict on a slot depends on, and what the outcome of a stage does; of these folders, what does not.
+SLOTS = ("autograder", "assignment", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
-SLOTS_NOT = ("report", "training", "reference", "checks", "calibration", "doctor", "cli.py", "grade.py")
+SLOTS_NOT = ("autograder/report", "autograder/training", "autograder/reference", "autograder/calibration",
+             "autograder/doctor", "autograder/cli.py", "autograder/grade.py", "solutions/checks", "assignment/lab")  # fmt: skip
 STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
           "autograder/replacement.py", "solutions")  # fmt: skip
-STAGES_NOT = ("signs.py", "code.py",  # they explain, and select: what is selected is in the key
-              "probes.py", "drivers.py", "drive_loops.py", "drive_models.py", "drive_values.py")  # fmt: skip
+STAGES_NOT = (
+    "autograder/training/signs.py",  # it explains
+    "autograder/training/code.py",  # it selects, and what it selects is in the key
+    "autograder/inside/probes.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
+    "autograder/inside/drive_models.py", "autograder/inside/drive_values.py",
+)  # fmt: skip
 
 
 def digest(*parts: Any) -> str:
@@ -36,10 +42,10 @@ def code_hash(kind: str) -> str:
     """The grader's own code as far as results of this kind depend on it: "slots", or the operation of a stage, for
     which the other stages' modules do not matter."""
     roots, without = (SLOTS, SLOTS_NOT) if kind == "slots" else (STAGES, STAGES_NOT)
-    others = [module_file(stage) for stage in TRAINING if kind != "slots" and stage.op != kind]
+    others = {module_file(stage) for stage in TRAINING if kind != "slots" and stage.op != kind}
     total = hashlib.sha256()
-    for path in sorted({path for root in roots for start in ROOT.glob(root) for path in _files(start)} - {*others}):
-        if path.suffix in (".py", ".toml", ".json") and not set(path.parts) & set(without):
+    for path in sorted(files_of(roots) - files_of(without) - others):
+        if path.suffix in (".py", ".toml", ".json"):
             total.update(str(path.relative_to(ROOT)).encode() + _content(path))
     return total.hexdigest()
 
@@ -53,7 +59,7 @@ def _content(path: Path) -> bytes:
     """What a file does: of a program its code without comments, of the library of misconceptions what grading reads,
     so that stating a cost renews nothing."""
     if path.suffix == ".py":
-        return essence(path.read_text(encoding="utf-8")).encode()
+        return essence(path.read_text(encoding="utf-8"), imports=False).encode()
     if path.parent.name != "library":
         return path.read_bytes()
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -62,8 +68,12 @@ def _content(path: Path) -> bytes:
     return json.dumps(raw, sort_keys=True).encode()
 
 
-def _files(start: Path) -> list[Path]:
-    return [start] if start.is_file() else [path for path in start.rglob("*") if path.is_file()]
+def files_of(places: Sequence[str]) -> set[Path]:
+    """The files at these places of the repository (a folder stands for all below it). Raises FileNotFoundError."""
+    found: set[Path] = set()
+    for start in (ROOT / place for place in existing(*places)):
+        found |= {start} if start.is_file() else {path for path in start.rglob("*") if path.is_file()}
+    return found
 
 
 class Store:
