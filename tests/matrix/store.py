@@ -21,7 +21,8 @@ FOLDER = ROOT / "dist" / "matrix"
 SLOTS = ("autograder", "assignment", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
 SLOTS_NOT = ("autograder/report", "autograder/training", "autograder/reference", "autograder/calibration",
-             "autograder/doctor", "autograder/cli.py", "autograder/grade.py", "solutions/checks", "assignment/lab")  # fmt: skip
+             "autograder/doctor", "autograder/cli.py", "autograder/grade.py", "solutions/checks",
+             "assignment/lab")  # fmt: skip
 STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
           "autograder/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = (
