@@ -32,6 +32,8 @@ def test_the_state_of_the_code_ignores_where_a_name_is_imported_from() -> None:
     moved = source.replace("a.b", "x.y.z").replace("d.e", "w").replace("h.i", "h.j")
     assert essence(source, imports=False) == essence(moved, imports=False)
     assert essence(source) != essence(moved)
+    swapped = "\n".join([*reversed(source.splitlines()[:2]), *source.splitlines()[2:]])
+    assert essence(source, imports=False) == essence(swapped, imports=False)
     assert essence(source, imports=False) != essence(source.replace("import c", "import k as c, l"), imports=False)
     assert essence(source, imports=False) != essence(source.replace("import c\n", "import k\n"), imports=False)
 
