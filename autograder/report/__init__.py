@@ -11,8 +11,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from assignment.spec import Spec
-from autograder.records import Answers, Graded, Run, Submission
+from assignment.registry import Spec
+from autograder.core.records import Answers, Graded, Run, Submission
 from autograder.report.canonical import dumps, report_dict
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
