@@ -41,6 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help and usage errors are plain text too: a bracket is a bracket
     help="One assignment on RLHF: build the release, verify it, grade submissions.",
 )
 
@@ -66,8 +67,8 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
+    from assignment.console import make_console
     from autograder.grading.run import Options
-    from autograder.report.terminal import make_console
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -109,10 +110,10 @@ def doctor_command(
     ] = False,
 ) -> None:
     """Print a line per finding, then the probes of each tier."""
+    from assignment.console import make_console, waiting
     from autograder import doctor
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
-    from autograder.report.terminal import make_console
 
     console, healthy = make_console(), True
     for finding in findings():
@@ -120,8 +121,8 @@ def doctor_command(
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
         )
-    with make_console(stderr=True).status("looking for sandboxes") as status:
-        found = list(doctor.columns(every_way=every_way, note=status.update))
+    with waiting(make_console(stderr=True), "looking for sandboxes") as note:
+        found = list(doctor.columns(every_way=every_way, note=note))
     console.print(doctor.table(found))
     for line in (*doctor.details(found), *advice(this_machine(), found)):
         console.print(line, soft_wrap=True)
@@ -138,7 +139,8 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
-    from autograder.report.terminal import make_console, print_rubric
+    from assignment.console import make_console
+    from autograder.report.terminal import print_rubric
 
     print_rubric(grading.graded, grading.submission, grading.run, grading.spec)
     console = make_console()

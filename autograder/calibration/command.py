@@ -44,12 +44,12 @@ def calibrate_command(
 ) -> None:
     """Run, write, print a line that says how the study stands."""
     import rlhf_kit as kit
+    from assignment.console import make_console
     from assignment.registry import load_spec
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
     from autograder.grading.run import OptionError, find_device
     from autograder.reference.models import load_reference
-    from autograder.report.terminal import make_console
     from autograder.sandbox import SandboxError
     from autograder.training.stage import Lab
 
@@ -79,19 +79,21 @@ def calibrate_command(
 
 def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     """Write the document from the tables and print how the study stands; 1 if a run was judged wrongly."""
+    from assignment.console import make_console
     from autograder.calibration import document, study
     from autograder.calibration.findings import findings, judged_wrongly
 
+    console = make_console(soft_wrap=True)
     runs, everything = list(study.measured(folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
     document.write(found, runs, path)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
-        print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
+        console.print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
     stale = f" · {old} of older code, data or configs" if old else ""
     total = sum(mistakes for mistakes, _ in wrong.values())
-    print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
+    console.print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
     return int(bool(wrong))
 
 

@@ -7,8 +7,6 @@ output is plain text without boxes that change width.
 
 from __future__ import annotations
 
-import io
-import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -19,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from assignment.console import make_console
 from assignment.registry import Spec
 from autograder.core.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_in
 from autograder.core.records import Graded, GradedItem, Run, Submission
@@ -26,7 +25,6 @@ from autograder.core.rubric import not_run, pending_points
 from autograder.core.text import one_line, points
 
 STYLES: dict[Tone, str] = {"good": "green", "mixed": "yellow", "bad": "red", "quiet": "dim", "open": "blue"}
-PIPED_WIDTH = 120  # columns when nobody says how wide the terminal is
 NOTE_WIDTH = 60
 
 
@@ -47,17 +45,6 @@ def print_rubric(
     console.print(line)
     console.print(Text(f"{reasons(graded, spec.pass_mark)} · seed {run.seed}, profile {run.profile}, "
                        f"{run.device}, sandbox {run.sandbox_tier}, {run.duration_s:.0f} s", "dim"))
-
-
-def make_console(stderr: bool = False) -> Console:
-    """A console as wide as the terminal, or PIPED_WIDTH columns without colours when piped."""
-    stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # an ASCII locale shows "?" and does not stop the run
-    console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=PIPED_WIDTH)
-    return console
 
 
 def rubric_table(graded: Graded, submission: Submission) -> Table:
