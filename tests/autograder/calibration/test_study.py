@@ -25,7 +25,6 @@ from autograder.cli import app
 from autograder.reference.models import load_reference
 from autograder.training.run import STAGES
 from autograder.training.stage import Lab
-
 from tests.support import made_up_study
 
 ROOT = DOCUMENT.parents[1]
