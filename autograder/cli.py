@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assignment.cli import register
+from assignment.console import make_console, waiting
 from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grading.run import Grading, Options
+    from autograder.core.options import Options
+    from autograder.core.records import Grading
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
@@ -67,8 +69,7 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from assignment.console import make_console
-    from autograder.grading.run import Options
+    from autograder.core.options import Options
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -81,9 +82,10 @@ def grade_command(
 def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
     """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
     from autograder.core.failures import LOG
+    from autograder.core.options import OptionError
+    from autograder.core.progress import GradingProgress
     from autograder.core.text import one_line
-    from autograder.grading.run import OptionError, grade_submission
-    from autograder.report.terminal import GradingProgress
+    from autograder.grading.run import grade_submission
     from autograder.submission.intake import IntakeError
 
     try:
@@ -110,7 +112,6 @@ def doctor_command(
     ] = False,
 ) -> None:
     """Print a line per finding, then the probes of each tier."""
-    from assignment.console import make_console, waiting
     from autograder import doctor
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
@@ -139,10 +140,9 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
-    from assignment.console import make_console
     from autograder.report.terminal import print_rubric
 
-    print_rubric(grading.graded, grading.submission, grading.run, grading.spec)
+    print_rubric(grading)
     console = make_console()
     for name in ("report.html", "feedback.html", "report.json", "results.json"):
         if name in grading.reports:

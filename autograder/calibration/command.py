@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assignment.console import make_console
 from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ def calibrate_command(
 ) -> None:
     """Run, write, print a line that says how the study stands."""
     import rlhf_kit as kit
-    from assignment.console import make_console
     from assignment.registry import load_spec
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
-    from autograder.grading.run import OptionError, find_device
+    from autograder.core.options import OptionError
     from autograder.reference.models import load_reference
     from autograder.sandbox import SandboxError
+    from autograder.sandbox.devices import find_device
     from autograder.training.stage import Lab
 
     console, code = make_console(stderr=True), 0
@@ -79,7 +80,6 @@ def calibrate_command(
 
 def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     """Write the document from the tables and print how the study stands; 1 if a run was judged wrongly."""
-    from assignment.console import make_console
     from autograder.calibration import document, study
     from autograder.calibration.findings import findings, judged_wrongly
 
@@ -109,18 +109,18 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
 
     from autograder.calibration.study import run
     from autograder.sandbox import WorkerSession
-    from autograder.sandbox.pool import open_lanes
-    from autograder.training.prepare import settle
+    from autograder.sandbox.pool import open_pool
+    from autograder.training.prepare import configure_torch
 
     if not work or seconds <= 0:
         return
-    settle(lab.spec)
+    configure_torch(lab.spec)
     until = time.monotonic() + seconds
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go{postfix}"
     with (
         tqdm(total=sum(job.seconds for job in work), desc="calibrate", smoothing=0.05, bar_format=layout) as bar,
         WorkerSession(device=lab.device) as session,
-        open_lanes(session, lab.spec.lanes) as lanes,
+        open_pool(session, lab.spec.lanes) as lanes,
     ):
         done: list[Job] = []
 
