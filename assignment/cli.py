@@ -17,7 +17,8 @@ BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf
 The parts solutions/p1_*.py … p9_*.py are joined into one notebook. Each slot keeps its signature,
 docstring and scaffolding; what stands between # BEGIN SOLUTION T07 and # END SOLUTION becomes
 raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/assignment.toml.
-The result is the same byte for byte on every build: commit it.
+The result is the same byte for byte on every build: commit it. A generated file that was edited, such as
+a notebook solved in student_template/, is not replaced: the command names it and ends.
 
 Change a slot: edit its part, then rlhf-lab build, then rlhf-lab verify.
 """
@@ -50,8 +51,12 @@ def build_command(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if student_template/ is not current.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace generated files also where they were edited.")
+    ] = False,
 ) -> None:
     """Build the release; exit 1 with file and line if a source is wrong."""
+    from assignment.files import ForeignFileError
     from assignment.markers import SourceError
     from assignment.release import Layout, build, stale, write
     from assignment.spec import SpecError
@@ -72,9 +77,10 @@ def build_command(
         console.print(f"{layout.template.name}/ is current")
         return
     try:
-        target = write(release, layout)
-    except OSError as error:
-        console.print(f"[red]cannot write[/red]  {error}")
+        target = write(release, layout, overwrite=overwrite)
+    except (ForeignFileError, OSError) as error:
+        console.print("[red]cannot write[/red]  ", end="")
+        console.print(str(error), markup=False)
         raise typer.Exit(1) from error
     size, seconds = target.stat().st_size / 2**20, time.monotonic() - start
     console.print(f"wrote {len(release.generated)} generated files into {layout.template.name}/")

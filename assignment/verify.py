@@ -7,7 +7,6 @@ release that did not pass every check must not go out.
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 import time
 import zipfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assignment import verify_static as static
+from assignment.files import write_whole
 from assignment.markers import SourceError
 from assignment.notebook import to_bytes
 from assignment.release import Layout, Release, build
@@ -111,10 +111,7 @@ def refresh_sample(gate: Gate) -> str:
     assert gate.executed is not None, "the check called execution comes first"
     target = gate.layout.samples / SAMPLE
     data = to_bytes(gate.executed.notebook)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(".partial")
-    scratch.write_bytes(data)
-    os.replace(scratch, target)  # never half a sample, should this be interrupted
+    write_whole(target, data)
     return f"{target.name}, {len(data) / 2**10:.0f} kB"
 
 

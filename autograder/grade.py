@@ -20,7 +20,7 @@ from autograder.extract import extract
 from autograder.failures import guarded, not_gradable
 from autograder.intake import read_submission
 from autograder.records import Answers, Graded, ItemResult, Run, Submission, SuccessCriterion
-from autograder.report import write_reports
+from autograder.report import obstacle, write_reports
 from autograder.report.terminal import GradingProgress
 from autograder.rubric import grade as apply_rubric
 from autograder.selection import Selection, select
@@ -79,11 +79,13 @@ def grade_submission(
 
     Raises:
         IntakeError: the path cannot be read as a submission.
-        OptionError: profile, device or an item of `only` is not there.
+        OptionError: profile, device or an item of `only` is not there, or `out` holds files that are not ours.
         OSError: the reports cannot be written.
     """
     began, spec = time.monotonic(), load_spec()
     selection = checked(spec, options)
+    if out is not None and (found := obstacle(out)):
+        raise OptionError(found)
     seed = secrets.randbits(SEED_BITS) if options.seed is None else options.seed
     step = progress.start("reading the submission")
     submission = read_submission(path, spec)

@@ -14,6 +14,7 @@ from autograder import phases
 from autograder.grade import OptionError, Options, grade, grade_submission
 from autograder.intake import IntakeError
 from autograder.reference import ArtefactError
+from autograder.report import RECORD
 from autograder.report.terminal import GradingProgress
 from autograder.training import data, prepare
 from tests.autograder.small_lab import LocalSession, small_lab
@@ -69,7 +70,7 @@ def test_the_solved_notebook_is_graded_completely_and_reported(local, notebooks,
     assert "not_gradable" not in found.values()
     assert found["written_comparison"] == "needs_review"
     assert result.graded.pending == 5.0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(result.reports)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*result.reports, RECORD}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["score"], report["grader"]["seed"]) == (result.graded.score, 5)
     assert len(local) == 1
