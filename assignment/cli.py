@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from assignment.verify import Outcome
+    from assignment.verify.gate import Outcome
 
 BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf-student.zip.
 
 The parts solutions/p1_*.py … p9_*.py are joined into one notebook. Each slot keeps its signature,
 docstring and scaffolding; what stands between # BEGIN SOLUTION T07 and # END SOLUTION becomes
-raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/assignment.toml.
+raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/registry/assignment.toml.
 The result is the same byte for byte on every build: commit it. A generated file that was edited, such as
 a notebook solved in student_template/, is not replaced: the command names it and ends.
 
@@ -57,9 +57,9 @@ def build_command(
 ) -> None:
     """Build the release; exit 1 with file and line if a source is wrong."""
     from assignment.files import ForeignFileError
-    from assignment.markers import SourceError
-    from assignment.release import Layout, build, stale, write
-    from assignment.spec import SpecError
+    from assignment.registry import SpecError
+    from assignment.release.markers import SourceError
+    from assignment.release.release import Layout, build, stale, write
 
     console, layout, start = Console(highlight=False, soft_wrap=True), Layout(), time.monotonic()
     try:
@@ -93,7 +93,7 @@ def verify_command(
     ] = False,
 ) -> None:
     """Run the gate; a line per check, exit 1 if one failed."""
-    from assignment.verify import run_gate
+    from assignment.verify.gate import run_gate
 
     console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
     with console.status("building") as status:

@@ -14,7 +14,7 @@ from autograder.calibration.command import register as register_calibrate
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grade import Grading, Options
+    from autograder.grading.run import Grading, Options
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
@@ -68,7 +68,7 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from autograder.grade import Options
+    from autograder.grading.run import Options
     from autograder.report.terminal import make_console
 
     errors = make_console(stderr=True)
@@ -81,11 +81,11 @@ def grade_command(
 
 def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
     """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
-    from autograder.failures import LOG
-    from autograder.grade import OptionError, grade_submission
-    from autograder.intake import IntakeError
+    from autograder.core.failures import LOG
+    from autograder.core.text import one_line
+    from autograder.grading.run import OptionError, grade_submission
     from autograder.report.terminal import GradingProgress
-    from autograder.report.text import one_line
+    from autograder.submission.intake import IntakeError
 
     try:
         with GradingProgress() as progress:

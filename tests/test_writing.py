@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.sources import name_of, python_files, tree_of
+from tests.support.sources import name_of, python_files, tree_of
 
 WRITES = {"write_text", "write_bytes", "savefig", "extractall", "save_pretrained", "save_file", "copytree", "replace"}
 # Where a file is written otherwise, and why nobody's file can stand there.
@@ -16,11 +16,11 @@ OTHERWISE = {
     "assignment/lab/pretrain.py": "the same scratch folder",
     "assignment/lab/ship.py": "the same scratch folder",
     "assignment/lab/outcomes.py": "adds whole lines",
-    "assignment/verify.py": "a temporary folder",
-    "assignment/verify_probe.py": "a temporary folder",
-    "assignment/verify_probe_run.py": "a temporary folder",
-    "assignment/verify_run.py": "a temporary folder",
-    "assignment/verify_static.py": "a temporary folder",
+    "assignment/verify/gate.py": "a temporary folder",
+    "assignment/verify/probe.py": "a temporary folder",
+    "assignment/verify/probe_run.py": "a temporary folder",
+    "assignment/verify/run.py": "a temporary folder",
+    "assignment/verify/static.py": "a temporary folder",
     "autograder/calibration/figure.py": "draws into memory",
     "autograder/calibration/tables.py": "adds whole lines",
     "autograder/report/__init__.py": "renames what `assignment.files` wrote, all four together",

@@ -21,7 +21,7 @@ DECIDES: dict[str, tuple[str, ...]] = {
     "autograder/training": ("comparison", "data", "encoding", "measure", "ppo", "reward_model", "sft", "stage",
                             "statistics", "weights"),
     "autograder/inside": ("replies", "snapshots", "stages"),
-    "autograder": ("reference",),
+    "autograder/reference": ("models",),
     KIT: ("batching", "config", "gold", "lexicon", "models", "pipeline", "sampling", "scoring"),
     "assignment/lab": ("draw", "experiment", "onpolicy", "phrasing", "prompts", "replies", "style", "world"),
 }  # fmt: skip

@@ -44,11 +44,11 @@ def calibrate_command(
 ) -> None:
     """Run, write, print a line that says how the study stands."""
     import rlhf_kit as kit
-    from assignment.spec import load_spec
+    from assignment.registry import load_spec
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
-    from autograder.grade import OptionError, find_device
-    from autograder.reference import load_reference
+    from autograder.grading.run import OptionError, find_device
+    from autograder.reference.models import load_reference
     from autograder.report.terminal import make_console
     from autograder.sandbox import SandboxError
     from autograder.training.stage import Lab
@@ -106,8 +106,8 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
     from tqdm.auto import tqdm
 
     from autograder.calibration.study import run
-    from autograder.lanes import open_lanes
     from autograder.sandbox import WorkerSession
+    from autograder.sandbox.pool import open_lanes
     from autograder.training.prepare import settle
 
     if not work or seconds <= 0:

@@ -19,8 +19,8 @@ from autograder.training.run import STAGES, run_stage
 from autograder.training.stage import Lab, Stage
 
 if TYPE_CHECKING:
-    from autograder.lanes import Lanes
     from autograder.sandbox import WorkerSession
+    from autograder.sandbox.pool import Lanes
 
 SEEDS: dict[Kind, int] = {"reference": 40, "near_miss": 10, "variant": 5}  # the first one runs first
 FIRST_SEED = 7001  # seeds of the study, so that a run by hand with a small seed is not one of them

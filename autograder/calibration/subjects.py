@@ -9,12 +9,12 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from assignment.spec import Spec, load_spec
+from assignment.registry import Spec, load_spec
 from autograder.calibration.code import digest, essence
 from autograder.calibration.statistics import of_items
-from autograder.misconceptions import PRELUDE, LibraryError, edited, load
-from autograder.replacement import replacement
-from autograder.training.code import StageCode
+from autograder.programs.assemble import StageCode
+from autograder.programs.replacement import replacement
+from autograder.slots.misconceptions import PRELUDE, LibraryError, edited, load
 from autograder.training.run import STAGES
 from autograder.training.stage import Stage
 

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from autograder.failures import guarded
-from autograder.report.text import one_line
+from autograder.core.failures import guarded
+from autograder.core.text import one_line
 from autograder.sandbox import Tier, WorkerSession
 from autograder.sandbox.tiers import candidates, probe
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assignment.files import changed, sha256, write_partial
-from assignment.spec import Spec
-from autograder.records import Answers, Graded, Run, Submission
+from assignment.registry import Spec
+from autograder.core.records import Answers, Graded, Run, Submission
 from autograder.report.canonical import dumps, report_dict
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from assignment.spec import Spec
-from autograder.messages import replay
-from autograder.records import Graded, GradedItem, ItemResult, Run, Submission
-from autograder.report.text import valid_unicode
+from assignment.registry import Spec
+from autograder.core.messages import replay
+from autograder.core.records import Graded, GradedItem, ItemResult, Run, Submission
+from autograder.core.text import valid_unicode
 
 SCHEMA_VERSION = 1
 MAX_DEPTH = 12  # of evidence: deeper nesting is a mistake of ours and is cut

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from assignment.spec import Spec
-from autograder.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, partial_text, reasons, replaced_text
-from autograder.records import Graded, GradedItem, Run, Submission
+from assignment.registry import Spec
+from autograder.core.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, partial_text, reasons, replaced_text
+from autograder.core.records import Graded, GradedItem, Run, Submission
+from autograder.core.rubric import not_run
 from autograder.report.page import render
-from autograder.rubric import not_run
 
 
 def feedback_page(graded: Graded, submission: Submission, run: Run, spec: Spec) -> str:

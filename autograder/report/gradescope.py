@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from assignment.spec import Spec
-from autograder.messages import KNOWN_MISTAKE, NOT_RUN, PENDING, STATUS, outcome, partial_text, replaced_text
-from autograder.records import Graded, GradedItem, Run
-from autograder.report.text import one_line, points, visible
+from assignment.registry import Spec
+from autograder.core.messages import KNOWN_MISTAKE, NOT_RUN, PENDING, STATUS, outcome, partial_text, replaced_text
+from autograder.core.records import Graded, GradedItem, Run
+from autograder.core.text import one_line, points, visible
 
 MAX_OUTPUT = 2_000  # characters shown per item
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from assignment.spec import Spec
-from autograder.messages import (
+from assignment.registry import Spec
+from autograder.core.messages import (
     CLAIMS,
     NOT_RUN,
     PENDING,
@@ -19,12 +19,12 @@ from autograder.messages import (
     replaced_text,
     replay,
 )
-from autograder.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
+from autograder.core.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
+from autograder.core.rubric import not_run, pending_points
+from autograder.core.text import ascii_form
 from autograder.report import evidence
 from autograder.report.canonical import evidence_of, plain
 from autograder.report.page import render
-from autograder.report.text import ascii_form
-from autograder.rubric import not_run, pending_points
 
 GENERATIONS_SHOWN = 12
 BAR_WIDTH = 100  # user units of a criterion's bar

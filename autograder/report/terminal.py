@@ -19,11 +19,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from assignment.spec import Spec
-from autograder.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_in
-from autograder.records import Graded, GradedItem, Run, Submission
-from autograder.report.text import one_line, points
-from autograder.rubric import not_run, pending_points
+from assignment.registry import Spec
+from autograder.core.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_in
+from autograder.core.records import Graded, GradedItem, Run, Submission
+from autograder.core.rubric import not_run, pending_points
+from autograder.core.text import one_line, points
 
 STYLES: dict[Tone, str] = {"good": "green", "mixed": "yellow", "bad": "red", "quiet": "dim", "open": "blue"}
 PIPED_WIDTH = 120  # columns when nobody says how wide the terminal is

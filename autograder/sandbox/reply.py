@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograder.inside.wire import FrameReader, WireError
-from autograder.protocol import PROGRESS_BYTES, Answer, Expect, InvalidAnswer, decode_reply, strict_json
+from autograder.sandbox.protocol import PROGRESS_BYTES, Answer, Expect, InvalidAnswer, decode_reply, strict_json
 
 
 @dataclass(frozen=True)

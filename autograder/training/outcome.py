@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.messages import advice
-from autograder.records import Status
+from autograder.core.messages import advice
+from autograder.core.records import Status
 
 
 @dataclass(frozen=True)

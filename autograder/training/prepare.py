@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 import rlhf_kit as kit
-from assignment.spec import Spec
+from assignment.registry import Spec
 from autograder.inside.system import keep_freed_memory
-from autograder.reference import load_reference
+from autograder.reference.models import load_reference
 from autograder.training.run import stages_of
 from autograder.training.stage import Lab, Stage
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from assignment.spec import ItemSpec, Spec
-from autograder.calls import Session, graded_call
-from autograder.hints import hint
-from autograder.messages import advice
-from autograder.records import Answers, ItemResult, Status
+from assignment.registry import ItemSpec, Spec
+from autograder.core.exception_hints import hint
+from autograder.core.messages import advice
+from autograder.core.records import Answers, ItemResult, Status
+from autograder.programs.assemble import StageCode, stage_code
 from autograder.sandbox import Limits, Reply
-from autograder.training.code import StageCode, stage_code
+from autograder.sandbox.calls import Session, graded_call
 from autograder.training.comparison import ComparisonStage
 from autograder.training.outcome import Failure, Outcome, Unusable
 from autograder.training.ppo import PPOStage

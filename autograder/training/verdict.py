@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from assignment.spec import Spec, Thresholds
-from autograder.messages import advice, asked
-from autograder.records import Answers, ItemResult, SuccessCriterion
+from assignment.registry import Spec, Thresholds
+from autograder.core.messages import advice, asked
+from autograder.core.records import Answers, ItemResult, SuccessCriterion
 from autograder.training.outcome import Failure, Outcome
-from autograder.training.signs import named
+from autograder.training.symptoms import named
 
 NOT_ATTEMPTED = advice("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
 ENDLESS = advice("{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop.")

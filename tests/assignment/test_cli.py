@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assignment import cli, release, verify
-from assignment.release import Layout
-from assignment.verify import Outcome
-from tests.assignment.course import write_course
+from assignment import cli
+from assignment.release.release import Layout, release
+from assignment.verify.gate import Outcome
+from assignment.verify.gate import gate as verify
+from tests.support.course import write_course
 
 RUNNER = CliRunner()
 

@@ -8,7 +8,7 @@ from assignment.files import write_whole
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
 from tests.attacks.runner import Verdict, stored, summary
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- made by: python -m tests.attacks --write-docs -->", "<!-- end of the table -->"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assignment.release import build
+from assignment.release.release import build
 from autograder import cli, report
-from autograder import grade as grading
-from tests.autograder.report_fixture import bundle
+from autograder.grading import run as grading
+from tests.support.report_fixture import bundle
 
 
 @pytest.fixture

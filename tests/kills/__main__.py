@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from assignment.files import PARTIAL
 from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX, ROOT
-from tests.leftovers import left_in
+from tests.support.leftovers import left_in
 
 HERE = Path(__file__).parents[2]
 SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assignment.files import write_whole
-from assignment.spec import Spec, load_spec
+from assignment.registry import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
 from tests.matrix.alone import Alone
 from tests.matrix.entries import SEEDS, Entry
@@ -16,7 +16,7 @@ from tests.matrix.invented import invented
 from tests.matrix.page import MADE_BY, page
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import variants
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 PAGE, QUICK_PAGE = ROOT / "docs" / "grading-matrix.md", ROOT / "dist" / "grading-matrix.md"
 HELP = """Grade every known mistake, every correct variant and every null answer for real, and hold what

@@ -13,18 +13,18 @@ from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
-from assignment.spec import load_spec
-from autograder.callees import Callees
-from autograder.grade import Options, grade
-from autograder.judge import judge_slots
-from autograder.lanes import Lanes
-from autograder.phases import run_training
-from autograder.quality import definitions_in, judge_quality
-from autograder.records import Answers, ItemResult
+from assignment.registry import load_spec
+from autograder.core.records import Answers, ItemResult
+from autograder.core.selection import select
+from autograder.grading.run import Options, grade
+from autograder.grading.steps import run_training
+from autograder.programs.assemble import StageCode, participants
+from autograder.programs.dependencies import Callees
+from autograder.quality.checks import definitions_in, judge_quality
 from autograder.report.terminal import GradingProgress
 from autograder.sandbox import Reply, WorkerSession
-from autograder.selection import select
-from autograder.training.code import StageCode, participants
+from autograder.sandbox.pool import Lanes
+from autograder.slots.judge import judge_slots
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.prepare import Preparation
 from autograder.training.run import cache_key, decide

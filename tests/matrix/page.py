@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from assignment.spec import Spec
+from assignment.registry import Spec
 from tests.matrix.alone import Alone
 from tests.matrix.entries import PAIRS, SEEDS
 from tests.matrix.nulls import FORMS, NAMES, REASONS, why_not

@@ -12,8 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from autograder.lanes import Lanes, open_lanes
 from autograder.sandbox import WorkerSession
+from autograder.sandbox.pool import Lanes, open_lanes
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Grader, Trainer, Verdicts, key_of
 from tests.matrix.store import Store

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from assignment.spec import load_spec
-from autograder.misconceptions import load
-from autograder.quality_lint import lint
-from autograder.quality_static import inspect
+from assignment.registry import load_spec
+from autograder.parsing.leftovers import inspect
+from autograder.quality.lint import lint
+from autograder.slots.misconceptions import load
 from autograder.training.comparison import GROUPS
-from tests.autograder.slot_variants import VARIANTS
 from tests.matrix import __main__ as command
 from tests.matrix import entries, nulls, outcomes
 from tests.matrix import store as store_module
@@ -24,6 +23,7 @@ from tests.matrix.public import KERNEL
 from tests.matrix.store import Store, code_hash
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import NOT_APPLICABLE, variants
+from tests.support.slot_variants import VARIANTS
 
 SPEC, WRONG = load_spec(), entries.misconceptions()
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from autograder.lanes import Lanes
+from autograder.sandbox.pool import Lanes
 from autograder.training import data
-from tests.autograder.small_lab import LocalSession, small_lab
 from tests.matrix.entries import Entry, misconceptions, reference
 from tests.matrix.grading import Trainer
 from tests.matrix.store import Store
+from tests.support.small_lab import LocalSession, small_lab
 
 SEED = 3
 BY_ID = {entry.id: entry for entry in misconceptions()}

@@ -10,8 +10,8 @@ import nbclient
 import nbformat
 import pytest
 
-from assignment.release import NOTEBOOK, ZIP_NAME, Release, build
-from assignment.verify_run import kernel_environment
+from assignment.release.release import NOTEBOOK, ZIP_NAME, Release, build
+from assignment.verify.run import kernel_environment
 from solutions.p1_setup import find_release, unpack
 
 SHOW_KIT = "import rlhf_kit\nprint(rlhf_kit.__file__)"

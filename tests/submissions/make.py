@@ -14,8 +14,8 @@ from typing import Any
 import nbformat
 
 from assignment.files import write_whole
-from assignment.notebook import to_bytes
-from assignment.release import NOTEBOOK, build
+from assignment.release.notebook import to_bytes
+from assignment.release.release import NOTEBOOK, build
 
 HERE = Path(__file__).parent
 HELPERS = '''\

@@ -16,7 +16,7 @@ from assignment.lab.ship import REFERENCE
 from assignment.lab.world import World
 from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 
 def fill(folder: Path, **texts: str) -> None:
