@@ -137,7 +137,8 @@ def trusted() -> set[Path]:
 def test_the_graph_holds_the_whole_grader():
     names = {name_of(path) for path in trusted()}
     assert {"autograder/slots/judge.py", "autograder/training/weights.py", "autograder/report/ta.py",
-            "autograder/sandbox/link.py", "autograder/sandbox/protocol.py", "assignment/registry/spec.py"} <= names  # fmt: skip
+            "autograder/sandbox/link.py", "autograder/sandbox/protocol.py",
+            "assignment/registry/spec.py"} <= names  # fmt: skip
     assert len(names) > 80
 
 
@@ -158,7 +159,7 @@ def test_students_text_is_parsed_in_a_limited_process_alone():
 
 def test_each_limited_entry_is_called_by_name_only():
     """Intake, extraction and quality hand these names to run_limited."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "autograder").glob("*.py")))
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "autograder").rglob("*.py")))
     assert [name for name in LIMITED if f'"{name}"' not in text] == []
 
 

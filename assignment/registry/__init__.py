@@ -1,6 +1,7 @@
 """The registry: slots, items, points, thresholds and limits, read from assignment.toml and checked."""
 
 from assignment.registry.spec import (
+    REGISTRY,
     CriterionSpec,
     ItemKind,
     ItemSpec,
@@ -15,6 +16,7 @@ __all__ = [
     "CallLimits",
     "CriterionSpec",
     "ItemKind",
+    "REGISTRY",
     "ItemSpec",
     "LimitsSpec",
     "SlotSpec",

@@ -20,7 +20,6 @@ from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes
 from assignment.release.release import Layout, Release, build
 from assignment.verify import static
-from assignment.verify.gate import static
 from assignment.verify.probe_run import probe_checks
 from assignment.verify.run import Executed, ExecutionFailed, execute, text_of
 from assignment.verify.static import Refused

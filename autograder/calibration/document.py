@@ -26,7 +26,7 @@ INTRODUCTION = f"""# Calibration of the training tests
 
 Written by `rlhf-lab calibrate` from the tables in `autograder/calibration/runs/`; not edited by hand.
 
-Each training test turns a run into numbers and compares each with a bar of `assignment/registry/assignment.toml`; an item passes
+Each training test turns a run into numbers and compares each with a bar of the registry; an item passes
 if all its numbers do. Here is how they are distributed: over seeds (each with its own hidden data, house style and
 random numbers) for the reference ({SEEDS["reference"]} seeds), for right solutions written in other ways
 ({SEEDS["variant"]} each) and for near misses, wrong code that trains and has to fail ({SEEDS["near_miss"]} each).

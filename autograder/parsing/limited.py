@@ -54,7 +54,7 @@ def run_limited(
     """Call ``function(payload, blob)`` in a limited child and return its JSON answer.
 
     Args:
-        function: "autograder.module:name", a module-level function of ours.
+        function: "autograder.parsing.module:name", a module-level function of this package.
         payload: JSON data; blob: raw bytes handed over unchanged.
 
     Raises:
@@ -170,8 +170,8 @@ def _answer(name: str, payload: dict[str, Any]) -> bytes:
 
 def _resolve(name: str) -> Callable[[dict[str, Any], bytes], Any]:
     module, _, attribute = name.partition(":")
-    if not module.startswith("autograder."):
-        raise ValueError(f"not one of ours: {name}")
+    if module.rpartition(".")[0] != __package__:
+        raise ValueError(f"not a function of {__package__}: {name}")
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from assignment import cli
-from assignment.release.release import Layout, release
+from assignment.release import release
+from assignment.release.release import Layout
+from assignment.verify import gate as verify
 from assignment.verify.gate import Outcome
-from assignment.verify.gate import gate as verify
 from tests.support.course import write_course
 
 RUNNER = CliRunner()

@@ -7,10 +7,10 @@ import ast
 import pytest
 
 from assignment.registry import load_spec
+from assignment.release import passes
 from assignment.release.markers import Place, SourceError
 from assignment.release.notebook import definitions, to_notebook
 from assignment.release.passes import Options
-from assignment.release.release import passes
 from assignment.release.source import Cell
 
 SPEC = load_spec()

@@ -12,9 +12,9 @@ from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
 from autograder.inside.definitions import definitions
 from autograder.inside.namespace import Namespace
+from autograder.quality import checks as quality
+from autograder.quality import lint as quality_lint
 from autograder.quality.checks import RunDefinitions, code_of, judge_quality
-from autograder.quality.checks import checks as quality
-from autograder.quality.checks import lint as quality_lint
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 
 SPEC = load_spec()
