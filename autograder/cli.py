@@ -14,7 +14,8 @@ from autograder.calibration.command import register as register_calibrate
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grading.run import Grading, Options
+    from autograder.core.options import Options
+    from autograder.core.records import Grading
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
@@ -68,8 +69,8 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from autograder.grading.run import Options
-    from autograder.report.terminal import make_console
+    from autograder.core.options import Options
+    from autograder.core.progress import make_console
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -82,9 +83,10 @@ def grade_command(
 def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
     """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
     from autograder.core.failures import LOG
+    from autograder.core.options import OptionError
+    from autograder.core.progress import GradingProgress
     from autograder.core.text import one_line
-    from autograder.grading.run import OptionError, grade_submission
-    from autograder.report.terminal import GradingProgress
+    from autograder.grading.run import grade_submission
     from autograder.submission.intake import IntakeError
 
     try:
@@ -111,9 +113,9 @@ def doctor_command(
 ) -> None:
     """Print a line per finding, then the probes of each tier."""
     from autograder import doctor
+    from autograder.core.progress import make_console
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
-    from autograder.report.terminal import make_console
 
     console, healthy = make_console(), True
     for finding in findings():
@@ -139,9 +141,10 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
-    from autograder.report.terminal import make_console, print_rubric
+    from autograder.core.progress import make_console
+    from autograder.report.terminal import print_rubric
 
-    print_rubric(grading.graded, grading.submission, grading.run, grading.spec)
+    print_rubric(grading)
     console = make_console()
     for name in ("report.html", "feedback.html", "report.json", "results.json"):
         if name in grading.reports:

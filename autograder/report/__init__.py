@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assignment.files import changed, sha256, write_partial
-from assignment.registry import Spec
-from autograder.core.records import Answers, Graded, Run, Submission
+from autograder.core.records import Grading
 from autograder.report.canonical import dumps, report_dict
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
@@ -26,9 +25,7 @@ REPORTS = ("report.html", "feedback.html", "results.json", CANONICAL)
 RECORD = ".rlhf-lab.json"  # digests of the reports that were written into this folder
 
 
-def write_reports(
-    out_dir: Path, graded: Graded, submission: Submission, answers: Answers, run: Run, spec: Spec
-) -> dict[str, Path]:
+def write_reports(out_dir: Path, grading: Grading) -> dict[str, Path]:
     """Write the four reports into `out_dir` (made if need be); their paths by file name.
 
     Raises:
@@ -36,10 +33,10 @@ def write_reports(
             run is left then, and none half-written.
     """
     texts = {
-        "report.html": ta_page(graded, submission, answers, run, spec),
-        "feedback.html": feedback_page(graded, submission, run, spec),
-        "results.json": dumps(results_dict(graded, run, spec)),
-        CANONICAL: dumps(report_dict(graded, submission, run, spec)),
+        "report.html": ta_page(grading),
+        "feedback.html": feedback_page(grading),
+        "results.json": dumps(results_dict(grading)),
+        CANONICAL: dumps(report_dict(grading)),
     }
     return write_together(Path(out_dir), texts)
 
