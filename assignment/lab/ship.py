@@ -23,7 +23,7 @@ from .folders import replaced, write_manifest
 from .onpolicy import pool_questions, sample_replies
 from .world import Split, World
 
-REFERENCE = Path(__file__).resolve().parents[2] / "autograder" / "reference"
+REFERENCE = Path(__file__).resolve().parents[2] / "autograder" / "reference" / "data"
 STUDENT_SEED = 3  # the draw that students receive; graders draw from another part of the key space
 GRADER_POOL: dict[Split, int] = {
     "train": 3600,
