@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from assignment.files import write_whole
 from assignment.registry import Spec, load_spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
@@ -78,7 +79,7 @@ Code, data and configs of a stage have a hash, its state: comments, docstrings a
 def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    path.write_text(text(found, runs), encoding="utf-8")
+    write_whole(path, text(found, runs))
 
 
 def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec | None = None) -> str:

@@ -121,7 +121,7 @@ BROKEN = {
         a_link_to_nothing("student_template/rlhf_kit/x.json"), "rlhf_kit/x.json cannot be read (No such file or"),
     "the folder of shipped checks is a file": (a_file("student_template/tests"), "student_template/tests cannot be"),
     "dist is a file": (a_file("dist"), "dist cannot be read or written (File exists)"),
-    "the zip is a folder": (a_folder("dist/rlhf-student.zip"), "rlhf-student.zip cannot be read or written (Is a dir"),
+    "the zip is a folder": (a_folder("dist/rlhf-student.zip"), "dist/rlhf-student.zip. Keep what you need elsewhere"),
 }  # fmt: skip
 
 
@@ -174,6 +174,12 @@ def test_backups_caches_and_notes_beside_the_sources_change_nothing(course: Path
         path.write_text("def (")
     assert build(layout).archive == before
     assert run()[0] == 0
+
+
+def test_a_folder_in_the_zips_place_ends_in_one_sentence_also_where_edited_files_are_replaced(course: Path) -> None:
+    a_folder("dist/rlhf-student.zip")(course)
+    code, output = run("--overwrite")
+    assert (code, len(output.splitlines())) == (1, 1) and "cannot be read or written (Is a directory)" in output
 
 
 def test_a_template_that_is_not_current_is_still_no_traceback_with_check(course: Path) -> None:

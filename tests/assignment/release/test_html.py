@@ -151,6 +151,18 @@ def test_no_page_comes_near_what_students_get(layout: Layout) -> None:
     assert not release.allowed(html.SOLVED) and not release.allowed(f"html/{html.SOLVED}")
 
 
+def test_a_page_that_a_person_edited_is_replaced_only_if_that_is_asked_for(layout: Layout) -> None:
+    app, path = cli.create_app(), layout.dist / "html" / "handout.html"
+    CliRunner().invoke(app, ["build", "--html"])
+    written = path.read_text(encoding="utf-8")
+    edit(path, "<p>Prose", "<p>My note. Prose")
+    refused = CliRunner().invoke(app, ["build", "--html"])
+    assert refused.exit_code == 1 and f"did not write: {path}" in refused.output
+    assert len(refused.output.splitlines()) == 1 and "My note" in path.read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["build", "--html", "--overwrite"]).exit_code == 0
+    assert path.read_text(encoding="utf-8") == written
+
+
 def test_the_solved_page_shows_the_samples_outputs_where_they_are_right(layout: Layout) -> None:
     made = build(layout)
     notebook = nbformat.reads(made.solved.decode(), as_version=4)

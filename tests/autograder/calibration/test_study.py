@@ -13,7 +13,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import rlhf_kit as kit
-from assignment.registry import load_spec
+from assignment.registry import REGISTRY, load_spec
 from autograder.calibration import DOCUMENT, RUNS, command, document, study, tables
 from autograder.calibration.figure import figure_name
 from autograder.calibration.findings import FALSE_ALARM, Finding, findings, judged_wrongly, passes
@@ -217,7 +217,7 @@ def test_the_study_says_when_it_is_of_older_code(lab) -> None:
 
 
 def test_each_bar_of_the_registry_points_to_its_figure() -> None:
-    text = (ROOT / "assignment" / "assignment.toml").read_text(encoding="utf-8")
+    text = REGISTRY.read_text(encoding="utf-8")
     named = set(re.findall(r"docs/figures/(\S+\.svg)", text))
     assert named == {figure_name(one) for one in STATISTICS}
     assert not THERE or [name for name in named if not (DOCUMENT.parent / "figures" / name).exists()] == []

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assignment.release.release import build
-from autograder import cli, doctor
+from autograder import cli, doctor, report
 from autograder.doctor import Column, Verdict, findings
 from autograder.doctor.findings import Finding
 from autograder.grading import run as grading
@@ -68,11 +68,24 @@ def test_our_own_failure_ends_with_3_and_still_writes_the_reports(blank, tmp_pat
     assert (tmp_path / "out" / "report.json").exists()
 
 
-def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path):
-    (tmp_path / "out").write_text("a file")
+@pytest.mark.parametrize("out", ["file", "file/reports"])
+def test_a_file_in_place_of_the_folder_is_refused_before_grading(blank, tmp_path, monkeypatch, out):
+    monkeypatch.setattr(grading, "read_submission", lambda *_: pytest.fail("the submission was read"))
+    (tmp_path / "file").write_text("mine")
+    result = invoke("grade", blank, "--out", tmp_path / out)
+    assert result.exit_code == 3
+    assert "file is a file: give --out a folder." in result.output
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report, "write_partial", full)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "could not be written" in result.output
+    assert "could not be written" in result.output and "No space left on device." in result.output
 
 
 ISOLATED = Tier(1, "bwrap-user", True)
