@@ -83,9 +83,9 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     from autograder.calibration import document, study
     from autograder.calibration.findings import findings, judged_wrongly
 
-    runs, everything = list(study.measured(folder)), study.jobs(lab)
+    runs, everything = list(study.measured(lab.spec, folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
-    document.write(found, runs, path)
+    document.write(found, runs, lab.spec, path)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
