@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
+from assignment.registry import load_spec
 from assignment.release.release import build
 from autograder import cli, doctor, report
 from autograder.doctor import Column, Verdict, findings
@@ -102,7 +103,7 @@ HOLDS, FAILS = Verdict("holds"), Verdict("FAILS", "reachable 192.0.2.1")
     ],
 )
 def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, column, code):
-    monkeypatch.setattr(findings, "findings", lambda: iter([Finding("sandbox", ok, "tier 2")]))
+    monkeypatch.setattr(findings, "findings", lambda spec: iter([Finding("sandbox", ok, "tier 2")]))
     verdicts = {probe.name: Verdict("none") for probe in doctor.PROBES} | dict(column.verdicts)
     full = column if column.reason else Column(column.tier, verdicts)
     monkeypatch.setattr(doctor, "columns", lambda **options: iter([full]))
@@ -118,9 +119,9 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
         raise RuntimeError("no artefacts")
 
     for check in ("_torch", "_device", "_sandbox", "_worker"):
-        monkeypatch.setattr(findings, check, lambda: "fine")
+        monkeypatch.setattr(findings, check, lambda *spec: "fine")
     monkeypatch.setattr(findings, "_reference", broken)
-    found = {finding.what: finding for finding in findings.findings()}
+    found = {finding.what: finding for finding in findings.findings(load_spec())}
     assert not found["reference weights"].ok
     assert "no artefacts" in found["reference weights"].detail
     assert found["sandbox"].ok
