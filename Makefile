@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 MARKERS ?= not slow and not gpu
 SAMPLES := reference typical blank
 
-.PHONY: help setup demo test check attacks matrix bench fuzz kills gpu-check clean
+.PHONY: help setup demo test check refresh attacks matrix bench fuzz kills gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       set up, run the tests (MARKERS='not gpu' adds the slow ones)"
 	@echo "make check      lint, types, tests"
 	@echo "make setup      the environment alone, in $(VENV)"
+	@echo "make refresh    after a change of a slot: renew what follows, name what you have to do (STATIC=1: quick)"
 	@echo "make attacks    hostile submissions against the real grading command (resumes)"
 	@echo "make matrix     grade every known mistake and every correct variant (QUICK=1: without training)"
 	@echo "make bench      timings, as ratios to the reference's bare training"
@@ -59,6 +60,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "$(MARKERS)"
+
+refresh: setup
+	$(BIN)/python -m tests.refresh $(if $(STATIC),--static)
 
 attacks: setup
 	$(BIN)/python -m tests.attacks

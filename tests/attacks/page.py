@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from assignment.files import write_whole
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
-from tests.attacks.runner import Verdict, stored, summary
+from tests.attacks.runner import GRADER, Verdict, stored, summary
+from tests.matrix.store import digest, hashes_of
 from tests.support.sources import ROOT
+from tests.support.stamps import stamp
 
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- made by: python -m tests.attacks --write-docs -->", "<!-- end of the table -->"
@@ -20,21 +22,26 @@ def write_docs() -> int:
     """Write the table into the page from verdicts on the present grader; 1 if tier 1 is not complete: what has
     no verdict is `not run` in the table, never left out."""
     found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
-    _write(found)
-    print(f"{PAGE}: {len(ATTACKS)} attacks")
     missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
+    _write(found, "" if missing else f"{stamp(page_state())}\n")
+    print(f"{PAGE}: {len(ATTACKS)} attacks")
     if missing:
         print(f"no verdict on the present grader for {', '.join(missing)}: run python -m tests.attacks")
     return int(bool(missing))
 
 
-def _write(found: Mapping[tuple[str, int], Verdict | None]) -> None:
+def page_state() -> str:
+    """Hash of the grader and the attacks: with other code, what the page tells has to be acted out again."""
+    return digest(hashes_of(*GRADER, "tests/attacks"))[:16]
+
+
+def _write(found: Mapping[tuple[str, int], Verdict | None], made_with: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} is left as it is: the lines {BEGIN} and {END} have to enclose the table's place")
-    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
+    write_whole(PAGE, f"{head}{BEGIN}\n{made_with}{table(found)}\n{END}{tail}")
 
 
 def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:
