@@ -79,7 +79,7 @@ lint: setup
 	$(BIN)/rlhf-lab build --check
 
 docs: $(VENV)/.docs-stamp
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 attacks: setup
 	$(BIN)/python -m tests.attacks
