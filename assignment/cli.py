@@ -10,14 +10,15 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from assignment.verify import Outcome
+    from assignment.verify.gate import Outcome
 
 BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf-student.zip.
 
 The parts solutions/p1_*.py … p9_*.py are joined into one notebook. Each slot keeps its signature,
 docstring and scaffolding; what stands between # BEGIN SOLUTION T07 and # END SOLUTION becomes
-raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/assignment.toml.
-The result is the same byte for byte on every build: commit it.
+raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/registry/assignment.toml.
+The result is the same byte for byte on every build: commit it. A generated file that was edited, such as
+a notebook solved in student_template/, is not replaced: the command names it and ends.
 
 Change a slot: edit its part, then rlhf-lab build, then rlhf-lab verify.
 """
@@ -50,11 +51,15 @@ def build_command(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if student_template/ is not current.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace generated files also where they were edited.")
+    ] = False,
 ) -> None:
     """Build the release; exit 1 with file and line if a source is wrong."""
-    from assignment.markers import SourceError
-    from assignment.release import Layout, build, stale, write
-    from assignment.spec import SpecError
+    from assignment.files import ForeignFileError
+    from assignment.registry import SpecError
+    from assignment.release.markers import SourceError
+    from assignment.release.release import Layout, build, stale, write
 
     console, layout, start = Console(highlight=False, soft_wrap=True), Layout(), time.monotonic()
     try:
@@ -72,9 +77,10 @@ def build_command(
         console.print(f"{layout.template.name}/ is current")
         return
     try:
-        target = write(release, layout)
-    except OSError as error:
-        console.print(f"[red]cannot write[/red]  {error}")
+        target = write(release, layout, overwrite=overwrite)
+    except (ForeignFileError, OSError) as error:
+        console.print("[red]cannot write[/red]  ", end="")
+        console.print(str(error), markup=False)
         raise typer.Exit(1) from error
     size, seconds = target.stat().st_size / 2**20, time.monotonic() - start
     console.print(f"wrote {len(release.generated)} generated files into {layout.template.name}/")
@@ -87,7 +93,7 @@ def verify_command(
     ] = False,
 ) -> None:
     """Run the gate; a line per check, exit 1 if one failed."""
-    from assignment.verify import run_gate
+    from assignment.verify.gate import run_gate
 
     console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
     with console.status("building") as status:

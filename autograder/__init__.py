@@ -12,8 +12,10 @@ import this package too, and must not wait for PyTorch and pydantic. Type checke
 from __future__ import annotations
 
 _MODULES = {
-    "autograder.grade": ("grade", "Grading", "OptionError", "Options"),
-    "autograder.intake": ("IntakeError",),
+    "autograder.core.options": ("OptionError", "Options"),
+    "autograder.core.records": ("Grading",),
+    "autograder.grading.run": ("grade",),
+    "autograder.submission.intake": ("IntakeError",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,5 +1,5 @@
-from autograder.grade import Grading as Grading
-from autograder.grade import OptionError as OptionError
-from autograder.grade import Options as Options
-from autograder.grade import grade as grade
-from autograder.intake import IntakeError as IntakeError
+from autograder.core.options import OptionError as OptionError
+from autograder.core.options import Options as Options
+from autograder.core.records import Grading as Grading
+from autograder.grading.run import grade as grade
+from autograder.submission.intake import IntakeError as IntakeError

@@ -14,14 +14,17 @@ from autograder.calibration.command import register as register_calibrate
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grade import Grading, Options
+    from autograder.core.options import Options
+    from autograder.core.records import Grading
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
 GRADE_HELP = """Grade one submission: a notebook, or a zip that holds one.
 
 Prints the rubric table; writes report.json, report.html (for the TA), feedback.html (for the
-student) and results.json (Gradescope) into the folder of --out.
+student) and results.json (Gradescope) into the folder of --out, where reports of an earlier run are
+replaced. A file of yours with one of these names, or a report that you edited, is not: the command
+ends before it grades and says so.
 
 Exit code 0: graded, whatever the score. 2: the path cannot be read as a submission. 3: a failure
 of the grader's own; what it could not grade is listed as such and costs nobody a point.
@@ -66,8 +69,8 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from autograder.grade import Options
-    from autograder.report.terminal import make_console
+    from autograder.core.options import Options
+    from autograder.core.progress import make_console
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -79,11 +82,12 @@ def grade_command(
 
 def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
     """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
-    from autograder.failures import LOG
-    from autograder.grade import OptionError, grade_submission
-    from autograder.intake import IntakeError
-    from autograder.report.terminal import GradingProgress
-    from autograder.report.text import one_line
+    from autograder.core.failures import LOG
+    from autograder.core.options import OptionError
+    from autograder.core.progress import GradingProgress
+    from autograder.core.text import one_line
+    from autograder.grading.run import grade_submission
+    from autograder.submission.intake import IntakeError
 
     try:
         with GradingProgress() as progress:
@@ -93,9 +97,8 @@ def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading
     except OptionError as error:
         raise _stop(errors, f"Not graded. {error}", FAILED) from None
     except OSError as error:
-        raise _stop(
-            errors, f"The reports could not be written into {out}: {error.strerror or error}.", FAILED
-        ) from None
+        reason = (error.strerror or str(error)).rstrip(".")
+        raise _stop(errors, f"The reports could not be written into {out}: {reason}.", FAILED) from None
     except Exception as error:  # whatever it is, it is ours: never a traceback, never a student's loss
         LOG.debug("grader failure", exc_info=True)
         reason = one_line(f"{type(error).__name__}: {error}", 300)
@@ -110,9 +113,9 @@ def doctor_command(
 ) -> None:
     """Print a line per finding, then the probes of each tier."""
     from autograder import doctor
+    from autograder.core.progress import make_console
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
-    from autograder.report.terminal import make_console
 
     console, healthy = make_console(), True
     for finding in findings():
@@ -138,9 +141,10 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
-    from autograder.report.terminal import make_console, print_rubric
+    from autograder.core.progress import make_console
+    from autograder.report.terminal import print_rubric
 
-    print_rubric(grading.graded, grading.submission, grading.run, grading.spec)
+    print_rubric(grading)
     console = make_console()
     for name in ("report.html", "feedback.html", "report.json", "results.json"):
         if name in grading.reports:

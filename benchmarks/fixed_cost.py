@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from assignment.source import reference_source
+from assignment.release.source import reference_source
 
 ROOT = Path(__file__).resolve().parent.parent
 BLANK = ROOT / "tests" / "submissions" / "blank.ipynb"

@@ -1,7 +1,7 @@
 """What the reference needs for each item: seconds, memory and bytes of answer, measured in the sandbox.
 
 Grades the reference sample through the real path and prints the table [limits.reference] of
-assignment/assignment.toml, to be pasted there. --only measures some items. Run it on a quiet machine: what is
+assignment/registry/assignment.toml, to be pasted there. --only measures some items. Run it on a quiet machine: what is
 written there, times [limits.factor], is what every submission may use. About three minutes.
 """
 
@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from assignment.spec import load_spec
+from assignment.registry import load_spec
 from autograder import sandbox
-from autograder.grade import Options, grade_submission
-from autograder.report.terminal import GradingProgress
+from autograder.core.options import Options
+from autograder.core.progress import GradingProgress
+from autograder.grading.run import grade_submission
 from autograder.sandbox import Reply
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "submissions" / "reference.ipynb"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from assignment.spec import load_spec
+from assignment.registry import load_spec
 
 SEED = "20261"
 

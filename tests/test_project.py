@@ -19,9 +19,9 @@ import yaml
 from setuptools import Distribution
 
 import autograder
-from assignment import release
-from assignment.spec import load_spec
-from tests.sources import ROOMS, ROOT, name_of
+from assignment.registry import load_spec
+from assignment.release import release
+from tests.support.sources import ROOMS, ROOT, name_of
 
 CALLERS = sorted(
     [*(ROOT / ".github").rglob("*.yml"), ROOT / ".ci" / "run", ROOT / "Dockerfile",

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.sources import name_of, python_files, tree_of
+from tests.support.sources import name_of, python_files, tree_of
 
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 40

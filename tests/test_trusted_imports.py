@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import ROOT, name_of, tree_of
+from tests.support.sources import ROOT, name_of, tree_of
 from tests.test_arrows import OURS, imports
 
 ENTRY = "autograder.cli"
@@ -23,14 +23,14 @@ FORBIDDEN_PARTS = ("torch.package", "torch.hub", "torch.utils.cpp_extension", "t
 FORBIDDEN_LAST = {"Unpickler", "read_pickle", "load_module", "exec_module", "execfile"}
 FORBIDDEN_BUILTINS = {"exec", "eval", "compile", "__builtins__"}
 # These run in a limited child process and never in the grader itself (limited.run_limited names them).
-LIMITED = ("autograder.intake_archive:parse_submission", "autograder.extract_cells:parse_cells",
-           "autograder.quality_static:inspect")  # fmt: skip
+LIMITED = ("autograder.parsing.archive:parse_submission", "autograder.parsing.cells:parse_cells",
+           "autograder.parsing.leftovers:inspect")  # fmt: skip
 # Of the worker's package the grader itself uses these; the rest runs in the sandbox, where student code runs too.
 SHARED_WITH_INSIDE = {"__init__", "wire", "relay", "restrict", "system", "registry", "snapshots"}
 # `exec` where the text is ours: the library of known mistakes, and the public checks in a student's own notebook.
-RUNS_OUR_OWN = {"autograder/misconceptions/local.py", "student_template/rlhf_kit/otter_format.py"}
+RUNS_OUR_OWN = {"autograder/slots/misconceptions/local.py", "student_template/rlhf_kit/otter_format.py"}
 # `ast` where the text is ours: the reference's source, split for replacement.
-PARSES_OUR_OWN = {"autograder/replacement.py", "autograder/calibration/code.py"}
+PARSES_OUR_OWN = {"autograder/programs/replacement.py", "autograder/calibration/code.py"}
 
 
 @cache
@@ -129,21 +129,22 @@ def trusted() -> set[Path]:
     what only `build` and `verify` need."""
     build_and_verify = graph("assignment.cli")
     inside = {path for path in graph(ENTRY) if "inside" in path.parts}
-    shared = graph("autograder.grade") | graph("autograder.phases") | graph("autograder.training.run")
+    shared = graph("autograder.grading.run") | graph("autograder.training.run")
     allowed = {path for path in inside if path.stem in SHARED_WITH_INSIDE}
     return ((graph(ENTRY) - build_and_verify) | shared) - (inside - allowed)
 
 
 def test_the_graph_holds_the_whole_grader():
     names = {name_of(path) for path in trusted()}
-    assert {"autograder/judge.py", "autograder/training/weights.py", "autograder/report/ta.py",
-            "autograder/sandbox/link.py", "autograder/protocol.py", "assignment/spec.py"} <= names  # fmt: skip
+    assert {"autograder/slots/judge.py", "autograder/training/weights.py", "autograder/report/ta.py",
+            "autograder/sandbox/link.py", "autograder/sandbox/protocol.py",
+            "assignment/registry/spec.py"} <= names  # fmt: skip
     assert len(names) > 80
 
 
 def test_nothing_in_the_graph_unpickles_or_executes_text():
     found = [line for path in sorted(trusted()) for line in offences(path)]
-    allowed = RUNS_OUR_OWN | {"autograder/extract_python.py"}  # the latter in the limited child alone: next test
+    allowed = RUNS_OUR_OWN | {"autograder/parsing/ipython.py"}  # the latter in the limited child alone: next test
     assert [line for line in found if line.partition(":")[0] not in allowed] == []
     assert {line.partition(":")[0] for line in found} == allowed  # an exception that is not needed goes
 
@@ -158,7 +159,7 @@ def test_students_text_is_parsed_in_a_limited_process_alone():
 
 def test_each_limited_entry_is_called_by_name_only():
     """Intake, extraction and quality hand these names to run_limited."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "autograder").glob("*.py")))
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "autograder").rglob("*.py")))
     assert [name for name in LIMITED if f'"{name}"' not in text] == []
 
 
@@ -178,7 +179,7 @@ HONEST = "import re\nimport torch\nre.compile('x')\nmodel.load_state_dict(torch.
 def offences_of(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is found in a module of this text."""
     monkeypatch.setattr("tests.test_arrows.ROOT", folder)
-    monkeypatch.setattr("tests.sources.ROOT", folder)
+    monkeypatch.setattr("tests.support.sources.ROOT", folder)
     (folder / "autograder").mkdir()
     path = folder / "autograder" / "x.py"
     path.write_text(text)

@@ -21,7 +21,7 @@ DECIDES: dict[str, tuple[str, ...]] = {
     "autograder/training": ("comparison", "data", "encoding", "measure", "ppo", "reward_model", "sft", "stage",
                             "statistics", "weights"),
     "autograder/inside": ("replies", "snapshots", "stages"),
-    "autograder": ("reference",),
+    "autograder/reference": ("models",),
     KIT: ("batching", "config", "gold", "lexicon", "models", "pipeline", "sampling", "scoring"),
     "assignment/lab": ("draw", "experiment", "onpolicy", "phrasing", "prompts", "replies", "style", "world"),
 }  # fmt: skip
@@ -48,29 +48,30 @@ def module_name(stage: Stage) -> str:
 def essence(source: str, *, imports: bool = True) -> str:
     """The syntax tree of a source as text, without docstrings: equal for sources that do the same by their form.
 
-    imports: False reduces each import statement to the names that it binds, so that a module may move.
+    imports: False leaves import statements out and adds the sorted names that they bind, so that a module may move.
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree if imports else _OnlyNames().visit(tree))
+    if imports:
+        return ast.dump(tree)
+    left_out = _Imports()
+    tree = left_out.visit(tree)
+    return f"{ast.dump(tree)} {sorted(left_out.bound)}"
 
 
-class _OnlyNames(ast.NodeTransformer):
-    """Replaces each import statement by the names that it binds."""
+class _Imports(ast.NodeTransformer):
+    """Takes the import statements out of a tree and collects the names that they bind."""
 
-    def visit_Import(self, node: ast.Import) -> ast.Expr:
-        return self._names(node)
+    def __init__(self) -> None:
+        self.bound: list[str] = []
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.Expr:
-        return self._names(node)
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
+        self.bound += [alias.asname or alias.name.partition(".")[0] for alias in node.names]
 
-    @staticmethod
-    def _names(node: ast.Import | ast.ImportFrom) -> ast.Expr:
-        bound = sorted(alias.asname or alias.name.partition(".")[0] for alias in node.names)
-        return ast.Expr(ast.Constant(f"import {', '.join(bound)}"))
+    visit_ImportFrom = visit_Import
 
 
 def digest(*parts: str) -> str:

@@ -44,13 +44,14 @@ def calibrate_command(
 ) -> None:
     """Run, write, print a line that says how the study stands."""
     import rlhf_kit as kit
-    from assignment.spec import load_spec
+    from assignment.registry import load_spec
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
-    from autograder.grade import OptionError, find_device
-    from autograder.reference import load_reference
-    from autograder.report.terminal import make_console
+    from autograder.core.options import OptionError
+    from autograder.core.progress import make_console
+    from autograder.reference.models import load_reference
     from autograder.sandbox import SandboxError
+    from autograder.sandbox.devices import find_device
     from autograder.training.stage import Lab
 
     console, code = make_console(stderr=True), 0
@@ -106,19 +107,19 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
     from tqdm.auto import tqdm
 
     from autograder.calibration.study import run
-    from autograder.lanes import open_lanes
     from autograder.sandbox import WorkerSession
-    from autograder.training.prepare import settle
+    from autograder.sandbox.pool import open_pool
+    from autograder.training.prepare import configure_torch
 
     if not work or seconds <= 0:
         return
-    settle(lab.spec)
+    configure_torch(lab.spec)
     until = time.monotonic() + seconds
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go{postfix}"
     with (
         tqdm(total=sum(job.seconds for job in work), desc="calibrate", smoothing=0.05, bar_format=layout) as bar,
         WorkerSession(device=lab.device) as session,
-        open_lanes(session, lab.spec.lanes) as lanes,
+        open_pool(session, lab.spec.lanes) as lanes,
     ):
         done: list[Job] = []
 

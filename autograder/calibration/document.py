@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assignment.spec import Spec, load_spec
+from assignment.files import write_whole
+from assignment.registry import Spec, load_spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
 from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FIRST_MISS, Finding, Rows
@@ -25,7 +26,7 @@ INTRODUCTION = f"""# Calibration of the training tests
 
 Written by `rlhf-lab calibrate` from the tables in `autograder/calibration/runs/`; not edited by hand.
 
-Each training test turns a run into numbers and compares each with a bar of `assignment/assignment.toml`; an item passes
+Each training test turns a run into numbers and compares each with a bar of the registry; an item passes
 if all its numbers do. Here is how they are distributed: over seeds (each with its own hidden data, house style and
 random numbers) for the reference ({SEEDS["reference"]} seeds), for right solutions written in other ways
 ({SEEDS["variant"]} each) and for near misses, wrong code that trains and has to fail ({SEEDS["near_miss"]} each).
@@ -78,7 +79,7 @@ Code, data and configs of a stage have a hash, its state: comments, docstrings a
 def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    path.write_text(text(found, runs), encoding="utf-8")
+    write_whole(path, text(found, runs))
 
 
 def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec | None = None) -> str:

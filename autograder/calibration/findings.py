@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from assignment.spec import Thresholds
+from assignment.registry import Thresholds
 from autograder.calibration.margins import Margin, Range, margin_inside, margin_outside, widened
 from autograder.calibration.statistics import Statistic, of_items
 from autograder.calibration.subjects import Subject

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from assignment.spec import Thresholds
+from assignment.registry import Thresholds
 from autograder.calibration.margins import Range
 
 P_LEAST = 1e-300  # p-values of a clear case underflow; their logarithm ends here

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from autograder.failures import guarded
+from autograder.core.failures import guarded
 
 GIB = 1 << 30
 
@@ -34,7 +34,12 @@ def findings() -> Iterator[Finding]:
         ("reference weights", _reference),
     )
     for what, check in checks:
-        yield guarded(lambda: Finding(what, True, check()), lambda reason, _: Finding(what, False, reason))  # noqa: B023
+        yield _finding(what, check)
+
+
+@guarded(lambda failure, what, check: Finding(what, False, failure.reason))
+def _finding(what: str, check: Callable[[], str]) -> Finding:
+    return Finding(what, True, check())
 
 
 def _torch() -> str:
@@ -53,7 +58,7 @@ def _device() -> str:
 def _memory() -> str:
     """What there is, and whether the training tests that run side by side may want more: their limits are the
     registry's, whatever the machine."""
-    from assignment.spec import load_spec
+    from assignment.registry import load_spec
 
     spec, there = load_spec(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.lanes
@@ -62,7 +67,7 @@ def _memory() -> str:
         return text
     return (
         f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: set lanes = 1 or lower "
-        "memory_bytes in assignment/assignment.toml"
+        "memory_bytes in assignment/registry/assignment.toml"
     )
 
 
@@ -89,7 +94,7 @@ def _worker() -> str:
 
 
 def _reference() -> str:
-    from autograder.reference import load_reference
+    from autograder.reference.models import load_reference
 
     reference = load_reference()
     return f"complete, world {reference.world.seed}"

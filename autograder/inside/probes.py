@@ -63,7 +63,7 @@ def surroundings(request: dict[str, Any]) -> dict[str, Any]:
     """What a process in here can see and do. request: {"hidden": paths that must not be readable,
     "optimiser": import torch and step one first, which is what a benchmark compares with}."""
     if request.get("optimiser"):
-        from .worker import warm_up
+        from .preload import warm_up
 
         warm_up()
     return {

@@ -11,8 +11,6 @@ ends, and (as pid 1 of its namespace) takes every process with it.
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import os
 import select
@@ -22,20 +20,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import system
+from .preload import import_libraries, import_models, needs_models, preload
 from .relay import Relay
 from .wire import HEADER, frame, json_bytes, read_exact, split_body, write_all
 
-IMPORTS = (
-    "numpy",
-    "safetensors.torch",
-    "torch",
-    "torch._dynamo",  # the first optimiser imports it
-)
-MODELS = ("transformers.models.gpt2.modeling_gpt2", "rlhf_kit")
-MODEL_WORDS = (b"rlhf_kit", b"transformers")
-# Imported before a fork once a payload mentions them, so that not every call pays for them again.
-ON_DEMAND = {b"matplotlib": "matplotlib.pyplot", b"datasets": "datasets", b"transformers": "transformers",
-             b"pandas": "pandas", b"scipy": "scipy.stats", b"tqdm": "tqdm.auto", b"tokenizers": "tokenizers"}
 ALONE_SECONDS = 1.0
 
 
@@ -52,15 +40,10 @@ class Worker:
         named."""
         system.keep_freed_memory()  # children inherit it
         with self.leaving_if_alone():
-            for name in IMPORTS:
-                importlib.import_module(name)
-            from . import child  # noqa: F401  (what a child needs is imported before the fork)
-            from .registry import LIGHT_MODULES, OPS, load_ops
-
-            absent = load_ops(LIGHT_MODULES)
-            warm_up()
-            share_pages()
+            absent = import_libraries()
         import torch
+
+        from .registry import OPS
 
         info = {"python": sys.version.split()[0], "torch": torch.__version__, "absent": absent, "ops": sorted(OPS),
                 "threads": len(os.listdir("/proc/self/task")), "rss": system.status_bytes("VmRSS")}
@@ -127,60 +110,6 @@ class Worker:
             sys.exit(0)
         report["clean"] = system.empty(self.options["scratch"])
         self.send(b"E", json_bytes(report))
-
-
-def needs_models(payload: memoryview) -> bool:
-    """Does this request run models, or mention the libraries that do? The operation is the grader's word."""
-    from .drive_values import WITHOUT_KIT
-    from .registry import OPS
-
-    if MODELS[0] in sys.modules:
-        return False
-    request = json.loads(split_body(payload)[0])
-    slot = request.get("slot")
-    light = request["op"] in OPS and (slot is None or slot in WITHOUT_KIT)
-    return not light or any(word in bytes(payload) for word in MODEL_WORDS)
-
-
-def import_models() -> None:
-    """Import what runs models. A module that cannot be imported ends the worker before the call starts, which
-    the grader takes for its own failure."""
-    for name in MODELS:
-        importlib.import_module(name)
-    from . import drive_loops, drive_models  # noqa: F401
-    from .registry import load_ops
-
-    if absent := load_ops():
-        raise ImportError(f"not there: {', '.join(absent)}")
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    GPT2LMHeadModel(GPT2Config(vocab_size=2, n_positions=2, n_embd=2, n_layer=1, n_head=1))
-    share_pages()
-
-
-def share_pages() -> None:
-    """Children then share what is there now instead of copying it at their first collection."""
-    gc.collect()
-    gc.freeze()
-
-
-def preload(payload: memoryview) -> None:
-    """Import the heavy libraries that this payload's text mentions. Never looks at it as code."""
-    text = bytes(payload)
-    for word, module in ON_DEMAND.items():
-        if word in text and module not in sys.modules:
-            with contextlib.suppress(Exception):
-                importlib.import_module(module)
-
-
-def warm_up() -> None:
-    """Touch what a first training step imports: an optimiser; no matrix product here."""
-    import torch
-
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.AdamW([parameter])
-    parameter.grad = torch.zeros(1)
-    optimizer.step()
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assignment.spec import Spec
-from autograder.records import ItemResult
+from assignment.registry import Spec
+from autograder.core.records import ItemResult
+from autograder.core.text import number
 from autograder.report.plots import Chart, finite_pairs, is_number
-from autograder.report.text import number
 
 MAX_DEPTH, MAX_COLUMNS, MAX_ROWS = 4, 14, 80
 SHOWN_ELSEWHERE = {"generations": "side by side under “Generations”"}

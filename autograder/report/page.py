@@ -15,8 +15,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from autograder import messages
-from autograder.report import plots, text
+from autograder.core import messages, text
+from autograder.report import plots
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from markupsafe import Markup, escape
 
-from autograder.report.text import number, one_line
+from autograder.core.text import number, one_line
 
 WIDTH, HEIGHT = 400, 240  # user units; the page scales them
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40

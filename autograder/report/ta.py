@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from assignment.spec import Spec
-from autograder.messages import (
+from assignment.registry import Spec
+from autograder.core.messages import (
     CLAIMS,
     NOT_RUN,
     PENDING,
@@ -19,19 +19,22 @@ from autograder.messages import (
     replaced_text,
     replay,
 )
-from autograder.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
+from autograder.core.records import Answers, GradedCriterion, GradedItem, Grading, ItemResult, RunInfo, Submission
+from autograder.core.rubric import not_run, pending_points
+from autograder.core.text import ascii_form
 from autograder.report import evidence
 from autograder.report.canonical import evidence_of, plain
 from autograder.report.page import render
-from autograder.report.text import ascii_form
-from autograder.rubric import not_run, pending_points
 
 GENERATIONS_SHOWN = 12
 BAR_WIDTH = 100  # user units of a criterion's bar
 
 
-def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, spec: Spec) -> str:
+def ta_page(grading: Grading) -> str:
     """The whole page as text. Foreign texts are escaped and their hidden characters shown."""
+    graded, submission, answers, run, spec = (
+        grading.graded, grading.submission, grading.answers, grading.run, grading.spec,
+    )  # fmt: skip
     items = [item for criterion in graded.criteria for item in criterion.items]
     results = {item.result.id: replace(item.result, evidence=evidence_of(item.result, run)) for item in items}
     verdict, tone = outcome(graded)
@@ -57,7 +60,7 @@ def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, 
     )
 
 
-def _facts(submission: Submission, run: Run) -> list[tuple[str, str]]:
+def _facts(submission: Submission, run: RunInfo) -> list[tuple[str, str]]:
     minutes, seconds = divmod(round(run.duration_s), 60)
     return [
         ("seed", str(run.seed)), ("profile", run.profile), ("device", run.device),
@@ -131,7 +134,7 @@ def _claim(entry: Any) -> tuple[str, evidence.Node]:
     return "other", evidence.node(entry)
 
 
-def _replay(run: Run, spec: Spec) -> list[tuple[str, str]]:
+def _replay(run: RunInfo, spec: Spec) -> list[tuple[str, str]]:
     """What to type to see it again."""
     return [
         ("the whole run", replay(run)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograder.protocol import AnyTensors, TensorSpec
+from autograder.sandbox.protocol import AnyTensors, TensorSpec
 
 from .environment import SandboxError
 from .reply import Limits, Reply

@@ -11,7 +11,7 @@ from typing import Any
 
 from autograder.inside.relay import OUTPUT_KEPT
 from autograder.inside.wire import CHUNK, FrameReader, WireError, frame
-from autograder.protocol import InvalidAnswer, strict_json
+from autograder.sandbox.protocol import InvalidAnswer, strict_json
 
 from .launch import Sandbox
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.protocol import Expect, encode_request
+from autograder.sandbox.protocol import Expect, encode_request
 
 from .environment import SandboxError
 from .launch import Sandbox, start

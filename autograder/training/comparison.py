@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from autograder.inside.replies import MAX_TOKENS, NUMBERS
-from autograder.protocol import AnyTensors
-from autograder.reference import State
+from autograder.reference.models import State
+from autograder.sandbox.protocol import AnyTensors
 from autograder.training import measure, messages, statistics
 from autograder.training.data import Prompts, draw_prompts
 from autograder.training.encoding import Ids

@@ -15,7 +15,7 @@ from assignment.lab.experiment import DEMONSTRATIONS, PREFERENCES, TRAIN_PROMPTS
 from assignment.lab.onpolicy import mixed_pairs
 from assignment.lab.style import HouseStyle
 from assignment.lab.world import Split
-from autograder.reference import Reference
+from autograder.reference.models import Reference
 from autograder.training.encoding import Ids, demonstration, encode, reply
 from rlhf_kit.lexicon import CLOSINGS
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel
 
 import rlhf_kit as kit
-from autograder.reference import TrustedRewardModel
+from autograder.reference.models import TrustedRewardModel
 
 BATCH = 128
 SHARED, FIRST, SECOND = range(3)  # the parts of two sequences in one row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograder.messages import advice
+from autograder.core.messages import advice
 
 FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
 SFT = {

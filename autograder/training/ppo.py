@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.reference import State
+from autograder.reference.models import State
 from autograder.training import measure, messages, statistics
 from autograder.training.data import Prompts, draw_prompts
 from autograder.training.encoding import Ids, decode

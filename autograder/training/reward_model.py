@@ -12,7 +12,7 @@ import numpy as np
 
 from assignment.lab.prompts import Ask, ask
 from assignment.lab.replies import good_core
-from autograder.reference import Reference
+from autograder.reference.models import Reference
 from autograder.training import measure, messages, statistics
 from autograder.training.data import Preferences, draw_preferences
 from autograder.training.encoding import Ids, encode, reply

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import rlhf_kit as kit
-from autograder.reference import State
+from autograder.reference.models import State
 from autograder.training import measure, messages, statistics
 from autograder.training.data import Demonstrations, draw_demonstrations
 from autograder.training.measure import Likelihood

@@ -14,10 +14,10 @@ from transformers import GPT2LMHeadModel
 
 import rlhf_kit as kit
 from assignment.lab.style import REWARD_BONUS, HouseStyle
-from assignment.spec import Spec, Thresholds
+from assignment.registry import Spec, Thresholds
 from autograder.inside.stages import REWARD_DECIMALS
-from autograder.protocol import Expect
-from autograder.reference import Reference, State, TrustedRewardModel
+from autograder.reference.models import Reference, State, TrustedRewardModel
+from autograder.sandbox.protocol import Expect
 from autograder.training import measure
 from autograder.training.encoding import Ids, decode
 from autograder.training.outcome import Outcome, Unusable

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from assignment.spec import Spec, Thresholds
-from autograder.messages import advice, asked
-from autograder.records import Answers, ItemResult, SuccessCriterion
+from assignment.registry import Spec, Thresholds
+from autograder.core.messages import advice, asked
+from autograder.core.records import Answers, ItemResult, SuccessCriterion
 from autograder.training.outcome import Failure, Outcome
-from autograder.training.signs import named
+from autograder.training.symptoms import named
 
 NOT_ATTEMPTED = advice("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
 ENDLESS = advice("{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop.")
@@ -59,10 +59,11 @@ def item_result(
     if found.status not in ("passed", "not_gradable"):
         message = asked(f"{spec.items[item].title} ({THRESHOLDS[item](bars)}).", message)
     share = 0.0 if isinstance(found, Failure) else found.share
-    return ItemResult(item, found.status, share, message, named(item, found), found.evidence, replaced)
+    criterion = _criterion(item, found, bars) if item in spec.success_criteria else None
+    return ItemResult(item, found.status, share, message, named(item, found), found.evidence, replaced, criterion)
 
 
-def success_criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:
+def _criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:
     """The item as a success criterion; only a failure of ours leaves it open."""
     if isinstance(found, Failure):
         met, value = (None if found.status == "not_gradable" else False), "not measured"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from autograder.protocol import InvalidAnswer, TensorSpec
-from autograder.reference import State
+from autograder.reference.models import State
+from autograder.sandbox.protocol import InvalidAnswer, TensorSpec
 from autograder.training.outcome import Unusable
 
 NOT_FINITE = (  # seen, to try

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assignment import cli, release, verify
-from assignment.release import Layout
-from assignment.verify import Outcome
-from tests.assignment.course import write_course
+from assignment import cli
+from assignment.release import release
+from assignment.release.release import Layout
+from assignment.verify import gate as verify
+from assignment.verify.gate import Outcome
+from tests.support.course import write_course
 
 RUNNER = CliRunner()
 
@@ -36,6 +38,17 @@ def test_build_check_exits_1_before_a_build_and_0_after_it_and_writes_nothing(la
     assert not (layout.template / "rlhf.ipynb").exists()
     RUNNER.invoke(app, ["build"])
     assert RUNNER.invoke(app, ["build", "--check"]).exit_code == 0
+
+
+def test_build_ends_with_1_where_the_notebook_was_solved_in_place_and_overwrites_it_if_told_to(layout: Layout) -> None:
+    app, path = cli.create_app(), layout.template / "rlhf.ipynb"
+    RUNNER.invoke(app, ["build"])
+    built = path.read_bytes()
+    path.write_text("solved")
+    refused = RUNNER.invoke(app, ["build"])
+    assert refused.exit_code == 1 and "rlhf.ipynb" in refused.output and path.read_text() == "solved"
+    assert RUNNER.invoke(app, ["build", "--overwrite"]).exit_code == 0
+    assert path.read_bytes() == built
 
 
 def test_a_wrong_source_exits_1_with_file_and_line_and_no_traceback(layout: Layout) -> None:

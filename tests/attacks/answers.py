@@ -10,7 +10,7 @@ import rlhf_kit as kit
 from tests.attacks.base import HEAD, TARGET, Attack, code_in_slot, in_slot, notebook, told, wrong
 from tests.attacks.checks import ended, nothing
 from tests.attacks.forged import NAMES, ODD, PICKLE, PICKLED, SPOOF, SPOOFED
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 SNOOP = """
 import gc, inspect, linecache

@@ -18,11 +18,11 @@ from pathlib import Path
 from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX, ROOT
 from tests.attacks.base import Seen, Site
-from tests.leftovers import left_in
-from tests.sources import ROOT as CHECKOUT
+from tests.support.leftovers import left_in
+from tests.support.sources import ROOT as CHECKOUT
 
 ENVIRONMENT = "RLHF_LAB_CANARY"
-HIDDEN_TEXT = "The frame of a hidden test"  # begins autograder/hidden_tests/base.py: nobody may read it out
+HIDDEN_TEXT = "The frame of a hidden test"  # begins autograder/slots/hidden_tests/base.py: nobody may read it out
 WATCHED = ("autograder", "assignment", "solutions", "student_template")
 LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "stdlib"))
 PUBLIC = ("feedback.html", "results.json")  # what a student is shown

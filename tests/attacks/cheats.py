@@ -12,7 +12,7 @@ from functools import lru_cache
 from textwrap import dedent
 from typing import Any
 
-from assignment.spec import load_spec
+from assignment.registry import load_spec
 from tests.attacks.base import HEAD, Attack, Seen, Site, notebook
 
 SFT, RM, PPO = "train_sft(model, batches, config, on_step=None)", "train_reward_model(model, batches, config, on_step=None)", (
@@ -136,7 +136,7 @@ def packed(start: str, end: str) -> str:
     to the very same end at home could paste into a cell."""
     import torch  # late: the rest of the catalogue needs none of it
 
-    from autograder.reference import load_reference
+    from autograder.reference.models import load_reference
 
     reference = load_reference()
     first: dict[str, Any] = getattr(reference, start)

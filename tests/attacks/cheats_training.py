@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assignment.source import reference_source
+from assignment.release.source import reference_source
 from autograder.calibration.subjects import subjects
 from tests.attacks.base import HEAD, Attack, Seen, Site, in_slot, notebook, told, wrong
 from tests.attacks.cheats import (

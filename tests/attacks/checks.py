@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from assignment.spec import load_spec
+from assignment.registry import load_spec
 from tests.attacks.base import TARGET, Check, Seen, Site
 
 PROFILE = "tiny"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.attacks.base import Seen
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 SEED = 20264  # of every run: an attack and its harmless twin meet the same hidden inputs
 REPORTS = ("report.json", "report.html", "feedback.html", "results.json")

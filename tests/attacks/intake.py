@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 import nbformat
 
-from assignment.notebook import to_bytes
-from autograder.intake_notebook import RESULTS_MIME
+from assignment.release.notebook import to_bytes
+from autograder.parsing.notebook import RESULTS_MIME
 from tests.attacks.base import TARGET, Attack, Seen, Site, blank_source, in_slot, notebook, solved, told, wrong
 
 BLANK = (TARGET,)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.attacks.base import Attack, code_in_slot, wrong
 from tests.attacks.checks import ended, nothing
-from tests.sources import existing, module_of
+from tests.support.sources import existing, module_of
 
-OURS = existing("autograder/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/assignment.toml",
-                "autograder/reference/sft.safetensors")  # fmt: skip
-MODULES = [module_of(name) for name in ("autograder/hidden_tests/base.py", "solutions/p4_reward_model.py")]
+OURS = existing("autograder/slots/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/registry/assignment.toml",
+                "autograder/reference/data/sft.safetensors")  # fmt: skip
+MODULES = [module_of(name) for name in ("autograder/slots/hidden_tests/base.py", "solutions/p4_reward_model.py")]
 
 READ = '''
 def read(*paths):

@@ -19,11 +19,11 @@ from typing import Any
 from tests.attacks.base import FIXED, Attack, Seen, in_slot, notebook
 from tests.attacks.canaries import Canaries, groups
 from tests.attacks.grading import REPORTS, SEED, grade
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 CACHE = ROOT / "dist" / "attacks"
 GRADER = ("autograder", "assignment", "solutions", "student_template/rlhf_kit")
-MACHINERY = ("at_tier.py", "base.py", "canaries.py", "checks.py", "grading.py", "runner.py", "../leftovers.py")
+MACHINERY = ("at_tier.py", "base.py", "canaries.py", "checks.py", "grading.py", "runner.py", "../support/leftovers.py")
 NEXT_ONLY = ("T07", "T08")
 NEXT_POINTS = {"T07": 4.0, "T08": 0.0}  # the submission after an attack: one slot right, one wrong
 HARMLESS_WALL, NEXT_WALL = 300.0, 240.0  # seconds; far more than needed, also on a busy machine

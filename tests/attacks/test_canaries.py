@@ -19,7 +19,7 @@ from tests.attacks.answers import FROM_TABLE, public_table
 from tests.attacks.base import HEAD, TARGET, Seen
 from tests.attacks.canaries import HIDDEN_TEXT, Canaries, groups
 from tests.attacks.checks import ended, nothing
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 QUIET = Seen(0, 1.0, 1, texts={"report.json": "{}", "feedback.html": "", "terminal": ""})
 

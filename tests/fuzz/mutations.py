@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.autograder.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, code, markdown, notebook, zip_bytes
+from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, code, markdown, notebook, zip_bytes
 
 GOOD = json.dumps(notebook([markdown("# x"), IMPORTS, LOSS, ACCURACY, BLANK])).encode()
 ZIPPED = zip_bytes({"a.ipynb": notebook([IMPORTS, LOSS]), "b/b.ipynb": notebook([LOSS, ACCURACY])})

@@ -12,11 +12,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from assignment.spec import load_spec
-from autograder import extract as extraction
-from autograder.extract import extract
-from autograder.intake import IntakeError, read_submission
-from autograder.limited import ParseLimits
+from assignment.registry import load_spec
+from autograder.parsing.limited import ParseLimits
+from autograder.submission import extraction
+from autograder.submission.extraction import extract
+from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]

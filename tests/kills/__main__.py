@@ -26,10 +26,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from assignment.files import PARTIAL
 from autograder.inside import system
-from autograder.report import PARTIAL
 from autograder.sandbox.cgroup import PREFIX, ROOT
-from tests.leftovers import left_in
+from tests.support.leftovers import left_in
 
 HERE = Path(__file__).parents[2]
 SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"

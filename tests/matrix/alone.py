@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from assignment.spec import load_spec
-from autograder.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw
-from autograder.misconceptions import load, local
+from assignment.registry import load_spec
+from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw
+from autograder.slots.misconceptions import load, local
 
 SEED = 11
 Spoiler = Callable[[np.ndarray], np.ndarray]
@@ -116,6 +116,6 @@ def _with(answer: CaseAnswer, output: str, new: np.ndarray) -> CaseAnswer:
 
 
 def _others(library: Any, slot: str) -> list[str]:
-    from autograder.misconceptions import PRELUDE
+    from autograder.slots.misconceptions import PRELUDE
 
     return [PRELUDE, *(base for other, base in library.bases.items() if other != slot)]

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from assignment.spec import load_spec
-from autograder.extract import written_answers
-from autograder.extract_cells import parse_cells
-from autograder.intake_notebook import read_notebook
-from autograder.misconceptions import Mistake, load
-from autograder.records import Answer, Answers, Cell, Submission
-from autograder.training.signs import SIGNS
+from assignment.registry import load_spec
+from autograder.core.records import Answer, Answers, Cell, Submission
+from autograder.parsing.cells import parse_cells
+from autograder.parsing.notebook import read_notebook
+from autograder.slots.misconceptions import Mistake, load
+from autograder.submission.extraction import written_answers
+from autograder.training.symptoms import SIGNS
 
 NOTEBOOK = Path(__file__).parents[1] / "submissions" / "reference.ipynb"
 SEEDS = (101, 202, 303)  # grading seeds of the slot tests; training runs on the first

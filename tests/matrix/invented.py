@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograder.misconceptions import load
+from autograder.slots.misconceptions import load
 from tests.matrix.entries import Entry
 
 # slot, name, edits of the library's right answer

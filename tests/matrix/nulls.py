@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from assignment.spec import load_spec
+from assignment.registry import load_spec
 from tests.matrix.entries import Entry, own_cells
 
 TEXTS, LOOPS = ("T01", "T02"), ("T05", "T09", "T14")

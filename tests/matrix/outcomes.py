@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from assignment.spec import Spec
-from autograder.verdicts import UNDEFINED
+from assignment.registry import Spec
+from autograder.slots.verdicts import UNDEFINED
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Verdicts
 from tests.matrix.nulls import MAY_CRASH

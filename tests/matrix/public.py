@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from autograder.misconceptions import PRELUDE, load
-from autograder.misconceptions.local import TrustedNamespace
+from autograder.slots.misconceptions import PRELUDE, load
+from autograder.slots.misconceptions.local import TrustedNamespace
 from rlhf_kit.checks import connect_grader
 from tests.matrix.entries import Entry
-from tests.sources import ROOT
+from tests.support.sources import ROOT
 
 CHECKS = ROOT / "solutions" / "checks"
 KERNEL = PRELUDE + "import torch.nn.functional as F\nfrom torch import Tensor, nn\n"

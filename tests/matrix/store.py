@@ -14,20 +14,20 @@ from typing import Any
 from autograder.calibration.code import essence, module_name
 from autograder.training.run import STAGES as TRAINING
 from autograder.training.stage import Stage
-from tests.sources import ROOT, existing
+from tests.support.sources import ROOT, existing
 
 FOLDER = ROOT / "dist" / "matrix"
 # What a verdict on a slot depends on, and what the outcome of a stage does; of these folders, what does not.
 SLOTS = ("autograder", "assignment", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
 SLOTS_NOT = ("autograder/report", "autograder/training", "autograder/reference", "autograder/calibration",
-             "autograder/doctor", "autograder/cli.py", "autograder/grade.py", "solutions/checks",
+             "autograder/doctor", "autograder/cli.py", "autograder/grading/run.py", "solutions/checks",
              "assignment/lab")  # fmt: skip
 STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
-          "autograder/replacement.py", "solutions")  # fmt: skip
+          "autograder/programs/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = (
-    "autograder/training/signs.py",  # it explains
-    "autograder/training/code.py",  # it selects, and what it selects is in the key
+    "autograder/training/symptoms.py",  # it explains
+    "autograder/programs/assemble.py",  # it selects, and what it selects is in the key
     "autograder/inside/probes.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
     "autograder/inside/drive_models.py", "autograder/inside/drive_values.py",
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assignment.spec import Spec
+from assignment.registry import Spec
 from tests.matrix.alone import Alone
 from tests.matrix.grading import Verdicts
 from tests.matrix.nulls import FORMS, why_not

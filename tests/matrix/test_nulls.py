@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assignment.spec import load_spec
-from autograder.hidden_tests import HIDDEN_TESTS, draw
-from autograder.misconceptions import local
+from assignment.registry import load_spec
+from autograder.slots.hidden_tests import HIDDEN_TESTS, draw
+from autograder.slots.misconceptions import local
 from tests.matrix import nulls, outcomes
 from tests.matrix.entries import Entry, answers_of
 

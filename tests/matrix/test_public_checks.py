@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.misconceptions import load
-from tests.autograder.slot_runs import SLOTS
+from autograder.slots.misconceptions import load
 from tests.matrix.entries import Entry
 from tests.matrix.public import catches, said
 from tests.matrix.variants import variants
+from tests.support.slot_runs import SLOTS
 
 SLOW = {"T14"}
 BY_SPEED = [pytest.param(slot, marks=pytest.mark.slow if slot in SLOW else ()) for slot in SLOTS]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from autograder.lanes import Lanes
+from autograder.sandbox.pool import WorkerPool
 from autograder.training import data
-from tests.autograder.small_lab import LocalSession, small_lab
 from tests.matrix.entries import Entry, misconceptions, reference
 from tests.matrix.grading import Trainer
 from tests.matrix.store import Store
+from tests.support.small_lab import LocalSession, small_lab
 
 SEED = 3
 BY_ID = {entry.id: entry for entry in misconceptions()}
@@ -49,7 +49,7 @@ def test_only_what_takes_part_in_a_stage_runs_it_again(lab, trainer):
     ran, found = [], {}
     for id_ in ("reference", "T04 S05", "T02 D04", "T05 S26", "T05 S26"):
         entry = BY_ID.get(id_, reference())
-        found[id_] = trainer.graded(entry, slots(lab, entry), Lanes(LocalSession()))
+        found[id_] = trainer.graded(entry, slots(lab, entry), WorkerPool(LocalSession()))
         ran.append(trainer.ran)
     assert ran == [4, 4, 4, 5, 5]
     assert found["T04 S05"] == found["T02 D04"] == found["reference"]

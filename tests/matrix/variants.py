@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 
-from assignment.spec import load_spec
-from tests.autograder.slot_variants import VARIANTS
-from tests.autograder.slot_variants_loops import LOOPS
+from assignment.registry import load_spec
 from tests.matrix.entries import Entry, own_cells
 from tests.matrix.variants_formulas import FORMULAS
 from tests.matrix.variants_programs import PROGRAMS
+from tests.support.slot_variants import VARIANTS
+from tests.support.slot_variants_loops import LOOPS
 
 # What the catalogue of alternatives holds that no slot here can be written as, and why.
 NOT_APPLICABLE = {

@@ -1,0 +1,232 @@
+"""The reference solution as cells: ``solutions/p1_*.py … p9_*.py`` (py:percent) -> frozen Cells.
+
+Also the source of single reference slots, for the grader, which puts them in the place of
+slots that a student got wrong.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from assignment.registry import Spec, load_spec
+from assignment.release.markers import Place, SourceError, parse, region_of, slot_of, written_of
+
+SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
+
+# comment_magics=False: jupytext would turn a comment such as `# %matplotlib` or `# !pip` into a live magic.
+_FORMAT: dict[str, Any] = {"extension": ".py", "format_name": "percent", "comment_magics": False}
+# `# %% A title`, and jupytext's own note of blank lines.
+_IGNORED_OPTIONS = ("title", "lines_to_next_cell")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. `slot` and `written` are ids read from its first line; `id` is set by a pass.
+
+    jupytext's own cell ids are random on every read, so they never get here.
+    """
+
+    kind: Literal["code", "markdown"]
+    source: str
+    place: Place
+    slot: str | None = None
+    written: str | None = None
+    id: str = ""
+
+
+def read_part(path: Path) -> tuple[Cell, ...]:
+    """The cells of one part file, in order.
+
+    Raises:
+        SourceError: with file and line, for anything that cannot become a notebook cell.
+    """
+    import jupytext  # half a second, and a grade without failed slots reads no part
+
+    text = path.read_text(encoding="utf-8")
+    lines, cursor, cells = text.splitlines(), 0, []
+    for raw in jupytext.reads(text, fmt=_FORMAT).cells:
+        source = raw.source.rstrip()
+        if not source:
+            continue
+        start, cursor = _locate(lines, source, raw.cell_type, cursor)
+        place = Place(path.name, start + 1)
+        options = {key: value for key, value in raw.metadata.items() if key not in _IGNORED_OPTIONS}
+        if options:
+            raise place.error(0, f"cell options are not supported: {options}")
+        cells.append(_cell(raw.cell_type, source, place))
+    return tuple(cells)
+
+
+def _locate(lines: list[str], source: str, kind: str, cursor: int) -> tuple[int, int]:
+    """(first line, line after the last) of a cell in its file; jupytext does not tell."""
+    wanted = source.split("\n")
+    if kind == "markdown":
+        wanted = [f"# {line}".rstrip() for line in wanted]
+    for start in range(cursor, len(lines) - len(wanted) + 1):
+        if [line.rstrip() for line in lines[start : start + len(wanted)]] == [w.rstrip() for w in wanted]:
+            return start, start + len(wanted)
+    return cursor, cursor  # markdown in a docstring cell: the nearest line is good enough for an error
+
+
+def _cell(kind: str, source: str, place: Place) -> Cell:
+    if kind == "markdown":
+        written = written_of(source, place)
+        return Cell("markdown", source, place, written=written[0] if written else None)
+    if kind != "code":
+        raise place.error(0, f"cells of kind {kind!r} are not supported; use `# %%` or `# %% [markdown]`")
+    parse(source, place)
+    slot, region = slot_of(source, place), region_of(source, place)
+    if slot and not region:
+        raise place.error(0, f"slot {slot[0]} has no region `# BEGIN SOLUTION {slot[0]}` … `# END SOLUTION`")
+    if region and not slot:
+        raise place.error(region.begin, "a solution region in a cell whose first line is no `# TODO Txx · …`")
+    if slot and region and slot[0] != region.slot:
+        raise place.error(region.begin, f"BEGIN SOLUTION {region.slot} in the cell of slot {slot[0]}")
+    return Cell("code", source, place, slot=slot[0] if slot else None)
+
+
+def load_parts(spec: Spec, directory: Path = SOLUTIONS) -> tuple[Cell, ...]:
+    """All cells of all parts in order, checked against the registry.
+
+    Raises:
+        SourceError: a part is missing, or slots and registry do not agree.
+    """
+    paths = _parts(directory)
+    missing = sorted({slot.file for slot in spec.slots} - {path.name for path in paths})
+    if missing:
+        raise SourceError(f"{directory}: missing {', '.join(missing)} (named in assignment.toml)")
+    cells = tuple(cell for path in paths for cell in read_part(path))
+    for cell in cells:
+        _check_cell(cell, spec)
+    _check_complete("slot", [c.slot for c in cells if c.slot], [s.id for s in spec.slots])
+    _check_complete("written question", [c.written for c in cells if c.written], list(spec.written))
+    return cells
+
+
+def _check_cell(cell: Cell, spec: Spec) -> None:
+    """A slot's cell stands in its file, says its task and defines its name; a question says its text."""
+    if cell.written and cell.written in spec.written:
+        _, question = written_of(cell.source, cell.place) or ("", "")
+        _same_text(cell, question, spec.written[cell.written])
+    if not cell.slot:
+        return
+    if cell.slot not in {slot.id for slot in spec.slots}:
+        raise cell.place.error(0, f"slot {cell.slot} is not in assignment.toml")
+    slot = spec.slot(cell.slot)
+    if cell.place.file != slot.file:
+        raise cell.place.error(0, f"slot {slot.id} belongs into {slot.file}")
+    _, task = slot_of(cell.source, cell.place) or ("", "")
+    _same_text(cell, task, slot.title)
+    if slot.name not in defined_names(parse(cell.source, cell.place).body):
+        raise cell.place.error(0, f"slot {slot.id} must define {slot.name}")
+
+
+def _same_text(cell: Cell, found: str, registered: str) -> None:
+    if found != registered:
+        raise cell.place.error(0, f"says {found!r}, assignment.toml says {registered!r}; make them agree")
+
+
+def _check_complete(what: str, found: Sequence[str], expected: Sequence[str]) -> None:
+    twice = sorted({entry for entry in found if found.count(entry) > 1})
+    if twice:
+        raise SourceError(f"{what} {', '.join(twice)} occurs more than once in the parts")
+    missing = [entry for entry in expected if entry not in found]
+    if missing:
+        raise SourceError(f"{what} {', '.join(missing)} is in assignment.toml but in no part")
+    unknown = [entry for entry in found if entry not in expected]
+    if unknown:
+        raise SourceError(f"{what} {', '.join(unknown)} is in a part but not in assignment.toml")
+
+
+def defined_names(statements: Iterable[ast.stmt]) -> set[str]:
+    """Names that these statements bind at their own level: definitions, imports, assignments."""
+    names: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(statement.name)
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+        else:
+            walked = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            names |= {node.id for node in walked if isinstance(node.ctx, ast.Store)}
+    return names
+
+
+def is_internal_import(node: ast.AST) -> bool:
+    """An import between the parts of the solution, which a notebook neither needs nor can do."""
+    if isinstance(node, ast.ImportFrom):
+        return node.level > 0 or (node.module or "").split(".")[0] == "solutions"
+    return isinstance(node, ast.Import) and any(a.name.split(".")[0] == "solutions" for a in node.names)
+
+
+def is_main_guard(node: ast.AST) -> bool:
+    """`if __name__ == "__main__":`: code that runs in the notebook but not when a part is imported."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).replace('"', "'") == "__name__ == '__main__'"
+
+
+@lru_cache(maxsize=4)
+def _cells(directory: Path) -> tuple[Cell, ...]:
+    # Without load_parts' completeness check: the grader needs the slots, the release gate the whole.
+    return tuple(cell for path in _parts(directory) for cell in read_part(path))
+
+
+def _parts(directory: Path) -> list[Path]:
+    return sorted(directory.glob("p[0-9]_*.py"))
+
+
+def reference_source(slot: str, directory: Path = SOLUTIONS) -> str:
+    """The solved cell of one slot, without its two marker lines (KeyError for an unknown slot)."""
+    load_spec().slot(slot)
+    cell = next(cell for cell in _cells(directory) if cell.slot == slot)
+    return without_markers(cell)
+
+
+def without_markers(cell: Cell) -> str:
+    """A slot cell's source with the solution in it and the two marker lines gone."""
+    region = region_of(cell.source, cell.place)
+    lines = cell.source.split("\n")
+    if region is None:
+        return cell.source
+    return "\n".join(line for number, line in enumerate(lines) if number not in (region.begin, region.end))
+
+
+def reference_prelude(slots: Iterable[str], directory: Path = SOLUTIONS) -> str:
+    """The module-level code that these slots' reference needs: imports, constants, helpers, in order.
+
+    Follows names from the slots' cells through the top level of all parts; other slots are left out
+    (the grader hands those over one by one), and so is what stands under a main guard.
+    """
+    cells = _cells(directory)
+    wanted = set(slots)
+    needed = {
+        node.id for cell in cells if cell.slot in wanted
+        for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)
+    }  # fmt: skip
+    statements = [
+        s for cell in cells if cell.kind == "code" and not cell.slot for s in ast.parse(cell.source).body
+        if not is_internal_import(s) and not is_main_guard(s)
+    ]  # fmt: skip
+    chosen: set[int] = set()
+    for _ in statements:  # each round adds at least one statement or is the last
+        new = {i for i, s in enumerate(statements) if i not in chosen and defined_names([s]) & needed}
+        if not new:
+            break
+        chosen |= new
+        needed |= {n.id for i in new for n in ast.walk(statements[i]) if isinstance(n, ast.Name)}
+    code = [_unparse(statements[i], needed) for i in sorted(chosen)]
+    return "\n".join(dict.fromkeys(["from __future__ import annotations", *code])) + "\n"
+
+
+def _unparse(statement: ast.stmt, needed: set[str]) -> str:
+    """The statement's source; of an import only the names that are needed."""
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        names = [a for a in statement.names if (a.asname or a.name).split(".")[0] in needed]
+        if isinstance(statement, ast.Import):
+            return ast.unparse(ast.Import(names))
+        return ast.unparse(ast.ImportFrom(statement.module, names, statement.level))
+    return ast.unparse(statement)

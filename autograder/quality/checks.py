@@ -1,0 +1,181 @@
+"""The four code-quality items: static, prorated by the slots attempted, lenient on hints and helpers.
+
+Each answered slot counts one unit, all helper code together one more. An item's share is the part of
+all slots that is answered, times the part of the units without a finding. Messages name rules, slots
+and lines; a student's text goes nowhere but to the TA's evidence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from assignment.registry import ItemSpec, Spec
+from autograder.core.failures import NO_SANDBOX, GraderFailure, not_gradable
+from autograder.core.messages import advice, asked
+from autograder.core.records import Answers, ItemResult, Status
+from autograder.parsing.limited import LimitedError, run_limited
+from autograder.programs.assemble import code_of
+from autograder.quality.lint import LintError, lint
+from autograder.sandbox.calls import Call, graded_call
+from autograder.slots.verdicts import UNDEFINED
+
+if TYPE_CHECKING:
+    from autograder.sandbox import WorkerSession
+
+HELPERS = "helpers"
+SHOWN = 6  # findings spelled out in a message; the evidence lists all
+Finding = Mapping[str, Any]  # {"where": slot id or "helpers", "rule", "line"}, for imports also "error"
+# What a fresh process found: findings, or None where it could not be had (our failure).
+RunDefinitions = Callable[[Mapping[str, Any]], Sequence[Finding] | None]
+Check = Callable[[], Sequence[Finding] | None]
+RULES = {
+    "import": "fails when it is defined in a fresh process",
+    "timeout": "does not finish when it is defined in a fresh process",
+    "out_of_memory": "runs out of memory when it is defined in a fresh process",
+    "undocumented": "has neither docstring nor comment",
+    "reminder": "holds a TODO, FIXME or XXX comment",
+    "commented_code": "holds a block of commented-out code",
+    "debugger": "calls or imports a debugger",
+    "placeholder": "still holds the placeholder NotImplementedError",
+    "prints": "prints more than a few times",
+    "syntax": "is not valid Python",
+    "F821": "uses a name that nothing it may rely on defines",
+    "F841": "sets a variable that is never used",
+    "F541": "has an f-string without placeholders",
+    "F632": "compares a constant with `is`",
+    "E711": "compares with None by ==",
+    "E712": "compares with True or False by ==",
+    "E721": "compares types by ==",
+    "E722": "catches every exception with a bare except",
+    "B006": "has a mutable default argument",
+    "B015": "computes a comparison and drops it",
+    "B018": "computes a value and drops it",
+}
+
+
+TIPS = {
+    "quality_imports": "Restart the kernel and run all cells in order: what a cell needs must stand above it.",
+    "quality_lint": "Go to the line that is named, or run `ruff check` on the notebook.",
+    "quality_docs": "Say in a docstring or a comment what the function does.",
+    "quality_leftovers": "Take it out before you hand in.",
+}
+ANSWER = "Answer more slots: each counts."
+
+
+def judge_quality(
+    answers: Answers, spec: Spec, run_definitions: RunDefinitions | None
+) -> dict[str, ItemResult]:
+    """Results of the items of kind "quality", by id.
+
+    run_definitions: executes the definitions in a fresh process (see `definitions_in`); None if there is
+    no sandbox. What cannot be had of us ends in `not_gradable` for that item alone.
+    """
+    items = [item.id for item in spec.item_list if item.kind == "quality"]
+    units = _units(answers)
+    slots = [where for where in units if where != HELPERS]
+    if not slots:
+        nothing = advice("No slot was answered.", ANSWER)
+        return {i: ItemResult(i, "not_attempted", 0.0, asked(f"{spec.items[i].title}.", nothing)) for i in items}
+    inspected = cache(lambda: run_limited("autograder.parsing.leftovers:inspect", {"units": units}))
+    checks: dict[str, Check] = {
+        "quality_imports": lambda: run_definitions(code_of(spec, answers)) if run_definitions else None,
+        "quality_lint": lambda: lint(units),
+        "quality_docs": lambda: [
+            {"where": where, "rule": "undocumented", "line": 1}
+            for where in inspected()["undocumented"] if where != HELPERS
+        ],
+        "quality_leftovers": lambda: inspected()["leftovers"],
+    }
+    return {item: _result(spec.items[item], checks[item], units, answers, len(spec.slots)) for item in items}
+
+
+def definitions_in(
+    session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}
+) -> RunDefinitions:
+    """Executes the definitions in a sandboxed session, through the operation `definitions`.
+
+    slots: results of the slot tests. A slot that could not be defined there is no better here, whatever the
+    process that ran the code says of itself.
+    """
+    from autograder.sandbox import Limits, SandboxError
+
+    def run(code: Mapping[str, Any]) -> Sequence[Finding] | None:
+        call = Call("definitions", {"code": dict(code)}, limits=Limits.for_item(spec, "slot"))
+        try:
+            reply = graded_call(session, spec, call)
+        except SandboxError:
+            return None
+        if not reply.ok:  # the definitions themselves end or hang the process: no unit is defined
+            rule = reply.kind if reply.kind in RULES else "import"
+            everywhere = [*code["slots"], *([HELPERS] if code["prelude"] else [])]
+            return [{"where": where, "rule": rule, "line": 1, "error": reply.error} for where in everywhere]
+        found = _import_findings(reply.data)
+        named = {finding["where"] for finding in found}
+        broken = [id_ for id_, result in slots.items() if result.evidence.get(UNDEFINED) and id_ not in named]
+        return [*found, *({"where": id_, "rule": "import", "line": 1, "error": ""} for id_ in broken)]
+
+    return run
+
+
+def _import_findings(data: Mapping[str, Any]) -> list[Finding]:
+    """The operation's answer, read as what it is: a claim by a process that ran student code."""
+    findings: list[Finding] = []
+    errors = data.get("failed")
+    for entry in errors if isinstance(errors, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("where"), str):
+            where = HELPERS if entry["where"] == "prelude" else entry["where"]
+            line = entry.get("line") if type(entry.get("line")) is int else 1
+            error = str(entry.get("error"))[:500]
+            findings.append({"where": where, "rule": "import", "line": line, "error": error})
+    return findings
+
+
+def _units(answers: Answers) -> dict[str, str]:
+    """Source by unit, in the order of execution: imports, constants and helper functions are the first."""
+    slots = {slot: answer.source for slot, answer in answers.slots.items() if answer.state == "present"}
+    return {HELPERS: answers.prelude, **slots} if answers.prelude.strip() else slots
+
+
+def _result(item: ItemSpec, check: Check, units: Mapping[str, str], answers: Answers, total: int) -> ItemResult:
+    try:
+        found, failure = check(), NO_SANDBOX
+    except (LintError, LimitedError) as error:
+        found, failure = None, GraderFailure(str(error))
+    if found is None:
+        return not_gradable(item.id, failure)
+    findings = [finding for finding in found if finding["where"] in units]
+    answered = sum(where != HELPERS for where in units)
+    bad = {finding["where"] for finding in findings}
+    share = answered / total * (1 - len(bad) / len(units))
+    status: Status = "passed" if share == 1 else "partial" if share > 0 else "wrong"
+    evidence = {"answered": answered, "of": total, "findings": [_with_cell(f, answers) for f in findings]}
+    message = _message(findings, answered, total)
+    if status != "passed":
+        tips = [TIPS[item.id]] * bool(findings) + [ANSWER] * (answered < total)
+        message = asked(f"{item.title}.", advice(message, " ".join(tips)))
+    return ItemResult(item.id, status, share, message, evidence=evidence)
+
+
+def _with_cell(finding: Finding, answers: Answers) -> dict[str, Any]:
+    answer = answers.slots.get(finding["where"])
+    return {**finding, "cell": answer.cell + 1 if answer is not None and answer.cell is not None else None}
+
+
+def _message(findings: Sequence[Finding], answered: int, total: int) -> str:
+    """`12 of 15 slots answered. T05 (line 3 of its code) sets a variable that is never used (F841); …`"""
+    head = f"{answered} of {total} slots answered. "
+    if not findings:
+        return head + "No findings."
+    counted = Counter((finding["where"], finding["rule"]) for finding in findings)
+    first = {(f["where"], f["rule"]): f["line"] for f in reversed(findings)}
+    parts = []
+    for (where, rule), count in list(counted.items())[:SHOWN]:
+        place = "Helper code" if where == HELPERS else f"{where} (line {first[where, rule]} of its code)"
+        code = f" ({rule})" if rule[-1].isdigit() else ""
+        times = f", {count} times" if count > 1 else ""
+        parts.append(f"{place} {RULES.get(rule, 'breaks a rule of the linter')}{code}{times}")
+    rest = f"; and {len(counted) - SHOWN} more" if len(counted) > SHOWN else ""
+    return f"{head}{'; '.join(parts)}{rest}."

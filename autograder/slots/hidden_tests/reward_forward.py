@@ -1,0 +1,138 @@
+"""Hidden test of T06, the reward model's forward, on a small random GPT-2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, normal, numbers, same
+from autograder.slots.hidden_tests.rollouts import EOS, PAD
+from autograder.slots.oracles import gpt2
+
+WIDTH, HEADS, LAYERS, POSITIONS = 16, 2, 2, 40
+SCORE_RTOL = 1e-4  # of the largest score: two float32 layers of attention agree with float64 to about 3e-6
+
+
+class RewardForward(HiddenTest):
+    """T06, on a small random GPT-2 whose parameters are drawn per run."""
+
+    slot = "T06"
+    asks = "RewardModel.forward scores each sequence at its last attended token."
+    tips = {
+        "scores": "Score one sequence alone, then padded on the left and on the right, with the same "
+        "attention mask logic: all three numbers must agree.",
+        "gradient:score.weight": "The score must keep its graph: no detach, no torch.no_grad().",
+        "gradient:transformer.ln_f.weight": "The score must keep its graph down to the body.",
+        "gradient:transformer.ln_f.bias": "The score must keep its graph down to the body.",
+        "state": "The model has to keep exactly the given parameters: add, remove and rename none.",
+    }
+
+    def draw(self, rng: np.random.Generator) -> list[Case]:
+        """Sequences without padding, padded on the right, on the left, and with odd ids as padding."""
+        vocab = int(rng.integers(19, 29))
+        state = self._state(rng, vocab)
+        rows = [[*rng.integers(2, vocab, size=n - 1).tolist(), EOS] for n in (5, 9, 3, 7)]
+        plain = [[*rng.integers(2, vocab, size=5).tolist(), EOS] for _ in range(3)]
+
+        def case(about: str, seqs: list[list[int]], side: str = "right", odd: bool = False, extra: int = 0) -> Case:
+            ids, mask = pad(seqs, side, extra)
+            if odd:
+                ids = np.where(mask > 0, ids, rng.integers(0, vocab, size=ids.shape))
+            tensors = {"input_ids": ids, "attention_mask": mask, "weights": normal(rng, len(seqs))}
+            tensors |= {f"state.{name}": x for name, x in state.items()}
+            return Case(about, {"model": model_config(vocab)}, tensors, {"rows": seqs, "state": state})
+
+        return [
+            case("a batch without padding", plain),
+            case("a batch padded on the right", rows),
+            case("a batch padded on the left", rows, "left"),
+            case("a batch with much padding on both rows", rows[:2], extra=6),
+            case("a batch padded on the right with ids of other tokens", rows, odd=True),
+            case("a batch padded on the left with ids of other tokens", rows, "left", odd=True),
+            case("a single sequence", rows[1:2]),
+        ]
+
+    @staticmethod
+    def _state(rng: np.random.Generator, vocab: int) -> dict[str, np.ndarray]:
+        """Random parameters of a size that makes every layer and position felt."""
+        state = {}
+        for name, shape in shapes(vocab).items():
+            noise = normal(rng, *shape, scale=0.3)
+            state[name] = noise + 1 if "ln_" in name and name.endswith("weight") else noise
+        return state
+
+    def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
+        """Scores of the sequences one by one; gradients of the last layers; names and shapes of weights."""
+        state = {name: exact(x) for name, x in case.key["state"].items()}
+        body = {name.removeprefix("transformer."): x for name, x in state.items()}
+        ends = [tuple(h[-1] for h in gpt2.body(body, np.array(row), HEADS)) for row in case.key["rows"]]
+        hidden, plain = (np.array(part) for part in zip(*ends))
+        head, coefficient = state["score.weight"], exact(case.tensors["weights"])
+        scores = hidden @ head[0] + state["score.bias"][0]
+        flow = coefficient @ np.tile(head[0], (len(hidden), 1))
+        expected = {
+            "score.weight": (coefficient @ hidden)[None, :],
+            "score.bias": coefficient.sum(keepdims=True),
+            "transformer.ln_f.weight": coefficient @ (plain * head[0]),
+            "transformer.ln_f.bias": flow,
+        }
+        wanted = {name: list(shape) for name, shape in shapes(len(body["wte.weight"])).items()}
+        found = [same(answer, "state", wanted), numbers(answer, "scores", scores, rtol=SCORE_RTOL)]
+        # of the gradients' common scale: a sum over rows may cancel almost to nothing in one of them
+        floor = SCORE_RTOL * max(float(np.abs(g).max()) for g in expected.values())
+        return found + [
+            numbers(answer, f"gradient:{name}", g, kind="gradient", rtol=SCORE_RTOL, floor=floor)
+            for name, g in expected.items()
+        ]
+
+
+def model_config(vocab: int) -> dict[str, Any]:
+    """Arguments of transformers' GPT2Config."""
+    return {
+        "vocab_size": vocab,
+        "n_positions": POSITIONS,
+        "n_embd": WIDTH,
+        "n_layer": LAYERS,
+        "n_head": HEADS,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "resid_pdrop": 0.0,
+        "bos_token_id": EOS,
+        "eos_token_id": EOS,
+        "pad_token_id": PAD,
+    }
+
+
+def shapes(vocab: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the reward model's parameters."""
+    d = WIDTH
+    out: dict[str, tuple[int, ...]] = {}
+    out |= {"transformer.wte.weight": (vocab, d), "transformer.wpe.weight": (POSITIONS, d)}
+    for layer in range(LAYERS):
+        at = f"transformer.h.{layer}."
+        for name in ("ln_1", "ln_2"):
+            out |= {f"{at}{name}.weight": (d,), f"{at}{name}.bias": (d,)}
+        for name, (i, o) in {
+            "attn.c_attn": (d, 3 * d),
+            "attn.c_proj": (d, d),
+            "mlp.c_fc": (d, 4 * d),
+            "mlp.c_proj": (4 * d, d),
+        }.items():
+            out |= {f"{at}{name}.weight": (i, o), f"{at}{name}.bias": (o,)}
+    out |= {"transformer.ln_f.weight": (d,), "transformer.ln_f.bias": (d,)}
+    return out | {"score.weight": (1, d), "score.bias": (1,)}
+
+
+def pad(rows: Sequence[Sequence[int]], side: str = "right", extra: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """ids and mask (B, T), int64; `extra` columns more than the longest row needs."""
+    width = max(len(row) for row in rows) + extra
+    ids, mask = np.full((len(rows), width), PAD), np.zeros((len(rows), width), dtype=np.int64)
+    for i, row in enumerate(rows):
+        where = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
+        ids[i, where], mask[i, where] = row, 1
+    return ids.astype(np.int64), mask
+
+
+TESTS: Sequence[HiddenTest] = (RewardForward(),)

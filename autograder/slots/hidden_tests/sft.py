@@ -1,0 +1,91 @@
+"""Hidden tests of SFT: T04 (the loss) and T05 (the loop)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, normal, numbers
+from autograder.slots.hidden_tests.loops import Supervised, loop_config
+from autograder.slots.oracles import losses, replay
+
+IGNORE = losses.IGNORE
+
+
+class SFTLoss(HiddenTest):
+    """T04."""
+
+    slot = "T04"
+    asks = "Cross-entropy of the next token, as a mean over the supervised tokens."
+    tips = {
+        "loss": "Work out two rows of different lengths by hand: what is divided by what, and which logits "
+        "score which label?",
+        "gradient": "The loss must keep its graph: no detach, no .item(), no torch.no_grad() on the way.",
+    }
+
+    def draw(self, rng: np.random.Generator) -> list[Case]:
+        """Unequal lengths, both sides of padding, one long row, huge logits, no supervised token."""
+        vocab = int(rng.integers(11, 17))
+
+        def case(about: str, rows: list[tuple[int, int]], width: int, scale: float = 1.0) -> Case:
+            """rows: (first supervised position, one after the last)."""
+            labels = np.full((len(rows), width), IGNORE, dtype=np.int64)
+            for i, (start, end) in enumerate(rows):
+                labels[i, start:end] = rng.integers(0, vocab, size=end - start)
+            return Case(about, tensors={"logits": normal(rng, len(rows), width, vocab, scale=scale), "labels": labels})
+
+        cut = int(rng.integers(2, 5))
+        return [
+            case("a batch of three sequences of different lengths", [(2, 9), (4, 7), (1, 3)], 9, 1.5),
+            case("a batch whose first token is supervised", [(0, 5), (0, 7)], 8),
+            case("a batch padded on the left", [(6, 10), (cut, 10)], 10),
+            case("a single sequence", [(cut, 7)], 7),
+            case("logits of several hundred", [(1, 6), (2, 4)], 6, 200.0),
+            case("a batch without a supervised token", [(0, 0), (0, 0)], 5),
+        ]
+
+    def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
+        """Loss and gradient; without a supervised token a loss without graph is right as well."""
+        logits, labels = exact(case.tensors["logits"]), case.tensors["labels"]
+        loss, gradient = losses.sft_loss(logits, labels)
+        found = [numbers(answer, "loss", loss)]
+        if (labels[:, 1:] != IGNORE).any() or "gradient" in answer.tensors:
+            found.append(numbers(answer, "gradient", gradient, kind="gradient"))
+        return found
+
+
+class TrainSFT(Supervised):
+    """T05."""
+
+    slot = "T05"
+    asks = "The SFT loop: AdamW with warm-up, clipping after backward, one update per batch and epoch."
+    replayed = staticmethod(replay.train_sft)
+
+    def draw(self, rng: np.random.Generator) -> list[Case]:
+        """A bigram model on random batches, with a clip norm in the middle of the gradients' norms."""
+        return [
+            self._case(rng, "two epochs over three batches", 3, 2),
+            self._case(rng, "one epoch over five", 5, 1),
+        ]
+
+    def _case(self, rng: np.random.Generator, about: str, count: int, epochs: int) -> Case:
+        vocab = int(rng.integers(9, 13))
+        batches = [self._batch(rng, vocab, int(rng.integers(2, 5)), int(rng.integers(6, 10))) for _ in range(count)]
+        start = {"weight": normal(rng, vocab, vocab)}
+        return self.assemble(about, start, batches, loop_config(rng, epochs=epochs))
+
+    @staticmethod
+    def _batch(rng: np.random.Generator, vocab: int, rows: int, width: int) -> dict[str, np.ndarray]:
+        """Right padded; the supervised part begins at a random place."""
+        ids = rng.integers(2, vocab, size=(rows, width))
+        mask = np.ones((rows, width), dtype=np.int64)
+        labels = ids.copy()
+        for row in range(rows):
+            start, end = int(rng.integers(1, width - 3)), int(rng.integers(width - 2, width + 1))
+            labels[row, :start] = labels[row, end:] = IGNORE
+            ids[row, end:], mask[row, end:] = 1, 0
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+TESTS: Sequence[HiddenTest] = (SFTLoss(), TrainSFT())

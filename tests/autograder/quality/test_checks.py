@@ -1,0 +1,157 @@
+"""Do the four code-quality items find what they are for, in the right slot, and nothing in good code?"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import pytest
+
+from assignment.registry import load_spec
+from assignment.release.source import reference_source
+from autograder.core.records import Answers, ItemResult
+from autograder.inside.definitions import definitions
+from autograder.inside.namespace import Namespace
+from autograder.programs.assemble import code_of
+from autograder.quality import checks as quality
+from autograder.quality import lint as quality_lint
+from autograder.quality.checks import RunDefinitions, judge_quality
+from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
+
+SPEC = load_spec()
+
+
+def fine(code: Any) -> list[dict[str, Any]]:
+    """A fresh process in which everything was defined."""
+    return []
+
+
+def judged(*cells: str, run: RunDefinitions | None = fine) -> dict[str, ItemResult]:
+    return judge_quality(extract_here(submission(*cells)), SPEC, run)
+
+
+def with_line(line: str) -> str:
+    """Slot T07 with a line of code before its return."""
+    return LOSS.replace("    return", f"{line}\n    return")
+
+
+def rules(result: ItemResult) -> list[tuple[str, str]]:
+    return [(finding["where"], finding["rule"]) for finding in result.evidence["findings"]]
+
+
+def test_the_items_are_the_registry_s() -> None:
+    assert list(judged(LOSS)) == [item.id for item in SPEC.item_list if item.kind == "quality"]
+
+
+def test_a_blank_notebook_earns_nothing_and_is_not_attempted() -> None:
+    results = judged(IMPORTS, BLANK)
+    assert {(r.status, r.share) for r in results.values()} == {("not_attempted", 0.0)}
+
+
+def test_shares_are_prorated_by_slots_attempted() -> None:
+    for result in judged(IMPORTS, LOSS, ACCURACY).values():
+        assert (result.status, result.share) == ("partial", pytest.approx(2 / 15))
+        assert "Seen: 2 of 15 slots answered. No findings. Try: Answer more slots" in result.message
+
+
+def test_the_reference_earns_everything() -> None:
+    head = "from __future__ import annotations\n" + IMPORTS + (
+        "import numpy as np\nfrom collections.abc import Callable, Sequence\nfrom typing import Any\n"
+        "from torch import Tensor, nn\nimport rlhf_kit as kit\nRewardFn = Callable\n"
+    )
+    constants = 'HUMAN = "\\n\\nHuman:"\nASSISTANT = "\\n\\nAssistant:"\n'
+    results = judged(head, constants, *(reference_source(slot.id) for slot in SPEC.slots))
+    assert {id_: (r.status, r.message) for id_, r in results.items() if r.status != "passed"} == {}
+
+
+@pytest.mark.parametrize(("line", "rule"), [
+    ("    x = 1", "F841"), ("    y = missing_name", "F821"), ("    if margin == None:\n        pass", "E711"),
+    ("    try: pass\n    except: pass", "E722"), ("    chosen == rejected", "B015"),
+    ("    margin is 'a'", "F632"), ("    y = missing_name  # noqa", "F821"),
+])
+def test_a_defect_is_found_in_its_slot(line: str, rule: str) -> None:
+    result = judged(IMPORTS, ACCURACY, with_line(line))["quality_lint"]
+    assert ("T07", rule) in rules(result)
+    assert result.share == pytest.approx(2 / 15 * 2 / 3)  # of T07, T08 and the helpers one has a finding
+    assert "T07 (line " in result.message and " of its code) " in result.message
+
+
+@pytest.mark.parametrize("source", [
+    "def bradley_terry_loss(chosen, rejected, margin = 0.0) :\n  return (chosen-rejected)  # no hints\n",
+    "from math import *\nimport os, sys\ndef bradley_terry_loss(a, b):\n    display(a); return sqrt(b)\n",
+])
+def test_style_hints_and_unused_imports_are_the_student_s_own_business(source: str) -> None:
+    assert rules(judged(source)["quality_lint"]) == []
+
+
+def test_an_answer_without_docstring_and_comment_is_undocumented() -> None:
+    bare = "def bradley_terry_loss(chosen, rejected):\n    return chosen - rejected\n"
+    assert rules(judged(bare)["quality_docs"]) == [("T07", "undocumented")]
+    commented = bare.replace("    return", "    # the gap of the scores\n    return")
+    assert rules(judged(commented)["quality_docs"]) == []
+
+
+@pytest.mark.parametrize(("line", "rule"), [
+    ("    # TODO: stable version", "reminder"), ("    # FIXME", "reminder"), ("    breakpoint()", "debugger"),
+    ("    import pdb; pdb.set_trace()", "debugger"), ("    print(1)\n" * 3 + "    print(2)", "prints"),
+    ("    # loss = -F.logsigmoid(chosen)\n    # loss = loss.mean()\n    # return loss", "commented_code"),
+])
+def test_a_leftover_is_found_in_its_slot(line: str, rule: str) -> None:
+    assert ("T07", rule) in rules(judged(IMPORTS, with_line(line))["quality_leftovers"])
+
+
+def test_a_placeholder_behind_the_answer_is_a_leftover() -> None:
+    source = LOSS + '    raise NotImplementedError("T07: the loss")\n'
+    assert rules(judged(IMPORTS, source)["quality_leftovers"]) == [("T07", "placeholder")]
+
+
+@pytest.mark.parametrize("line", [
+    "    # The gap of the scores, as in the paper:\n    # chosen minus rejected,\n    # and then a mean.",
+    "    print(chosen)", "    # TODO T07 · moved here", "    # a\n    # b\n    # c", "    # x = 1",
+])
+def test_prose_and_a_single_print_are_no_leftovers(line: str) -> None:
+    assert rules(judged(IMPORTS, with_line(line))["quality_leftovers"]) == []
+
+
+def test_a_definition_that_fails_costs_its_unit_and_its_text_stays_with_the_ta() -> None:
+    def failing(code: Any) -> list[dict[str, Any]]:
+        return [{"where": "T07", "rule": "import", "line": 1, "error": "NameError: private words"}]
+
+    result = judged(IMPORTS, LOSS, ACCURACY, run=failing)["quality_imports"]
+    assert result.share == pytest.approx(2 / 15 * 2 / 3)
+    assert "private" not in result.message and "T07" in result.message
+    assert result.evidence["findings"][0]["error"] == "NameError: private words"
+
+
+def test_our_own_failure_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judged(LOSS, run=None)["quality_imports"].status == "not_gradable"
+    monkeypatch.setattr(quality_lint, "_command", lambda: ["/nonexistent/ruff"])
+    results = judged(LOSS)
+    assert results["quality_lint"].status == "not_gradable" and results["quality_docs"].status == "partial"
+
+
+def test_messages_stay_short_however_many_findings_there_are() -> None:
+    body = "\n".join(f"    x{n} = missing{n}" for n in range(300))
+    message = judged(with_line(body))["quality_lint"].message
+    assert len(message) < 1000 and "missing1" not in message
+
+
+def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The operation `definitions`, in this process (these answers are ours)."""
+    monkeypatch.setattr(builtins, "input", builtins.input)  # the namespace replaces it
+    code = code_of(SPEC, answers)
+    data, _ = definitions(Namespace(code), {"code": code}, {}, lambda record: None)
+    return list(quality._import_findings(data))
+
+
+def test_definitions_that_execute_in_order_have_no_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = "SCALE = 2.0\ndef helper(x):\n    return SCALE * x\n"
+    answers = extract_here(submission(helper, LOSS.replace("F.softplus", "helper")))
+    assert "SCALE" in answers.prelude
+    assert run_here(answers, monkeypatch) == []
+
+
+def test_a_definition_that_needs_what_is_not_there_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    needy = LOSS.replace("margin=0.0", "margin=no_such_module.x")
+    found = run_here(extract_here(submission("import no_such_module\n", needy)), monkeypatch)
+    assert [finding["where"] for finding in found] == ["helpers", "T07"]

@@ -1,0 +1,150 @@
+"""Is report.json what the contract says, strict JSON, and never half-written?"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import autograder.report as report
+from assignment.files import PARTIAL
+from autograder.core.rubric import apply_rubric
+from autograder.report.canonical import MAX_DEPTH, dumps, plain, report_dict
+from tests.support.report_fixture import HOSTILE, SPEC, bundle, passing
+
+SCHEMA = json.loads(Path(report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
+
+
+def canonical(**changes: Any) -> dict[str, Any]:
+    given = bundle(**changes)
+    return report_dict(given)
+
+
+def strict(text: str) -> Any:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_the_report_obeys_its_schema(hostile: bool) -> None:
+    jsonschema.Draft202012Validator(SCHEMA).validate(canonical(hostile=hostile))
+
+
+def test_the_schema_refuses_a_missing_and_an_additional_key() -> None:
+    good = canonical()
+    for bad in ({**good, "extra": 1}, {k: v for k, v in good.items() if k != "pending"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.Draft202012Validator(SCHEMA).validate(bad)
+
+
+def test_criteria_and_items_come_in_registry_order() -> None:
+    criteria = canonical()["criteria"]
+    assert [c["id"] for c in criteria] == [c.id for c in SPEC.criteria]
+    assert [i["id"] for c in criteria for i in c["items"]] == list(SPEC.items)
+
+
+def test_two_reports_of_one_run_are_the_same_bytes() -> None:
+    assert dumps(canonical(hostile=True)) == dumps(canonical(hostile=True))
+
+
+def test_the_file_is_strict_json_even_when_evidence_is_not() -> None:
+    text = dumps(
+        {
+            "evidence": plain(
+                {
+                    "nan": float("nan"),
+                    "inf": np.float32("inf"),
+                    "array": np.array([1.0, np.nan]),
+                    "set": {3, 1},
+                    "object": object,
+                    5: b"bytes",
+                    "lone": "\ud800",
+                    "int": np.int64(7),
+                    "flag": np.bool_(True),
+                }
+            )
+        }
+    )
+    text.encode("utf-8")
+    found = strict(text)["evidence"]
+    assert found["nan"] == "nan" and found["inf"] == "inf" and found["array"] == [1.0, "nan"]
+    assert (
+        found["int"] == 7 and found["flag"] is True and found["set"] == [1, 3] and found["lone"] == "\ufffd"
+    )
+
+
+def test_endless_nesting_in_evidence_is_cut() -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert dumps({"x": plain(value)}).count("[") <= MAX_DEPTH + 1
+
+
+def test_slots_replaced_by_the_reference_are_named_in_the_evidence() -> None:
+    items = {i["id"]: i for c in canonical()["criteria"] for i in c["items"]}
+    assert items["rm_accuracy"]["evidence"]["replaced_by_reference"] == ["T07"]
+
+
+def test_write_reports_leaves_exactly_the_four_files_and_their_record_and_they_parse(tmp_path: Path) -> None:
+    paths = report.write_reports(tmp_path / "new" / "folder", bundle(hostile=True))
+    assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == {*paths, report.RECORD}
+    assert sorted(paths) == ["feedback.html", "report.html", "report.json", "results.json"]
+    for name in ("report.json", "results.json"):
+        strict(paths[name].read_text(encoding="utf-8"))
+
+
+def test_a_report_of_a_run_of_few_items_is_written_too(tmp_path: Path) -> None:
+    given = bundle(graded=apply_rubric(SPEC, {"T07": passing("T07")}))
+    paths = report.write_reports(tmp_path, given)
+    assert strict(paths["report.json"].read_text())["passed"] is None
+    assert "Not graded: T01" in paths["report.html"].read_text()
+    assert "Not graded: T01" in paths["feedback.html"].read_text()
+
+
+@pytest.mark.parametrize("fails_at", range(10))
+def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    """Break the n-th of the five syncs and five renames: files of the older run may stay, in whole, and the next
+    run replaces whatever is there."""
+    older = report.write_reports(tmp_path, bundle())["report.json"].read_bytes()
+    calls = iter(range(100))
+
+    def breaking(real: Any) -> Any:
+        def call(*args: Any) -> Any:
+            if next(calls) == fails_at:
+                raise OSError(28, "No space left on device")
+            return real(*args)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", breaking(os.fsync))
+        patch.setattr(Path, "replace", breaking(Path.replace))
+        with pytest.raises(OSError, match="No space left"):
+            report.write_reports(tmp_path, bundle(hostile=True))
+    assert not list(tmp_path.glob(PARTIAL.format("*")))
+    canonical_file = tmp_path / "report.json"
+    before_renames = fails_at < 6  # of the reports: the record is renamed first
+    assert canonical_file.exists() == before_renames
+    assert not before_renames or canonical_file.read_bytes() == older
+    report.write_reports(tmp_path, bundle())
+    assert canonical_file.exists()
+
+
+def test_what_a_killed_run_left_half_written_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / PARTIAL.format("report.json")).write_text('{"score": 100')
+    report.write_reports(tmp_path, bundle())
+    assert not list(tmp_path.glob(PARTIAL.format("*")))
+    assert strict((tmp_path / "report.json").read_text())["score"] < 100
+
+
+def test_the_name_of_a_submission_is_kept_as_it_was_but_for_what_json_cannot_hold() -> None:
+    name = canonical(hostile=True)["submission"]["name"]
+    assert name.startswith(HOSTILE[:60])

@@ -1,0 +1,108 @@
+"""Does extraction as a whole bound hostile source, find the written answers, and know the real template?"""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from assignment.registry import load_spec
+from assignment.release.notebook import to_bytes, to_notebook
+from assignment.release.passes import Options
+from assignment.release.source import load_parts
+from autograder.core.records import Cell
+from autograder.parsing.limited import LimitedError
+from autograder.submission import extraction as module
+from autograder.submission.extraction import TEMPLATE, extract
+from autograder.submission.intake import read_submission
+from tests.support.intake_notebooks import IMPORTS, LOSS, code, extract_here, notebook, submission, write
+
+QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
+
+
+def test_the_child_and_this_process_find_the_same() -> None:
+    read = submission(IMPORTS, LOSS, "def f(:\n", "%%bash\nls")
+    assert extract(read) == extract_here(read)
+
+
+@pytest.mark.parametrize("bomb", [
+    "x = " + "(" * 100_000, "x = " + "-" * 400_000 + "1", "x = " + "[" * 90 + "]" * 90, "a" * 900_000,
+    "x = " + "+".join(["1"] * 150_000), "x = '" + "\\" * 500_000, "@" * 300_000, "a;" * 60_000,
+    "# TODO T07\n" * 60_000, "def f(): " + "lambda: " * 50_000,
+])
+def test_a_cell_built_to_exhaust_the_parser_costs_only_itself(bomb: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answers = extract(submission(IMPORTS, bomb, LOSS))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answers.slots["T07"].state == "present"
+    assert after.ru_utime - before.ru_utime < 30  # CPU seconds; an ordinary notebook needs 0.1
+
+
+def test_a_cell_that_kills_the_parser_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fragile(cells: list[dict], slots: list[dict], limits: object = None) -> dict:
+        if any("bomb" in cell["source"] for cell in cells):
+            raise LimitedError("out_of_memory")
+        return real(cells, slots, limits)
+
+    real = module._run
+    monkeypatch.setattr(module, "_run", fragile)
+    answers = extract(submission(IMPORTS, "bomb", LOSS))
+    assert answers.slots["T07"].state == "present"
+    assert any("Cell 2 takes too much" in note for note in answers.notes)
+
+
+def test_if_nothing_can_be_read_every_slot_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> dict:
+        raise LimitedError("timeout")
+
+    monkeypatch.setattr(module, "_run", never)
+    answers = extract(submission(LOSS))
+    assert {answer.state for answer in answers.slots.values()} == {"missing"} and len(answers.slots) == 15
+
+
+def test_a_written_answer_is_the_text_under_its_marker() -> None:
+    text = f"{QUESTION}\n\n**Policy B.** Its reward …\n\nsecond paragraph"
+    answers = extract_here(submission(Cell(0, "markdown", text), LOSS))
+    assert answers.written == {"W1": "**Policy B.** Its reward …\n\nsecond paragraph", "W2": "", "W3": ""}
+
+
+@pytest.mark.parametrize("text", [QUESTION, f"{QUESTION}\n\n*Your answer.*\n", "no marker"])
+def test_an_untouched_written_cell_is_no_answer(text: str) -> None:
+    assert extract_here(submission(Cell(0, "markdown", text))).written["W1"] == ""
+
+
+def test_a_written_answer_is_cut_at_the_registry_s_length() -> None:
+    read = submission(Cell(0, "markdown", f"{QUESTION}\n{'x' * 30_000}"))
+    assert len(extract_here(read).written["W1"]) == load_spec().limits.intake.written_chars
+
+
+def test_results_and_notes_of_intake_are_passed_on() -> None:
+    claim = {"kind": "ppo", "rows": []}
+    read = submission(Cell(0, "code", LOSS, (claim,)))
+    assert extract_here(read).results == (claim,)
+
+
+def test_two_notebooks_of_one_answer_by_two_editors_are_the_same(tmp_path: Path) -> None:
+    plain = read_submission(write(tmp_path / "a.ipynb", notebook([IMPORTS, LOSS])))
+    imports, loss = (source.replace("\n", "\r\n") for source in (IMPORTS, LOSS))
+    crlf = notebook([code(imports.splitlines(keepends=True)), loss])
+    other = read_submission(write(tmp_path / "b.ipynb", crlf, "utf-8-sig"))
+    assert extract_here(plain) == extract_here(other)
+
+
+def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "solved.ipynb"
+    path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
+    answers = extract_here(read_submission(path))
+    assert Counter(answer.state for answer in answers.slots.values()) == {"present": 15}
+    assert "load_base_model()" not in answers.prelude and answers.notes == ()
+
+
+@pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")
+def test_the_handout_itself_is_all_blank_with_an_empty_written_part() -> None:
+    answers = extract(read_submission(TEMPLATE))
+    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": 15}
+    assert set(answers.written.values()) == {""}
+    assert "load_base_model()" not in answers.prelude

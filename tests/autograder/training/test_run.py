@@ -1,0 +1,243 @@
+"""Training tests from code to verdict, on a model of one layer: what is replaced, what passes, what is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from assignment.release.source import reference_source
+from autograder.core.records import Answer
+from autograder.programs.replacement import replacement
+from autograder.sandbox import Reply
+from autograder.training import data, run, verdict
+from autograder.training.comparison import ComparisonStage
+from autograder.training.outcome import Failure, Outcome
+from autograder.training.ppo import PPOStage
+from autograder.training.reward_model import RewardModelStage
+from autograder.training.sft import SFTStage
+from tests.support.small_lab import LocalSession, all_passed, reference_answers, small_lab
+
+SEED = 3
+NO_STEP = reference_source("T05").replace("optimizer.step()", "None")
+WRONG_LOSS = "def sft_loss(logits, labels):\n    return logits.sum() * float('nan')\n"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    return small_lab(tmp_path_factory.mktemp("artefacts"))
+
+
+@pytest.fixture(autouse=True)
+def _few_rows(monkeypatch):
+    for name, rows in (("DEMONSTRATIONS", 160), ("PREFERENCES", 120), ("TRAIN_PROMPTS", 60)):
+        monkeypatch.setattr(data, name, rows)
+
+
+def outcome(lab, stage, *, answers=None, results=None, session=None):
+    answers, results = answers or reference_answers(), results or all_passed()
+    code = run.code_for(stage, lab.spec, answers, results)
+    return run.decide(session or LocalSession(), run.StageRun(lab, stage, code, SEED))
+
+
+def passing(value: str, *, passed: bool, near: bool = False) -> dict[str, Outcome]:
+    return {"sft_loss_trend": Outcome(passed, near, float(passed), "text.", value)}
+
+
+@pytest.mark.parametrize("stage", run.STAGES, ids=lambda stage: stage.op)
+def test_the_reference_is_measured_the_same_twice(lab, stage):
+    first, again = outcome(lab, stage), outcome(lab, stage)
+    assert not isinstance(first, Failure), first
+    assert first == again
+    assert set(first) == set(stage.items)
+
+
+@pytest.mark.parametrize(
+    "stage", [SFTStage(), RewardModelStage(), ComparisonStage()], ids=lambda stage: stage.op
+)
+def test_the_reference_passes(lab, stage):
+    found = outcome(lab, stage)
+    assert not isinstance(found, Failure), found
+    assert {item: one.status for item, one in found.items()} == dict.fromkeys(stage.items, "passed")
+
+
+def test_another_seed_draws_other_data(lab):
+    stage = SFTStage()
+    assert stage.draw(lab, 1).rows != stage.draw(lab, 2).rows
+    assert stage.draw(lab, 1) == stage.draw(lab, 1)
+
+
+def test_every_stage_shows_a_curve_of_at_least_five_points_where_it_trains(lab):
+    for stage in (SFTStage(), RewardModelStage(), PPOStage()):
+        curve = outcome(lab, stage)[stage.items[0]].evidence["curve"]
+        assert len(curve["steps"]) >= 5
+        assert {len(values) for values in curve.values()} == {len(curve["steps"])}
+
+
+def test_a_loop_that_updates_nothing_fails_and_is_told_why(lab):
+    found = outcome(lab, SFTStage(), answers=reference_answers(T05=NO_STEP), results=all_passed(T05="wrong"))
+    one = found["sft_loss_trend"]
+    assert one.status == "wrong"
+    assert "left the weights as they were" in one.message
+
+
+def test_weights_of_nan_fail_and_do_not_crash_the_grader(lab):
+    results = all_passed(T04="passed")
+    found = outcome(lab, SFTStage(), answers=reference_answers(T04=WRONG_LOSS), results=results)
+    assert isinstance(found, Failure)
+    assert found.status == "wrong"
+    assert "NaN" in found.message
+
+
+def test_a_slot_that_failed_its_own_test_is_replaced_and_costs_nothing_here(lab):
+    answers, results = reference_answers(T04=WRONG_LOSS), all_passed(T04="wrong")
+    code = run.code_for(SFTStage(), lab.spec, answers, results)
+    assert code.replaced == ("T04",)
+    assert not code.all_passed
+    assert outcome(lab, SFTStage(), answers=answers, results=results)["sft_loss_trend"].passed
+
+
+def test_the_loop_under_test_is_never_replaced(lab):
+    results = all_passed(T05="wrong")
+    assert run.code_for(SFTStage(), lab.spec, reference_answers(), results).replaced == ()
+
+
+def test_a_slot_that_the_loop_calls_takes_part_even_outside_the_stage(lab):
+    results = all_passed(T10="wrong")
+    assert run.code_for(ComparisonStage(), lab.spec, reference_answers(), results).replaced == ("T10",)
+    assert run.code_for(SFTStage(), lab.spec, reference_answers(), results).replaced == ()
+
+
+def test_an_exception_in_the_loop_names_the_slot_and_keeps_its_text_for_the_ta(lab):
+    source = "def train_sft(model, batches, config, on_step=None):\n    raise ValueError('<secret>')\n"
+    found = outcome(lab, SFTStage(), answers=reference_answers(T05=source))
+    assert (found.status, "train_sft (T05)" in found.message) == ("crashed", True)
+    assert "<secret>" not in found.message
+    assert "<secret>" in found.evidence["error"]
+
+
+def test_a_placeholder_in_the_loop_is_not_attempted(lab):
+    source = "def train_sft(model, batches, config, on_step=None):\n    raise NotImplementedError('T05')\n"
+    assert outcome(lab, SFTStage(), answers=reference_answers(T05=source)).status == "not_attempted"
+
+
+def test_another_architecture_is_refused_with_a_reason(lab):
+    source = reference_source("T05").replace(
+        "    losses: list[float] = []", "    model.extra = nn.Linear(2, 2)\n    losses: list[float] = []"
+    )
+    found = outcome(lab, SFTStage(), answers=reference_answers(T05=source))
+    assert found.status == "wrong"
+    assert "names and shapes" in found.message
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("blank", "not_attempted"), ("missing", "not_attempted"), ("broken", "crashed")]
+)
+def test_a_stage_without_its_loop_is_not_run(lab, state, status):
+    answers = reference_answers()
+    answers = replace(answers, slots={**answers.slots, "T09": Answer("T09", state)})
+    found = verdict.not_run(lab.spec, "rm_accuracy", answers, all_passed(T09=status))
+    assert found is not None
+    assert (found.status, "T09" in found.message) == (status, True)
+    assert verdict.not_run(lab.spec, "sft_loss_trend", answers, all_passed()) is None
+
+
+def test_a_loop_that_never_ended_in_its_own_test_is_not_waited_for_again(lab):
+    found = verdict.not_run(lab.spec, "sft_loss_trend", reference_answers(), all_passed(T05="timeout"))
+    assert found is not None
+    assert found.status == "timeout"
+
+
+@pytest.mark.parametrize("kind", ["timeout", "out_of_memory", "invalid", "crashed"])
+def test_every_way_to_give_no_answer_has_a_message(lab, kind):
+    class Dead:
+        def call(self, *args, **options):
+            return Reply(False, kind, {"_output": "printed"}, error="own words")
+
+    found = outcome(lab, PPOStage(), session=Dead())
+    assert isinstance(found, Failure)
+    assert found.message
+    assert "own words" not in found.message
+    assert found.evidence["output"] == "printed"
+
+
+@pytest.mark.parametrize(
+    ("again", "passed"), [([True, True], True), ([True, False], False), ([False, False], False)]
+)
+def test_a_near_miss_is_decided_by_the_majority_of_fresh_seeds(lab, monkeypatch, again, passed):
+    outcomes = [passing("first", passed=False, near=True), *(passing(f"run {p}", passed=p) for p in again)]
+    seeds = []
+
+    def fake(session, stage_run):
+        seeds.append(stage_run.seed)
+        return outcomes[len(seeds) - 1]
+
+    monkeypatch.setattr(run, "run_stage", fake)
+    found = outcome(lab, SFTStage())["sft_loss_trend"]
+    assert found.passed is passed
+    assert len(set(seeds)) == 3
+    assert "majority of 3 runs" in found.message
+
+
+def test_a_near_miss_with_a_replaced_slot_is_not_run_again(lab, monkeypatch):
+    calls = []
+
+    def fake(*args, **options):
+        calls.append(1)
+        return passing("first", passed=False, near=True)
+
+    monkeypatch.setattr(run, "run_stage", fake)
+    found = outcome(lab, SFTStage(), results=all_passed(T04="wrong"))["sft_loss_trend"]
+    assert (found.passed, len(calls)) == (False, 1)
+
+
+def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
+    stage = PPOStage()
+    found = outcome(lab, stage)
+    assert set(found) == {"ppo_reward", "ppo_kl"}
+    assert verdict.item_result(lab.spec, lab.bars, "ppo_reward", found["ppo_reward"], ("T11",)).replaced == ("T11",)
+    criterion = verdict.item_result(lab.spec, lab.bars, "ppo_kl", found["ppo_kl"]).criterion
+    assert criterion is not None
+    assert criterion.threshold == "0 to 12 nats per sequence, this run's reward learned"
+    assert "nats per sequence" in criterion.value
+
+
+@pytest.mark.parametrize(
+    ("status", "met"), [("not_gradable", None), ("crashed", False), ("not_attempted", False)]
+)
+def test_only_our_own_failure_leaves_a_criterion_open(lab, status, met):
+    found = Failure(status, "text")
+    result = verdict.item_result(lab.spec, lab.bars, "sft_loss_trend", found)
+    assert result.criterion is not None
+    assert result.criterion.met is met
+    assert result.share == 0.0
+
+
+def test_the_cache_key_follows_code_and_seed(lab):
+    stage, answers = SFTStage(), reference_answers()
+    code = run.code_for(stage, lab.spec, answers, all_passed())
+    other = run.code_for(stage, lab.spec, reference_answers(T04=WRONG_LOSS), all_passed())
+    keys = {run.cache_key(lab, stage, c, seed) for c in (code, other) for seed in (1, 2)}
+    assert len(keys) == 4
+    assert run.cache_key(lab, stage, code, 1) in keys
+
+
+@pytest.mark.parametrize("slot", [f"T{i:02d}" for i in range(1, 16)])
+def test_a_replacement_defines_its_slot_and_leaks_no_helper(slot):
+    from assignment.registry import load_spec
+    from autograder.inside.namespace import Namespace
+
+    name = load_spec().slot(slot).name
+    space = Namespace(
+        {"prelude": "HUMAN = 'mine'", "slots": {slot: replacement(slot)}, "names": {slot: name}}
+    )
+    assert space.errors == []
+    assert callable(space.get(name))
+    assert space.globals["HUMAN"] == "mine"
+    added = {n for n in space.globals if not n.startswith("__")} - {
+        "HUMAN",
+        "get_ipython",
+        "grader",
+        "display",
+    }
+    assert added - {"annotations"} == {name, f"_reference_{slot}"}
