@@ -85,8 +85,8 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
 
     runs, everything = list(study.measured(folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
-    document.write(found, runs, path)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
+    document.write(found, runs, old, path)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
         print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")

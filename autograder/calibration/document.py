@@ -71,26 +71,27 @@ COSTS = """## How long a seed takes
 STATES = """## The runs
 
 Code, data and configs of a stage have a hash, its state: comments, docstrings and bars do not count.
+{old} of these {n} runs belong to older code, data or configs than today's.
 
 | stage | state | device | runs | asked for |
 | --- | --- | --- | --- | --- |"""
 
 
-def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], path: Path = DOCUMENT) -> None:
-    """Write the document and its figures."""
+def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], old: int, path: Path = DOCUMENT) -> None:
+    """Write the document and its figures. old: number of runs of older code, data or configs."""
     draw_all(found, path.parent / FIGURES)
-    write_whole(path, text(found, runs))
+    write_whole(path, text(found, runs, old))
 
 
-def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec | None = None) -> str:
-    """The document, a function of the tables and the registry."""
+def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], old: int, spec: Spec | None = None) -> str:
+    """The document, a function of the tables, the registry and the number of runs of older code."""
     spec = spec or load_spec()
     parts = [INTRODUCTION, _errors(found, spec.rerun.seeds), *_untold(found)]
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
             parts.append(_section(statistic, mine))
-    return "\n".join([*parts, _costs(found), _states(runs)])
+    return "\n".join([*parts, _costs(found), _states(runs, old)])
 
 
 def bar_text(allowed: Range) -> str:
@@ -194,7 +195,7 @@ def _costs(found: Sequence[Finding]) -> str:
     return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, by the clock of each lane.", ""])
 
 
-def _states(runs: Iterable[tuple[Subject, Rows]]) -> str:
+def _states(runs: Iterable[tuple[Subject, Rows]], old: int) -> str:
     counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in runs for row in some)
     lines = [f"| `{op}` | `{state}` | {device} | {n} | {asked(op)} |" for (op, state, device), n in counts.items()]
-    return "\n".join([STATES, *lines, ""])
+    return "\n".join([STATES.format(old=old, n=counts.total()), *lines, ""])

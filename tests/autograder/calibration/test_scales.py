@@ -69,7 +69,7 @@ def test_the_same_runs_are_not_normal_on_their_own_scale() -> None:
 
 def test_the_document_shows_values_as_they_are_and_names_the_scale() -> None:
     kl = [-1 / (MEAN + DEVIATION * z) for z in GRID]
-    text = document.text(findings(runs(kl), BARS), runs(kl))
+    text = document.text(findings(runs(kl), BARS), runs(kl), 0)
     section = text.split("## `ppo_kl`: kl\n")[1].split("\n## ")[0]
     assert f"| 40 | {np.mean(kl):.3g} | {np.std(kl, ddof=1):.2g} |" in section
     assert f"those of {RECIPROCAL.words}" in section
