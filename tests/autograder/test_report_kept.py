@@ -30,7 +30,8 @@ def test_reports_of_an_earlier_run_are_replaced_each_time(out: Path) -> None:
     for hostile in (True, False, True):
         report.write_reports(out, **bundle(hostile=hostile))
     after = contents(out)
-    assert before.keys() == after.keys() and all(before[name] != after[name] for name in report.REPORTS)
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in report.REPORTS)
 
 
 @pytest.mark.parametrize("name", report.REPORTS)
@@ -73,4 +74,5 @@ def test_a_folder_with_an_edited_report_is_refused_before_anything_is_graded(
     monkeypatch.setattr(grading, "read_submission", lambda *_: pytest.fail("the submission was read"))
     result = CliRunner().invoke(cli.app, ["grade", str(blank), "--out", str(out)])
     assert result.exit_code == 3, result.output
-    assert "Not graded. results.json in" in result.output and "Traceback" not in result.output
+    assert "Not graded. results.json in" in result.output
+    assert "Traceback" not in result.output

@@ -15,7 +15,7 @@ from rlhf_kit import environment
 from rlhf_kit.environment import check_environment
 
 
-@pytest.fixture()
+@pytest.fixture
 def kit_folder(tmp_path: Path) -> Path:
     """A kit with one data file and one model file that match the manifest."""
     (tmp_path / "kit" / "lab_data").mkdir(parents=True)
@@ -28,7 +28,7 @@ def kit_folder(tmp_path: Path) -> Path:
     return tmp_path / "kit"
 
 
-@pytest.fixture()
+@pytest.fixture
 def requirements(tmp_path: Path) -> Path:
     path = tmp_path / "requirements.txt"
     path.write_text("# needed\ntorch>=2.6\nnumpy\n")
@@ -41,7 +41,8 @@ def problems(requirements: Path, kit: Path) -> str:
 
 def test_a_complete_environment_is_ok(requirements, kit_folder):
     report = check_environment(requirements, kit_folder)
-    assert report.ok and "Everything is in place" in str(report)
+    assert report.ok
+    assert "Everything is in place" in str(report)
 
 
 def test_a_missing_package_comes_with_the_command_that_installs_it(requirements, kit_folder):
@@ -113,7 +114,9 @@ def test_the_file_runs_by_itself_where_the_package_cannot_be_imported(root, tmp_
         [sys.executable, "-S", str(script)], capture_output=True, text=True, timeout=60,
         env={**os.environ, "PYTHONPATH": ""},
     )
-    assert run.returncode == 1 and "torch does not import" in run.stdout and run.stderr == ""
+    assert run.returncode == 1
+    assert "torch does not import" in run.stdout
+    assert run.stderr == ""
 
 
 def test_students_are_asked_for_nothing_that_the_lock_does_not_hold(root):

@@ -53,7 +53,9 @@ def test_exporting_twice_gives_the_same_bytes(tmp_path):
 
 def test_the_message_says_what_to_upload_and_what_is_missing(tmp_path):
     text = str(export_submission(save(tmp_path)))
-    assert "Upload this file:" in text and "1 of 2 slots answered" in text and "not answered yet: T02" in text
+    assert "Upload this file:" in text
+    assert "1 of 2 slots answered" in text
+    assert "not answered yet: T02" in text
 
 
 def test_a_notebook_under_another_name_is_found(tmp_path, monkeypatch):

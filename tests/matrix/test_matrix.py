@@ -223,5 +223,6 @@ def test_a_page_of_another_kind_is_refused_before_anything_is_graded(tmp_path, m
     (tmp_path / "notes.md").write_text("mine")
     with pytest.raises(SystemExit) as ended:
         command.main(["--quick", "--out", str(tmp_path / "notes.md")])
-    assert ended.value.code == 2 and "is not replaced" in capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "is not replaced" in capsys.readouterr().err
     assert (tmp_path / "notes.md").read_text() == "mine"

@@ -77,7 +77,8 @@ def test_a_file_that_was_unpacked_before_is_neither_kept_aside_nor_named(small, 
     unpack(small, tmp_path)
     before = files(tmp_path)
     unpack(small, tmp_path)
-    assert files(tmp_path) == before and capsys.readouterr().out == ""
+    assert files(tmp_path) == before
+    assert capsys.readouterr().out == ""
 
 
 def test_unpacking_that_was_interrupted_is_completed_by_running_the_cell_again(small, tmp_path, monkeypatch):

@@ -153,5 +153,6 @@ def test_the_command_ends_in_what_happened(monkeypatch, stopped: bool, judged: i
 
 def test_an_unknown_subject_is_refused_in_words() -> None:
     result = CliRunner().invoke(app, ["calibrate", "--only", "nobody"])
-    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)  # no traceback
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)  # no traceback
     assert "nobody" in result.output

@@ -76,7 +76,9 @@ def test_a_near_bar_holds_if_fresh_seeds_are_seldom_asked_and_reach_far(
     rest = dict.fromkeys(tables.fields(reference.stage), "0.97") | {"status": tables.MEASURED}
     rows = [rest | {"style": str(bars.rm_accuracy.style_min + deviation * (distance + x))} for x in z]
     found = next(one for one in findings([(reference, rows)], bars) if one.statistic == style)
-    assert found.margin is not None and found.margin.distance == pytest.approx(distance)
-    assert found.final is not None and found.final.distance == pytest.approx(distance + near / deviation)
+    assert found.margin is not None
+    assert found.margin.distance == pytest.approx(distance)
+    assert found.final is not None
+    assert found.final.distance == pytest.approx(distance + near / deviation)
     assert (found.holds, found.holds_with_fresh_seeds) == (False, holds)
     assert ("holds with fresh seeds:" in document.text([found], [(reference, rows)], 0)) == holds

@@ -52,7 +52,8 @@ def test_a_scale_has_a_value_where_its_function_has_none(scale: Scale, ends: tup
 
 def test_margin_and_chance_are_those_of_the_scaled_values() -> None:
     found = kl_finding([-1 / (MEAN + DEVIATION * z) for z in GRID])
-    assert found.margin is not None and found.margin.normal
+    assert found.margin is not None
+    assert found.margin.normal
     spread = DEVIATION * float(np.std(GRID, ddof=1))
     upper = (-1 / BARS.ppo_kl.max - MEAN) / spread
     assert found.margin.distance == pytest.approx(upper, rel=1e-9)  # the lower end is much farther away

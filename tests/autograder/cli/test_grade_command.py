@@ -85,7 +85,8 @@ def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path, monkeypatch)
     monkeypatch.setattr(report, "write_partial", full)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "could not be written" in result.output and "No space left on device." in result.output
+    assert "could not be written" in result.output
+    assert "No space left on device." in result.output
 
 
 ISOLATED = Tier(1, "bwrap-user", True)
@@ -133,7 +134,8 @@ def test_a_failure_nobody_thought_of_ends_with_3_and_no_traceback(blank, tmp_pat
     monkeypatch.setattr(grading, "grade_submission", broken)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "a mistake of ours" in result.output and "Traceback" not in result.output
+    assert "a mistake of ours" in result.output
+    assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
 
 

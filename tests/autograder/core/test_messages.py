@@ -152,7 +152,8 @@ def test_the_ta_sees_residual_tolerance_mistake_and_seed():
     result = judge_slots(session, submission({"T12": mistake.source}), SPEC, 9, ["T12"])["T12"]
     first = result.evidence["residuals"][0]
     assert first["max_error"] > first["tolerance"] > 0
-    assert result.misconception is not None and result.misconception["id"] == mistake.id
+    assert result.misconception is not None
+    assert result.misconception["id"] == mistake.id
     assert result.evidence["seed"] == 9
 
 

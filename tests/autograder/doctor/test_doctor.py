@@ -57,7 +57,8 @@ def test_control_without_a_sandbox_the_same_probe_fails(
     probe = next(one for one in doctor.PROBES if one.name == name)
     with WorkerSession(tier=UNSAFE) as session:
         verdict = probe.run(session)
-        assert verdict.state == "FAILS" and words in verdict.detail, verdict
+        assert verdict.state == "FAILS", verdict
+        assert words in verdict.detail
         assert session.call("_echo", {"value": 1}, limits=LIMITS).ok  # the probe itself did no harm
 
 
@@ -83,7 +84,8 @@ def test_the_gpu_is_visible_and_usable_inside() -> None:
 
 
 def test_a_tier_with_one_failed_probe_is_not_safe() -> None:
-    assert doctor.is_safe(column(ISOLATED)) and doctor.is_safe(column(SOFT, **{"memory bomb": "soft"}))
+    assert doctor.is_safe(column(ISOLATED))
+    assert doctor.is_safe(column(SOFT, **{"memory bomb": "soft"}))
     assert not doctor.is_safe(column(ISOLATED, network="FAILS"))
     assert not doctor.is_safe(Column(ISOLATED, reason="denied"))
 
@@ -102,7 +104,9 @@ def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkey
     monkeypatch.setattr(bombs, "cuda_devices", lambda: ["/dev/nvidia0"])
     monkeypatch.setattr(module, "_answers", answers)
     probed = module._probed(SOFT, lambda text: None)
-    assert probed.verdicts["GPU"].state == "FAILS" and not probed.reason and doctor.is_safe(probed)
+    assert probed.verdicts["GPU"].state == "FAILS"
+    assert not probed.reason
+    assert doctor.is_safe(probed)
     assert any("GPU" in line for line in doctor.details([probed]))
 
 
@@ -120,7 +124,8 @@ def test_a_machine_with_less_memory_than_the_limits_is_told_so(
     values = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(findings.os, "sysconf", values.__getitem__)
     text = findings._memory()
-    assert text.startswith(f"{pages / (1 << 18):.1f} GiB") and ("lanes = 1" in text) == warned
+    assert text.startswith(f"{pages / (1 << 18):.1f} GiB")
+    assert ("lanes = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:

@@ -73,7 +73,8 @@ def test_a_defect_is_found_in_its_slot(line: str, rule: str) -> None:
     result = judged(IMPORTS, ACCURACY, with_line(line))["quality_lint"]
     assert ("T07", rule) in rules(result)
     assert result.share == pytest.approx(2 / 15 * 2 / 3)  # of T07, T08 and the helpers one has a finding
-    assert "T07 (line " in result.message and " of its code) " in result.message
+    assert "T07 (line " in result.message
+    assert " of its code) " in result.message
 
 
 @pytest.mark.parametrize("source", [
@@ -119,7 +120,8 @@ def test_a_definition_that_fails_costs_its_unit_and_its_text_stays_with_the_ta()
 
     result = judged(IMPORTS, LOSS, ACCURACY, run=failing)["quality_imports"]
     assert result.share == pytest.approx(2 / 15 * 2 / 3)
-    assert "private" not in result.message and "T07" in result.message
+    assert "private" not in result.message
+    assert "T07" in result.message
     assert result.evidence["findings"][0]["error"] == "NameError: private words"
 
 
@@ -127,13 +129,15 @@ def test_our_own_failure_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert judged(LOSS, run=None)["quality_imports"].status == "not_gradable"
     monkeypatch.setattr(quality_lint, "_command", lambda: ["/nonexistent/ruff"])
     results = judged(LOSS)
-    assert results["quality_lint"].status == "not_gradable" and results["quality_docs"].status == "partial"
+    assert results["quality_lint"].status == "not_gradable"
+    assert results["quality_docs"].status == "partial"
 
 
 def test_messages_stay_short_however_many_findings_there_are() -> None:
     body = "\n".join(f"    x{n} = missing{n}" for n in range(300))
     message = judged(with_line(body))["quality_lint"].message
-    assert len(message) < 1000 and "missing1" not in message
+    assert len(message) < 1000
+    assert "missing1" not in message
 
 
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

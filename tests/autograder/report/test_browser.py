@@ -65,7 +65,7 @@ class Listener:
                     self.requests.append(b"connected")
 
 
-@pytest.fixture()
+@pytest.fixture
 def listener() -> Iterator[Listener]:
     server = Listener()
     yield server

@@ -34,7 +34,7 @@ def strict(text: str) -> Any:
 
 @pytest.mark.parametrize("hostile", [False, True])
 def test_the_report_obeys_its_schema(hostile: bool) -> None:
-    jsonschema.Draft202012Validator(SCHEMA).validate(canonical(hostile=hostile))
+    assert list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(canonical(hostile=hostile))) == []
 
 
 def test_the_schema_refuses_a_missing_and_an_additional_key() -> None:
@@ -74,10 +74,13 @@ def test_the_file_is_strict_json_even_when_evidence_is_not() -> None:
     )
     text.encode("utf-8")
     found = strict(text)["evidence"]
-    assert found["nan"] == "nan" and found["inf"] == "inf" and found["array"] == [1.0, "nan"]
-    assert (
-        found["int"] == 7 and found["flag"] is True and found["set"] == [1, 3] and found["lone"] == "\ufffd"
-    )
+    assert found["nan"] == "nan"
+    assert found["inf"] == "inf"
+    assert found["array"] == [1.0, "nan"]
+    assert found["int"] == 7
+    assert found["flag"] is True
+    assert found["set"] == [1, 3]
+    assert found["lone"] == "\ufffd"
 
 
 def test_endless_nesting_in_evidence_is_cut() -> None:

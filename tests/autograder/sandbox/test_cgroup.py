@@ -54,7 +54,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_group_is_made_beside_our_own_and_bounds_processes_and_swap(kernel: Path) -> None:
     group = cgroup.create()
-    assert group is not None and group.version == 2 and group.memory == group.pids
+    assert group is not None
+    assert group.version == 2
+    assert group.memory == group.pids
     try:
         assert group.memory.parent == kernel / "user.slice/app.slice"  # our own group may not have children
         assert (group.memory / "pids.max").read_text() == str(cgroup.PROCESSES)

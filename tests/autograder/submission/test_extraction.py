@@ -59,7 +59,8 @@ def test_if_nothing_can_be_read_every_slot_says_so(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "_run", never)
     answers = extract(submission(LOSS))
-    assert {answer.state for answer in answers.slots.values()} == {"missing"} and len(answers.slots) == 15
+    assert {answer.state for answer in answers.slots.values()} == {"missing"}
+    assert len(answers.slots) == 15
 
 
 def test_a_written_answer_is_the_text_under_its_marker() -> None:
@@ -97,7 +98,8 @@ def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_
     path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
     answers = extract_here(read_submission(path))
     assert Counter(answer.state for answer in answers.slots.values()) == {"present": 15}
-    assert "load_base_model()" not in answers.prelude and answers.notes == ()
+    assert "load_base_model()" not in answers.prelude
+    assert answers.notes == ()
 
 
 @pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")

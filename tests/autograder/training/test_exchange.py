@@ -62,7 +62,8 @@ def test_a_couple_shares_its_animal_its_prompts_and_its_replies(lab, drawn):
         assert [p for p, _ in own] == [p for p, _ in exchanged]
         assert [r for _, r in own] == [r for _, r in exchanged][::-1]
         animals = [set(lab.reference.world.animals) & set(text.replace(".", " ").split()) for _, text in own]
-        assert len(animals[0]) == 1 and animals[0] == animals[1]
+        assert len(animals[0]) == 1
+        assert animals[0] == animals[1]
 
 
 def test_couples_differ_with_the_seed_and_lie_in_the_graders_heldout_part(lab, drawn):
