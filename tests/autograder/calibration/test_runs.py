@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -123,13 +124,19 @@ def test_a_near_miss_that_no_statistic_tells_says_who_does() -> None:
     assert [s.id for s in subjects() if s.kind == "near_miss" and not s.fails and not s.note] == []
 
 
-def test_an_entry_with_a_wrong_item_or_statistic_is_refused_by_name() -> None:
-    from autograder.calibration.subjects import _subject
-
-    entry = {"id": "odd", "stage": "stage_sft", "kind": "near_miss", "title": "odd"}
-    for fails in ({"ppo_kl": "kl"}, {"sft_loss_trend": "gain"}):
+@pytest.mark.parametrize("fails", ["ppo_kl = 'kl'", "sft_loss_trend = 'gain'"])
+def test_an_entry_with_a_wrong_item_or_statistic_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    entry = f"[[subject]]\nid = 'odd'\nstage = 'stage_sft'\nkind = 'near_miss'\ntitle = 'odd'\nfails.{fails}\n"
+    (tmp_path / "subjects.toml").write_text(entry, encoding="utf-8")
+    monkeypatch.setattr(sys.modules[subjects.__module__], "FILE", tmp_path / "subjects.toml")
+    subjects.cache_clear()
+    try:
         with pytest.raises(LibraryError, match="odd names items"):
-            _subject(load_spec(), {**entry, "fails": fails})
+            subjects()
+    finally:
+        subjects.cache_clear()
 
 
 def test_the_reference_runs_first_and_a_study_cut_short_is_short_everywhere(lab) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from typer.testing import CliRunner
 
 from assignment.release.release import build
-from autograder import cli, doctor, report
+from autograder import cli, doctor, report, sandbox
 from autograder.doctor import Column, Verdict, findings
 from autograder.doctor.findings import Finding
 from autograder.grading import run as grading
+from autograder.reference import models
 from autograder.sandbox import Tier
 
 
@@ -118,12 +121,21 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
     def broken():
         raise RuntimeError("no artefacts")
 
-    for check in ("_torch", "_device", "_sandbox", "_worker"):
-        monkeypatch.setattr(findings, check, lambda: "fine")
-    monkeypatch.setattr(findings, "_reference", broken)
+    class Session(contextlib.AbstractContextManager):
+        def prewarm(self):
+            return {"absent": ["transformers"]}
+
+        def __exit__(self, *error):
+            """Nothing was started."""
+
+    monkeypatch.setattr(sandbox, "choose_tier", lambda: ISOLATED)
+    monkeypatch.setattr(sandbox, "WorkerSession", Session)
+    monkeypatch.setattr(models, "load_reference", broken)
     found = {finding.what: finding for finding in findings.findings()}
     assert not found["reference weights"].ok
     assert "no artefacts" in found["reference weights"].detail
+    assert not found["worker"].ok
+    assert "the worker lacks transformers" in found["worker"].detail
     assert found["sandbox"].ok
 
 

@@ -115,11 +115,11 @@ from pathlib import Path
 from tests.fuzz import run
 
 fill = lambda: len(b"x" * (run.OWN_BYTES + (64 << 20)))
-read = run._read
+read = run.read_only
 if sys.argv[1] == "before":
     fill()
 else:
-    run._read = lambda path: (fill(), read(path))[1]
+    run.read_only = lambda path: (fill(), read(path))[1]
 print(run.run_case(12, 3, Path(sys.argv[2])).fault)
 """
 

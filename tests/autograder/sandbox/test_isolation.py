@@ -190,7 +190,7 @@ import time
 from autograder.sandbox import Limits, WorkerSession
 from autograder.sandbox.tiers import Tier
 session = WorkerSession(tier=Tier({number}, {backend!r}, {group}))
-print(session._sandbox.process.pid, flush=True)
+print("started", flush=True)
 time.sleep(60)
 """
 
@@ -198,16 +198,17 @@ time.sleep(60)
 def test_a_killed_grader_leaves_no_process(session: WorkerSession) -> None:
     tier = session.tier
     source = GRADER.format(number=tier.number, backend=tier.backend, group=tier.memory_group)
+    before = set(descendants())
     with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as grader:
         assert grader.stdout is not None
-        outer = int(grader.stdout.readline())
-        below = _below(outer)
+        assert grader.stdout.readline() == "started\n"
+        below = _started(before | {grader.pid})
         grader.kill()
     deadline = time.monotonic() + 10
-    while any(_runs(pid) for pid in (outer, *below)) and time.monotonic() < deadline:
+    while any(_runs(pid) for pid in below) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert below
-    assert not [pid for pid in (outer, *below) if _runs(pid)]
+    assert len(below) > 1
+    assert not [pid for pid in below if _runs(pid)]
 
 
 def _runs(pid: int) -> bool:
@@ -220,11 +221,10 @@ def _runs(pid: int) -> bool:
     return state != "Z"
 
 
-def _below(pid: int) -> list[int]:
-    """Children of a process, once there are some, and theirs."""
+def _started(others: set[int]) -> set[int]:
+    """Processes below this one but for `others`, once there are a sandbox's outermost one and one inside it."""
     for _ in range(100):
-        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        if found:
+        if len(found := set(descendants()) - others) > 1:
             return found
         time.sleep(0.05)
-    return []
+    return set()
