@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,6 @@ from autograder.inside.definitions import definitions
 from autograder.inside.namespace import Namespace
 from autograder.programs.assemble import code_of
 from autograder.quality import checks as quality
-from autograder.quality import lint as quality_lint
 from autograder.quality.checks import RunDefinitions, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 
@@ -125,9 +126,12 @@ def test_a_definition_that_fails_costs_its_unit_and_its_text_stays_with_the_ta()
     assert result.evidence["findings"][0]["error"] == "NameError: private words"
 
 
-def test_our_own_failure_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_failure_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert judged(LOSS, run=None)["quality_imports"].status == "not_gradable"
-    monkeypatch.setattr(quality_lint, "_command", lambda: ["/nonexistent/ruff"])
+    (tmp_path / "python").symlink_to(sys.executable)  # ruff is looked for beside the interpreter
+    (tmp_path / "ruff").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "ruff").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     results = judged(LOSS)
     assert results["quality_lint"].status == "not_gradable"
     assert results["quality_docs"].status == "partial"

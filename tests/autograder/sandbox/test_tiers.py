@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from autograder import cli
 from autograder.sandbox import UNSAFE, SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
-from autograder.sandbox.landlock import _readable
+from autograder.sandbox.landlock import Stage, configuration
 from autograder.sandbox.seccomp import build_filter
 from autograder.sandbox.tiers import Tier, probe
 from tests.autograder.conftest import LIMITS
@@ -96,14 +97,15 @@ def test_a_sandbox_that_does_not_start_is_a_reason(monkeypatch: pytest.MonkeyPat
 
 def test_a_probe_that_sees_too_much_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {"environment": ["HOME", "SECRET"], "network": True, "readable": ["/x"], "writable": ["/usr"]}
-    monkeypatch.setattr(tiers, "_surroundings", lambda tier, hidden: {**seen, "missing": ["torch"]})
+    monkeypatch.setattr(tiers, "start", lambda *place, **options: SimpleNamespace(kill=lambda: None))
+    worker = SimpleNamespace(hello=lambda deadline: {**seen, "missing": ["torch"]})
+    monkeypatch.setattr(tiers, "Link", lambda sandbox: worker)
     reason = probe(Tier(1, "bwrap-user", False, ("leaky",)))
     assert all(word in reason for word in ("network", "/x", "/usr", "SECRET", "torch"))
     assert "HOME" not in reason
 
 
-def test_a_kit_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_package_folder", lambda name: None)
+def test_a_kit_that_cannot_be_imported_is_named(no_kit: None) -> None:
     with pytest.raises(SandboxError, match="rlhf_kit"):
         python_home()
 
@@ -137,10 +139,11 @@ def test_a_grader_installed_beside_the_libraries_is_masked(tmp_path: Path) -> No
     bound, masked = (arguments.index(os.fsencode(path)) for path in (tmp_path / "venv", site / "autograder"))
     assert bound < masked
     assert arguments[masked - 1] == b"--tmpfs"
-    read, listed = _readable(home)
-    assert str(site / "torch") in read
-    assert str(site) in listed
-    assert not any(under(site / "autograder", [Path(path)]) for path in read)
+    stage = Stage(tmp_path / "stage", tmp_path / "stage/lib", tmp_path / "stage/box")
+    given = json.loads(configuration(home, stage, device="cpu", uid=None, command=[], fds=[]))
+    assert str(site / "torch") in given["read"]
+    assert str(site) in given["listed"]
+    assert not any(under(site / "autograder", [Path(path)]) for path in given["read"])
 
 
 def test_read_only_remounts_come_last() -> None:
