@@ -55,7 +55,7 @@ def test_a_right_answer_passes(tests_dir):
     assert str(result) == "T07: all 2 checks passed"
 
 
-def test_a_wrong_answer_is_told_the_failure_message_and_the_error_without_its_stack(tests_dir):
+def test_a_wrong_answer_is_told_the_failure_and_the_error_without_its_stack(tests_dir):
     result = connect_grader(tests_dir, {"loss": naive}).check("T07")
     text = str(result)
     assert not result.passed

@@ -214,7 +214,7 @@ def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["there.json"]
 
 
-def test_the_kinds_of_fields_that_the_registry_counts_are_those_of_the_comparison():
+def test_the_registrys_kinds_of_fields_are_those_of_the_comparison():
     assert SPEC.partial.field_kinds == len(GROUPS)
 
 

@@ -44,7 +44,7 @@ def test_the_chance_of_failing_is_what_drawing_the_verdicts_gives() -> None:
     assert chance_of_failing([one], FRESH) == pytest.approx(1 - simulated_pass_rate([one]), rel=0.03)
 
 
-def test_an_item_of_several_statistics_fails_at_most_as_often_as_their_bound_says() -> None:
+def test_an_item_of_several_statistics_fails_at_most_as_often_as_bounded() -> None:
     parts = [finding(1.0, 0.2, low=0.7, near=0.1), finding(3.0, 0.5, low=2.2, near=0.3)]
     true, bound = 1 - simulated_pass_rate(parts), chance_of_failing(parts, FRESH)
     assert max(chance_of_failing([one], FRESH) for one in parts) < true <= bound < 1.5 * true

@@ -68,12 +68,12 @@ def test_margins_point_to_the_nearer_and_the_farther_end() -> None:
     assert margin_outside(values, (0.5, 7.0)).distance == pytest.approx(-1.5)
 
 
-def test_runs_that_are_all_equal_have_an_endless_margin_on_their_side_of_the_bar() -> None:
+def test_equal_runs_have_an_infinite_margin_on_their_side_of_the_bar() -> None:
     assert margin_outside([1.0] * 10, (None, 0.6)).holds(0.01)
     assert not margin_outside([0.5] * 10, (None, 0.6)).holds(0.01)
 
 
-def test_runs_that_are_not_normal_need_the_distance_that_any_distribution_leaves_room_for() -> None:
+def test_runs_that_are_not_normal_need_cantellis_distance() -> None:
     tailed = np.append(np.linspace(0.0, 1.0, 39), 12.0)
     near, far = (margin_inside(tailed, (None, float(tailed.mean() + k * tailed.std(ddof=1)))) for k in (8, 32))
     assert not near.normal
@@ -110,7 +110,7 @@ def test_each_near_miss_that_was_asked_for_is_there(wanted: str) -> None:
     assert NEAR_MISSES[wanted] <= {s.id for s in subjects() if s.kind == "near_miss"}
 
 
-def test_every_stage_has_a_reference_three_variants_and_near_misses_that_fail_its_items() -> None:
+def test_every_stage_has_a_reference_variants_and_near_misses_for_each_item() -> None:
     for stage in STAGES:
         mine = [subject for subject in subjects() if subject.stage == stage]
         assert [s.kind for s in mine].count("reference") == 1

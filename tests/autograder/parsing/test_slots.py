@@ -179,7 +179,7 @@ def test_no_message_quotes_what_a_student_wrote() -> None:
     ("cell", "called", "said"),
     [("old = {}", "old", True), ("old = {}", "chosen", False), ("old = print", "old", False)],
 )
-def test_an_answer_that_calls_an_earlier_one_under_another_name_is_told_what_to_do(
+def test_calling_an_earlier_answer_by_another_name_is_told_what_to_do(
     cell: str, called: str, said: bool
 ) -> None:
     last = f"def bradley_terry_loss(chosen, rejected):\n    return {called}(chosen, rejected)\n"

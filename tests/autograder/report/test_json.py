@@ -111,7 +111,7 @@ def test_a_report_of_a_run_of_few_items_is_written_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails_at", range(10))
-def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial_file(
+def test_a_failed_write_leaves_no_report_and_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
     """Break the n-th of the five syncs and five renames: files of the older run may stay, in whole, and the next
@@ -148,6 +148,6 @@ def test_what_a_killed_run_left_half_written_is_replaced(tmp_path: Path) -> None
     assert strict((tmp_path / "report.json").read_text())["score"] < 100
 
 
-def test_the_name_of_a_submission_is_kept_as_it_was_but_for_what_json_cannot_hold() -> None:
+def test_a_submissions_name_is_kept_but_for_what_json_cannot_hold() -> None:
     name = canonical(hostile=True)["submission"]["name"]
     assert name.startswith(HOSTILE[:60])

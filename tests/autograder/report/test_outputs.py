@@ -67,7 +67,7 @@ def test_gradescope_shows_students_no_evidence() -> None:
     ("T07", "a wrong gradient earn 30% of the points"), ("comparison", "the 9 kinds of fields"),
     ("quality_lint", "the share of slots that are answered"),
 ])  # fmt: skip
-def test_partial_credit_is_explained_by_the_registry_s_rule_wherever_points_are_shown(id_: str, rule: str) -> None:
+def test_partial_credit_is_explained_wherever_points_are_shown(id_: str, rule: str) -> None:
     spec = SPEC.model_copy(update={"partial": SPEC.partial.model_copy(update={"gradient": 0.3, "field_kinds": 9})})
     for status, told in (("partial", True), ("wrong", False)):
         given = bundle(spec=spec, graded=apply_rubric(spec, {id_: ItemResult(id_, status, 0.5, "x.")}))

@@ -107,7 +107,7 @@ def test_open_answers_are_bounded_too(header: dict) -> None:
         decode_tensors(blob(header), AnyTensors())
 
 
-def test_the_longest_entry_that_the_rules_allow_fits_into_its_share_of_the_header() -> None:
+def test_the_longest_allowed_entry_fits_into_its_share_of_the_header() -> None:
     most = {"dtype": "BOOL", "shape": [1 << 40] * MAX_RANK, "data_offsets": [(1 << 63) - 1] * 2}
     assert len(json.dumps({"x" * 200: most})) <= ENTRY_BYTES
 

@@ -54,7 +54,7 @@ def test_a_machine_without_any_tier_is_told_what_to_install(machine: dict[Tier, 
         choose_tier()
 
 
-def test_a_machine_without_any_tier_takes_the_unsafe_one_only_where_that_is_allowed(machine: dict[Tier, str]) -> None:
+def test_without_any_tier_the_unsafe_one_is_taken_only_where_allowed(machine: dict[Tier, str]) -> None:
     machine.update({RESTRICTED: "no Landlock"})
     tier = choose_tier(unsafe=True)
     assert (tier.number, tier.backend, tier.name) == (0, "plain", "0 UNSAFE")

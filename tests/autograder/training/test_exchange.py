@@ -97,7 +97,7 @@ def test_the_reference_reads_the_question_and_its_start_does_not(lab, drawn):
 
 
 @pytest.mark.parametrize(("reading", "passed", "near"), [(0.2, False, False), (0.87, False, True), (1.0, True, False)])
-def test_a_reward_model_that_ranks_well_and_does_not_read_the_question_does_not_pass(lab, reading, passed, near):
+def test_a_reward_model_that_does_not_read_the_question_does_not_pass(lab, reading, passed, near):
     start = lab.reference.fresh_reward_state
     moved = {name: value + 0.1 for name, value in start.items()}
     right = (np.arange(4000) < 3200).astype(float)
