@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # Which tests `make test` runs: `make test MARKERS="not gpu"` adds the slow ones.
 MARKERS ?= not slow and not gpu
+# How many tests run at a time, one file each: `make test JOBS=4`, `make test JOBS=0` in this process alone.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 SAMPLES := reference typical blank
 
 .PHONY: help setup demo test check attacks matrix bench fuzz kills gpu-check clean
@@ -53,12 +56,12 @@ demo: setup
 	@echo "Reports:"; for sample in $(SAMPLES); do echo "  dist/demo/$$sample/report.html"; done
 
 test: setup
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+	$(PYTEST) -m "$(MARKERS)"
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+	$(PYTEST) -m "$(MARKERS)"
 
 attacks: setup
 	$(BIN)/python -m tests.attacks
