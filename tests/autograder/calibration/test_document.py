@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import rlhf_kit as kit
 from assignment.registry import load_spec
+from autograder import sandbox
 from autograder.calibration import command, document, study
 from autograder.calibration.figure import draw
 from autograder.calibration.findings import Finding, findings, judged_wrongly
@@ -19,6 +21,7 @@ from autograder.calibration.statistics import STATISTICS, Statistic
 from autograder.calibration.subjects import subjects
 from autograder.cli import app
 from autograder.reference.models import load_reference
+from autograder.sandbox import SandboxError
 from autograder.training.run import STAGES
 from autograder.training.stage import Lab
 from tests.support import made_up_study
@@ -140,15 +143,26 @@ def test_a_study_without_a_run_writes_a_document_too(lab, tmp_path, capsys) -> N
     assert (tmp_path / "calibration.md").exists()
 
 
-@pytest.mark.parametrize(("stopped", "judged", "code"), [(True, 1, 130), (False, 1, 1), (False, 0, 0)])
-def test_the_command_ends_in_what_happened(monkeypatch, stopped: bool, judged: int, code: int) -> None:
-    def sitting(*_: Any) -> None:
-        if stopped:
-            raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("end", "judged", "code"),
+    [(KeyboardInterrupt(), 1, 130), (SandboxError("none here"), 0, 1), (None, 1, 1), (None, 0, 0)],
+    ids=["Ctrl-C", "no sandbox", "judged wrongly", "judged rightly"],
+)
+def test_the_command_ends_in_what_happened(monkeypatch, end: BaseException | None, judged: int, code: int) -> None:
+    """One run is missing where the sitting ends early, and none otherwise."""
 
-    monkeypatch.setattr(command, "_run", sitting)
+    def opened(**options: Any) -> None:
+        assert end is not None
+        raise end
+
+    for name in ("set_num_threads", "set_flush_denormal"):  # of the process that tests share
+        monkeypatch.setattr(torch, name, lambda value: None)
+    monkeypatch.setattr(study, "missing", lambda wanted: wanted[:1] if end else [])
+    monkeypatch.setattr(sandbox, "WorkerSession", opened)
     monkeypatch.setattr(command, "report", lambda lab: judged)
-    assert CliRunner().invoke(app, ["calibrate", "--device", "cpu"]).exit_code == code
+    result = CliRunner().invoke(app, ["calibrate", "--device", "cpu"])
+    assert result.exit_code == code
+    assert f"{int(end is not None)} of " in result.output
 
 
 def test_an_unknown_subject_is_refused_in_words() -> None:
