@@ -94,7 +94,7 @@ def test_slots_replaced_by_the_reference_are_named_in_the_evidence() -> None:
     assert items["rm_accuracy"]["evidence"]["replaced_by_reference"] == ["T07"]
 
 
-def test_write_reports_leaves_exactly_the_four_files_and_their_record_and_they_parse(tmp_path: Path) -> None:
+def test_write_reports_leaves_four_files_that_parse_and_their_record(tmp_path: Path) -> None:
     paths = report.write_reports(tmp_path / "new" / "folder", bundle(hostile=True))
     assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == {*paths, report.RECORD}
     assert sorted(paths) == ["feedback.html", "report.html", "report.json", "results.json"]
