@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 NEWEST := .venv-newest
 # Which tests `make test` runs: `make test MARKERS="not gpu"` adds the slow ones.
 MARKERS ?= not slow and not gpu
+# How many tests run at a time, one file each: `make test JOBS=4`, `make test JOBS=0` in this process alone.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 SAMPLES := reference typical blank
 
 .PHONY: help system setup demo lint test test-newest check docs attacks matrix bench fuzz kills gpu-check clean
@@ -66,7 +69,7 @@ demo: setup
 	@echo "Reports:"; for sample in $(SAMPLES); do echo "  dist/demo/$$sample/report.html"; done
 
 test: setup
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+	$(PYTEST) -m "$(MARKERS)"
 
 test-newest:
 	$(PYTHON) -m venv --clear $(NEWEST)

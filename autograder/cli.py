@@ -112,13 +112,14 @@ def doctor_command(
     ] = False,
 ) -> None:
     """Print a line per finding, then the probes of each tier."""
+    from assignment.registry import load_spec
     from autograder import doctor
     from autograder.core.progress import make_console
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
 
     console, healthy = make_console(), True
-    for finding in findings():
+    for finding in findings(load_spec()):
         healthy &= finding.ok
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True

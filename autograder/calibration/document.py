@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from assignment.files import write_whole
-from assignment.registry import Spec, load_spec
+from assignment.registry import Spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
 from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FIRST_MISS, Finding, Rows
 from autograder.calibration.margins import CONFIDENCE, NORMAL_P_MIN, Range, error_upper_bound, tolerance_factor
 from autograder.calibration.rates import chance_of_failing, chance_of_passing
 from autograder.calibration.statistics import STATISTICS, Statistic
-from autograder.calibration.study import SEEDS, asked
+from autograder.calibration.study import SEEDS, runs_wanted
 from autograder.calibration.subjects import Subject
 
 FIGURES = "figures"
@@ -71,26 +72,36 @@ COSTS = """## How long a seed takes
 STATES = """## The runs
 
 Code, data and configs of a stage have a hash, its state: comments, docstrings and bars do not count.
+{old} of these {n} runs belong to older code, data or configs than today's.
 
 | stage | state | device | runs | asked for |
 | --- | --- | --- | --- | --- |"""
 
 
-def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], path: Path = DOCUMENT) -> None:
+@dataclass(frozen=True)
+class Study:
+    """The runs as they stand: each subject with its rows, how many rows are of older code, data or configs, and the
+    registry."""
+
+    runs: Sequence[tuple[Subject, Rows]]
+    old: int
+    spec: Spec
+
+
+def write(found: Sequence[Finding], study: Study, path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    write_whole(path, text(found, runs))
+    write_whole(path, text(found, study))
 
 
-def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec | None = None) -> str:
-    """The document, a function of the tables and the registry."""
-    spec = spec or load_spec()
-    parts = [INTRODUCTION, _errors(found, spec.rerun.seeds), *_untold(found)]
+def text(found: Sequence[Finding], study: Study) -> str:
+    """The document, a function of the tables, the registry and the number of runs of older code."""
+    parts = [INTRODUCTION, _errors(found, study.spec.rerun.seeds), *_untold(found)]
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
             parts.append(_section(statistic, mine))
-    return "\n".join([*parts, _costs(found), _states(runs)])
+    return "\n".join([*parts, _costs(found), _states(study)])
 
 
 def bar_text(allowed: Range) -> str:
@@ -194,7 +205,10 @@ def _costs(found: Sequence[Finding]) -> str:
     return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, by the clock of each lane.", ""])
 
 
-def _states(runs: Iterable[tuple[Subject, Rows]]) -> str:
-    counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in runs for row in some)
-    lines = [f"| `{op}` | `{state}` | {device} | {n} | {asked(op)} |" for (op, state, device), n in counts.items()]
-    return "\n".join([STATES, *lines, ""])
+def _states(study: Study) -> str:
+    counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in study.runs for row in some)
+    lines = [
+        f"| `{op}` | `{state}` | {device} | {n} | {runs_wanted(study.spec, op)} |"
+        for (op, state, device), n in counts.items()
+    ]
+    return "\n".join([STATES.format(old=study.old, n=counts.total()), *lines, ""])

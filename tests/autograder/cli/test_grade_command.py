@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from typer.testing import CliRunner
 
+from assignment.registry import load_spec
 from assignment.release.release import build
-from autograder import cli, doctor, report
+from autograder import cli, doctor, report, sandbox
 from autograder.doctor import Column, Verdict, findings
 from autograder.doctor.findings import Finding
 from autograder.grading import run as grading
+from autograder.reference import models
 from autograder.sandbox import Tier
 
 
@@ -85,7 +89,8 @@ def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path, monkeypatch)
     monkeypatch.setattr(report, "write_partial", full)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "could not be written" in result.output and "No space left on device." in result.output
+    assert "could not be written" in result.output
+    assert "No space left on device." in result.output
 
 
 ISOLATED = Tier(1, "bwrap-user", True)
@@ -102,7 +107,7 @@ HOLDS, FAILS = Verdict("holds"), Verdict("FAILS", "reachable 192.0.2.1")
     ],
 )
 def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, column, code):
-    monkeypatch.setattr(findings, "findings", lambda: iter([Finding("sandbox", ok, "tier 2")]))
+    monkeypatch.setattr(findings, "findings", lambda spec: iter([Finding("sandbox", ok, "tier 2")]))
     verdicts = {probe.name: Verdict("none") for probe in doctor.PROBES} | dict(column.verdicts)
     full = column if column.reason else Column(column.tier, verdicts)
     monkeypatch.setattr(doctor, "columns", lambda **options: iter([full]))
@@ -117,12 +122,21 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
     def broken():
         raise RuntimeError("no artefacts")
 
-    for check in ("_torch", "_device", "_sandbox", "_worker"):
-        monkeypatch.setattr(findings, check, lambda: "fine")
-    monkeypatch.setattr(findings, "_reference", broken)
-    found = {finding.what: finding for finding in findings.findings()}
+    class Session(contextlib.AbstractContextManager):
+        def prewarm(self):
+            return {"absent": ["transformers"]}
+
+        def __exit__(self, *error):
+            """Nothing was started."""
+
+    monkeypatch.setattr(sandbox, "choose_tier", lambda: ISOLATED)
+    monkeypatch.setattr(sandbox, "WorkerSession", Session)
+    monkeypatch.setattr(models, "load_reference", broken)
+    found = {finding.what: finding for finding in findings.findings(load_spec())}
     assert not found["reference weights"].ok
     assert "no artefacts" in found["reference weights"].detail
+    assert not found["worker"].ok
+    assert "the worker lacks transformers" in found["worker"].detail
     assert found["sandbox"].ok
 
 
@@ -133,7 +147,8 @@ def test_a_failure_nobody_thought_of_ends_with_3_and_no_traceback(blank, tmp_pat
     monkeypatch.setattr(grading, "grade_submission", broken)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "a mistake of ours" in result.output and "Traceback" not in result.output
+    assert "a mistake of ours" in result.output
+    assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assignment.registry import load_spec
 from autograder.core.records import Submission
 from autograder.submission.intake import IntakeError, read_submission
 from tests.support.intake_notebooks import (
@@ -20,6 +21,8 @@ from tests.support.intake_notebooks import (
     zip_bytes,
 )
 
+SPEC = load_spec()
+
 SOLVED = notebook([IMPORTS, LOSS, ACCURACY])
 ONE = notebook([IMPORTS, LOSS])
 TEMPLATE = notebook([IMPORTS, BLANK, BLANK_ACCURACY])
@@ -28,7 +31,7 @@ TEMPLATE = notebook([IMPORTS, BLANK, BLANK_ACCURACY])
 def read(tmp_path: Path, raw: bytes) -> Submission:
     path = tmp_path / "handed_in.zip"
     path.write_bytes(raw)
-    return read_submission(path)
+    return read_submission(path, SPEC)
 
 
 def refusal(tmp_path: Path, raw: bytes) -> str:
@@ -48,7 +51,7 @@ def test_the_notebook_in_a_zip_is_read_and_other_files_are_ignored(tmp_path: Pat
 def test_a_zip_without_its_extension_is_read(tmp_path: Path) -> None:
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(zip_bytes({"rlhf.ipynb": SOLVED}))
-    assert len(read_submission(path).cells) == 3
+    assert len(read_submission(path, SPEC).cells) == 3
 
 
 def test_a_zip_without_a_notebook_is_refused(tmp_path: Path) -> None:
@@ -58,7 +61,8 @@ def test_a_zip_without_a_notebook_is_refused(tmp_path: Path) -> None:
 
 def test_of_two_notebooks_the_one_with_most_slots_is_graded(tmp_path: Path) -> None:
     read_in = read(tmp_path, zip_bytes({"draft.ipynb": ONE, "final.ipynb": SOLVED}))
-    assert len(read_in.cells) == 3 and "final.ipynb was graded" in read_in.notes[0]
+    assert len(read_in.cells) == 3
+    assert "final.ipynb was graded" in read_in.notes[0]
 
 
 def test_an_answered_notebook_wins_over_the_blank_template_beside_it(tmp_path: Path) -> None:
@@ -69,7 +73,9 @@ def test_an_answered_notebook_wins_over_the_blank_template_beside_it(tmp_path: P
 def test_a_tie_is_refused_with_both_names(tmp_path: Path) -> None:
     other = notebook([IMPORTS, "# changed\n", LOSS, ACCURACY])
     message = refusal(tmp_path, zip_bytes({"a.ipynb": SOLVED, "b.ipynb": other}))
-    assert "a.ipynb" in message and "b.ipynb" in message and "Put only" in message
+    assert "a.ipynb" in message
+    assert "b.ipynb" in message
+    assert "Put only" in message
 
 
 def test_the_same_notebook_twice_is_no_tie(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,6 @@ from autograder.inside.definitions import definitions
 from autograder.inside.namespace import Namespace
 from autograder.programs.assemble import code_of
 from autograder.quality import checks as quality
-from autograder.quality import lint as quality_lint
 from autograder.quality.checks import RunDefinitions, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 
@@ -73,7 +74,8 @@ def test_a_defect_is_found_in_its_slot(line: str, rule: str) -> None:
     result = judged(IMPORTS, ACCURACY, with_line(line))["quality_lint"]
     assert ("T07", rule) in rules(result)
     assert result.share == pytest.approx(2 / 15 * 2 / 3)  # of T07, T08 and the helpers one has a finding
-    assert "T07 (line " in result.message and " of its code) " in result.message
+    assert "T07 (line " in result.message
+    assert " of its code) " in result.message
 
 
 @pytest.mark.parametrize("source", [
@@ -119,21 +121,27 @@ def test_a_definition_that_fails_costs_its_unit_and_its_text_stays_with_the_ta()
 
     result = judged(IMPORTS, LOSS, ACCURACY, run=failing)["quality_imports"]
     assert result.share == pytest.approx(2 / 15 * 2 / 3)
-    assert "private" not in result.message and "T07" in result.message
+    assert "private" not in result.message
+    assert "T07" in result.message
     assert result.evidence["findings"][0]["error"] == "NameError: private words"
 
 
-def test_our_own_failure_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_failure_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert judged(LOSS, run=None)["quality_imports"].status == "not_gradable"
-    monkeypatch.setattr(quality_lint, "_command", lambda: ["/nonexistent/ruff"])
+    (tmp_path / "python").symlink_to(sys.executable)  # ruff is looked for beside the interpreter
+    (tmp_path / "ruff").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "ruff").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     results = judged(LOSS)
-    assert results["quality_lint"].status == "not_gradable" and results["quality_docs"].status == "partial"
+    assert results["quality_lint"].status == "not_gradable"
+    assert results["quality_docs"].status == "partial"
 
 
 def test_messages_stay_short_however_many_findings_there_are() -> None:
     body = "\n".join(f"    x{n} = missing{n}" for n in range(300))
     message = judged(with_line(body))["quality_lint"].message
-    assert len(message) < 1000 and "missing1" not in message
+    assert len(message) < 1000
+    assert "missing1" not in message
 
 
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

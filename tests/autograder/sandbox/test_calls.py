@@ -93,7 +93,7 @@ def limits_of_t07(**cost: float) -> CallLimits:
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_a_limit_is_the_references_cost_times_the_factor_where_that_is_more_than_its_kinds(name: str) -> None:
+def test_a_limit_scales_with_the_references_cost_above_that_of_its_kind(name: str) -> None:
     factor = getattr(SPEC.limits.factor, name.partition("_")[0])
     limits = limits_of_t07(**{name: HUGE[name]})
     assert getattr(limits, name) == factor * HUGE[name]
