@@ -69,7 +69,7 @@ def _about_table(name: str, error: Any) -> str:
 def _what(field: str, error: Any) -> str:
     """The problem of one field, or of the whole entry where the field is empty."""
     kind, context, found = error["type"], error.get("ctx", {}), _short(error["input"])
-    field = _short(field)
+    field = _short(field) if field else ""
     if kind == "missing":
         return f"{field} is missing"
     if kind == "extra_forbidden":
