@@ -118,8 +118,8 @@ class SuccessCriterion:
 
 @dataclass(frozen=True)
 class Graded:
-    """The rubric's arithmetic, complete. `passed` is None while what is pending could change it. The bonus items are the
-    last of `criteria`, beside the score."""
+    """The rubric's arithmetic, complete. `passed` is None while what is pending could change it. The last of
+    `criteria` may be the bonus items, which stand beside the score."""
 
     score: float
     pending: float
