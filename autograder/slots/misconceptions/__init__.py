@@ -7,7 +7,6 @@ reproduces a student's numbers, and the grader's own tests hand the mistakes in 
 
 from __future__ import annotations
 
-import ast
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,10 +152,12 @@ def _mistake(file: str, raw: Any, bases: Mapping[str, str]) -> Mistake:
 
 def _compiled(label: str, source: Any) -> str:
     """The source, if it is Python; LibraryError if it is not."""
+    from autograder.slots.misconceptions.local import compiled
+
     if not isinstance(source, str):
         raise LibraryError(f"{label} has no code")
     try:
-        ast.parse(source)
+        compiled(source)
     except (SyntaxError, ValueError) as error:
         raise LibraryError(f"{label} does not parse: {error}") from error
     return source
