@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assignment.cli import register
+from assignment.console import make_console, waiting
 from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autograder.grading.run import Grading, Options
+    from autograder.core.options import Options
+    from autograder.core.records import Grading
 
 GRADED, UNREADABLE, FAILED = 0, 2, 3
 
@@ -41,6 +43,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help and usage errors are plain text too: a bracket is a bracket
     help="One assignment on RLHF: build the release, verify it, grade submissions.",
 )
 
@@ -66,8 +69,7 @@ def grade_command(
     ] = False,
 ) -> None:
     """Grade, print the table, say where the reports are."""
-    from autograder.grading.run import Options
-    from autograder.report.terminal import make_console
+    from autograder.core.options import Options
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -80,9 +82,10 @@ def grade_command(
 def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
     """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
     from autograder.core.failures import LOG
+    from autograder.core.options import OptionError
+    from autograder.core.progress import GradingProgress
     from autograder.core.text import one_line
-    from autograder.grading.run import OptionError, grade_submission
-    from autograder.report.terminal import GradingProgress
+    from autograder.grading.run import grade_submission
     from autograder.submission.intake import IntakeError
 
     try:
@@ -112,7 +115,6 @@ def doctor_command(
     from autograder import doctor
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
-    from autograder.report.terminal import make_console
 
     console, healthy = make_console(), True
     for finding in findings():
@@ -120,8 +122,8 @@ def doctor_command(
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
         )
-    with make_console(stderr=True).status("looking for sandboxes") as status:
-        found = list(doctor.columns(every_way=every_way, note=status.update))
+    with waiting(make_console(stderr=True), "looking for sandboxes") as note:
+        found = list(doctor.columns(every_way=every_way, note=note))
     console.print(doctor.table(found))
     for line in (*doctor.details(found), *advice(this_machine(), found)):
         console.print(line, soft_wrap=True)
@@ -138,9 +140,9 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
-    from autograder.report.terminal import make_console, print_rubric
+    from autograder.report.terminal import print_rubric
 
-    print_rubric(grading.graded, grading.submission, grading.run, grading.spec)
+    print_rubric(grading)
     console = make_console()
     for name in ("report.html", "feedback.html", "report.json", "results.json"):
         if name in grading.reports:

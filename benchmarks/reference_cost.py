@@ -15,8 +15,9 @@ from typing import Any
 
 from assignment.registry import load_spec
 from autograder import sandbox
-from autograder.grading.run import Options, grade_submission
-from autograder.report.terminal import GradingProgress
+from autograder.core.options import Options
+from autograder.core.progress import GradingProgress
+from autograder.grading.run import grade_submission
 from autograder.sandbox import Reply
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "submissions" / "reference.ipynb"

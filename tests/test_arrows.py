@@ -12,8 +12,8 @@ import pytest
 from tests.support.sources import ROOT, name_of, python_files, tree_of
 
 OURS = {"rlhf_kit", "solutions", "assignment", "autograder", "inside", "tests"}
-# The instructor's side that the grader may use: the registry, the reference slots as text, the lab world.
-SHARED_WITH_GRADER = ("assignment.registry", "assignment.release.source", "assignment.lab")
+# The instructor's side that the grader may use: the registry, the reference slots as text, the lab world, the console.
+SHARED_WITH_GRADER = ("assignment.registry", "assignment.release.source", "assignment.lab", "assignment.console")
 # What a student's machine and the sandbox both have.
 STANDARD_STACK = {
     "torch", "transformers", "tokenizers", "safetensors", "datasets", "numpy", "scipy", "matplotlib", "tqdm",

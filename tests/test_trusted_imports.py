@@ -129,7 +129,7 @@ def trusted() -> set[Path]:
     what only `build` and `verify` need."""
     build_and_verify = graph("assignment.cli")
     inside = {path for path in graph(ENTRY) if "inside" in path.parts}
-    shared = graph("autograder.grading.run") | graph("autograder.grading.steps") | graph("autograder.training.run")
+    shared = graph("autograder.grading.run") | graph("autograder.training.run")
     allowed = {path for path in inside if path.stem in SHARED_WITH_INSIDE}
     return ((graph(ENTRY) - build_and_verify) | shared) - (inside - allowed)
 

@@ -78,6 +78,8 @@ def parse(source: str, place: Place) -> ast.Module:
         return ast.parse(source)
     except SyntaxError as error:
         raise place.error((error.lineno or 1) - 1, f"does not parse: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, brackets nested too deep
+        raise place.error(0, f"does not parse: {error or 'too complex'}") from error
 
 
 def slot_of(source: str, place: Place) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ from assignment.registry import Spec, load_spec
 from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes, to_notebook
 from assignment.release.passes import Options
+from assignment.release.reading import check_python, names_in, read_bytes, refuse_strays
 from assignment.release.source import Cell, load_parts
 
 REPO = Path(__file__).resolve().parents[2]
@@ -96,7 +97,7 @@ def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
     generated[MANIFEST] = shipped[MANIFEST] = manifest(spec, shipped)
     missing = [path for path in REQUIRED if path not in shipped]
     if missing:
-        raise SourceError(f"{layout.template}: missing {', '.join(missing)}, which every release needs")
+        raise SourceError(f"{layout.template}: missing {', '.join(missing)}, which every release needs; restore it")
     solved = to_bytes(to_notebook(cells, Options(spec, solved=True)))
     return Release(spec, cells, dict(sorted(generated.items())), dict(sorted(shipped.items())), solved)
 
@@ -104,26 +105,35 @@ def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
 def _checks(spec: Spec, directory: Path) -> dict[str, bytes]:
     """The public checks as they are shipped: one file per slot, unchanged."""
     expected = {f"{slot.id}.py" for slot in spec.slots}
-    found = {path.name for path in directory.glob("T*.py")}
-    if expected - found:
-        raise SourceError(f"{directory}: missing public check {', '.join(sorted(expected - found))}")
-    if found - expected:
-        raise SourceError(f"{directory}: {', '.join(sorted(found - expected))} belongs to no slot")
-    return {f"tests/{name}": (directory / name).read_bytes() for name in sorted(expected)}
+    refuse_strays(directory, expected.__contains__, "belongs to no slot of assignment.toml")
+    missing = sorted(expected - set(names_in(directory)))
+    if missing:
+        raise SourceError(f"{directory}: missing public check {', '.join(missing)}; every slot has one")
+    checks = {name: read_bytes(directory / name) for name in sorted(expected)}
+    for name, data in checks.items():
+        check_python(f"{directory.name}/{name}", data)
+    return {f"tests/{name}": data for name, data in checks.items()}
 
 
 def _hand_written(template: Path) -> dict[str, bytes]:
     """The allow-listed files that people wrote: README, requirements, the kit and its data."""
     files = {}
-    for folder, subfolders, names in os.walk(template):
+    for folder, subfolders, names in os.walk(template, onerror=_unreadable):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
         for name in sorted(names):
             path = Path(folder) / name
             relative = path.relative_to(template).as_posix()
             generated = relative in (NOTEBOOK, MANIFEST) or relative.startswith("tests/")
             if allowed(relative) and not generated:
-                files[relative] = path.read_bytes()
+                files[relative] = read_bytes(path)
+                if path.suffix == ".py":
+                    check_python(relative, files[relative])
     return files
+
+
+def _unreadable(error: OSError) -> None:
+    """os.walk finds nothing in a folder that is missing or closed, and says nothing unless it is told to."""
+    raise SourceError(f"{error.filename} cannot be read ({error.strerror}); restore the folder") from error
 
 
 def manifest(spec: Spec, shipped: Mapping[str, bytes]) -> bytes:

@@ -17,14 +17,13 @@ from pathlib import Path
 
 from assignment.registry import SpecError
 from assignment.release.markers import SourceError
-from assignment.release.notebook import to_bytes
 from assignment.release.release import Layout, Release, build
+from assignment.release.sample import SAMPLE, executed
 from assignment.verify import static
 from assignment.verify.probe_run import probe_checks
 from assignment.verify.run import Executed, ExecutionFailed, execute, text_of
 from assignment.verify.static import Refused
 
-SAMPLE = "reference.ipynb"
 CELL_TIMEOUT = 600.0  # seconds; the whole solved notebook is meant to take six minutes at most
 
 
@@ -110,7 +109,7 @@ def refresh_sample(gate: Gate) -> str:
     """The executed solved notebook becomes the reference sample submission."""
     assert gate.executed is not None, "the check called execution comes first"
     target = gate.layout.samples / SAMPLE
-    data = to_bytes(gate.executed.notebook)
+    data = executed(gate.built, gate.executed.notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(".partial")
     scratch.write_bytes(data)
@@ -162,6 +161,8 @@ def run_gate(
                 detail = check(gate)
             except Refused as error:
                 problems = error.problems
+            except OSError as error:
+                problems = [f"{error.filename} cannot be read or written ({error.strerror})"]
             outcomes.append(Outcome(name, detail, tuple(problems), time.monotonic() - start))
             on_outcome(outcomes[-1])
     return outcomes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assignment.console import make_console
 from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ def calibrate_command(
     from assignment.registry import load_spec
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
-    from autograder.grading.run import OptionError, find_device
+    from autograder.core.options import OptionError
     from autograder.reference.models import load_reference
-    from autograder.report.terminal import make_console
     from autograder.sandbox import SandboxError
+    from autograder.sandbox.devices import find_device
     from autograder.training.stage import Lab
 
     console, code = make_console(stderr=True), 0
@@ -82,16 +83,17 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     from autograder.calibration import document, study
     from autograder.calibration.findings import findings, judged_wrongly
 
+    console = make_console(soft_wrap=True)
     runs, everything = list(study.measured(folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
     document.write(found, runs, path)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
-        print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
+        console.print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
     stale = f" · {old} of older code, data or configs" if old else ""
     total = sum(mistakes for mistakes, _ in wrong.values())
-    print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
+    console.print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
     return int(bool(wrong))
 
 
@@ -107,18 +109,18 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
 
     from autograder.calibration.study import run
     from autograder.sandbox import WorkerSession
-    from autograder.sandbox.pool import open_lanes
-    from autograder.training.prepare import settle
+    from autograder.sandbox.pool import open_pool
+    from autograder.training.prepare import configure_torch
 
     if not work or seconds <= 0:
         return
-    settle(lab.spec)
+    configure_torch(lab.spec)
     until = time.monotonic() + seconds
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} to go{postfix}"
     with (
         tqdm(total=sum(job.seconds for job in work), desc="calibrate", smoothing=0.05, bar_format=layout) as bar,
         WorkerSession(device=lab.device) as session,
-        open_lanes(session, lab.spec.lanes) as lanes,
+        open_pool(session, lab.spec.lanes) as lanes,
     ):
         done: list[Job] = []
 

@@ -15,12 +15,12 @@ from autograder.calibration import RUNS
 from autograder.calibration.code import code_hash, digest
 from autograder.calibration.subjects import Kind, Subject, subjects
 from autograder.calibration.tables import MEASURED, append, line, rows
-from autograder.training.run import STAGES, run_stage
+from autograder.training.run import STAGES, StageRun, run_stage
 from autograder.training.stage import Lab, Stage
 
 if TYPE_CHECKING:
     from autograder.sandbox import WorkerSession
-    from autograder.sandbox.pool import Lanes
+    from autograder.sandbox.pool import WorkerPool
 
 SEEDS: dict[Kind, int] = {"reference": 40, "near_miss": 10, "variant": 5}  # the first one runs first
 FIRST_SEED = 7001  # seeds of the study, so that a run by hand with a small seed is not one of them
@@ -111,7 +111,7 @@ def outdated(lab: Lab, runs: Iterable[tuple[Subject, Sequence[dict[str, str]]]])
 def run(
     lab: Lab,
     work: Iterable[Job],
-    lanes: Lanes,
+    lanes: WorkerPool,
     folder: Path = RUNS,
     on_done: Callable[[Job, dict[str, str]], None] = lambda job, row: None,
     until: float = float("inf"),
@@ -126,7 +126,7 @@ def run(
         if time.monotonic() >= until:
             return
         session.seed, began = job.seed, time.monotonic()  # random numbers start as in a grade with this seed
-        found = run_stage(session, lab, job.subject.stage, job.subject.code, job.seed)
+        found = run_stage(session, StageRun(lab, job.subject.stage, job.subject.code, job.seed))
         about = {"subject": job.subject.id, "seed": str(job.seed), "key": job.key, "state": job.state,
                  "device": lab.device, "seconds": f"{time.monotonic() - began:.1f}"}  # fmt: skip
         row = line(job.subject.stage, about, found)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from assignment.registry import Spec, load_spec
 from autograder.calibration.code import digest, essence
 from autograder.calibration.statistics import of_items
-from autograder.programs.assemble import StageCode
+from autograder.programs.assemble import StageCode, worker_code
 from autograder.programs.replacement import replacement
 from autograder.slots.misconceptions import PRELUDE, LibraryError, edited, load
 from autograder.training.run import STAGES
@@ -40,9 +40,7 @@ class Subject:
     def code(self) -> StageCode:
         """What the stage runs: these slots, the reference for the others that take part or may be called."""
         slots = {id_: self.slots.get(id_) or replacement(id_) for id_ in taking_part(self.stage)}
-        spec = load_spec()
-        names = {id_: spec.slot(id_).name for id_ in slots}
-        return StageCode({"prelude": IMPORTS, "slots": slots, "names": names}, (), True)
+        return StageCode(worker_code(load_spec(), IMPORTS, slots), (), True)
 
     @cached_property
     def key(self) -> str:

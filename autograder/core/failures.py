@@ -1,29 +1,58 @@
-"""Our own failures: named as such, kept for the TA, never paid for by a student."""
+"""Grader errors. They are recorded for the TA and never cost the student points."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import traceback
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from autograder.core.messages import STATUS
 from autograder.core.records import ItemResult
 
 LOG = logging.getLogger("rlhf-lab")
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
-def not_gradable(item: str, reason: str, trace: str = "") -> ItemResult:
+@dataclass(frozen=True)
+class GraderFailure:
+    """Why the grader could not do its part. traceback: empty if nothing was raised."""
+
+    reason: str
+    traceback: str = ""
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """What the TA sees of it."""
+        return {"reason": self.reason, **({"traceback": self.traceback} if self.traceback else {})}
+
+
+NO_SANDBOX = GraderFailure("no sandbox works on this machine")
+
+
+def not_gradable(item: str, failure: GraderFailure) -> ItemResult:
     """The result of an item that the grader could not grade."""
-    evidence = {"reason": reason, **({"traceback": trace} if trace else {})}
-    return ItemResult(item, "not_gradable", 0.0, STATUS["not_gradable"].sentence, evidence=evidence)
+    return ItemResult(item, "not_gradable", 0.0, STATUS["not_gradable"].sentence, evidence=failure.evidence)
 
 
-def guarded(action: Callable[[], T], otherwise: Callable[[str, str], T]) -> T:
-    """`action()`; if it raises, what `otherwise(reason, traceback)` makes of it. Interrupts pass."""
-    try:
-        return action()
-    except Exception as error:
-        LOG.debug("grader failure", exc_info=True)
-        return otherwise(f"{type(error).__name__}: {error}"[:500], traceback.format_exc(limit=-12)[-4000:])
+def guarded(otherwise: Callable[..., R]) -> Callable[[Callable[P, T]], Callable[P, T | R]]:
+    """Decorator: where the function raises, its value is `otherwise(failure, *arguments)`. Interrupts pass."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T | R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T | R:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                LOG.debug("grader failure", exc_info=True)
+                reason = f"{type(error).__name__}: {error}"[:500]
+                failure = GraderFailure(reason, traceback.format_exc(limit=-12)[-4000:])
+            return otherwise(failure, *args, **kwargs)
+
+        return call
+
+    return decorate

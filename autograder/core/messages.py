@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from assignment.registry import ItemKind, Spec
-from autograder.core.records import Graded, ItemResult, Run, Status
+from autograder.core.records import Graded, ItemResult, RunInfo, Status
 
 Tone = Literal["good", "mixed", "bad", "quiet", "open"]
 
@@ -67,7 +67,7 @@ def seen_in(message: str) -> str:
     return message.partition(SEEN)[2].partition(f" {TRY}")[0] or message
 
 
-def replay(run: Run, item: str = "") -> str:
+def replay(run: RunInfo, item: str = "") -> str:
     """The command that repeats a run, or one item of it, on the same hidden data. A submission's own name is never
     part of it; the device is, since what "auto" finds depends on the machine."""
     device = run.device.partition(" ")[0]

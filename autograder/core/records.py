@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from assignment.registry import Spec
 
 Status = Literal[
     "passed", "partial", "wrong", "not_attempted", "crashed", "timeout",
@@ -73,6 +76,7 @@ class ItemResult:
     misconception: the known mistake that reproduces the answer, a dict with `id`, `name`, `sentence`
     (or None). evidence: JSON data for the TA (residuals, curves, tracebacks, generations);
     replaced: the slots that were replaced by the reference when this item was run.
+    criterion: the success criterion that this item decides, if it is one.
     """
 
     id: str
@@ -82,6 +86,7 @@ class ItemResult:
     misconception: Mapping[str, str] | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     replaced: tuple[str, ...] = ()
+    criterion: SuccessCriterion | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class Graded:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunInfo:
     """How a submission was graded; everything a re-run needs."""
 
     version: str
@@ -141,3 +146,21 @@ class Run:
     threads: int
     duration_s: float
     sandbox_limits: str = ""
+
+
+@dataclass(frozen=True)
+class Grading:
+    """A graded submission with all that its reports are made of. reports: their paths by file name, once written."""
+
+    graded: Graded
+    submission: Submission
+    answers: Answers
+    run: RunInfo
+    spec: Spec
+    reports: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def failed_here(self) -> tuple[str, ...]:
+        """Items that a failure of the grader left open."""
+        items = [item.result for criterion in self.graded.criteria for item in criterion.items]
+        return tuple(result.id for result in items if result.status == "not_gradable")

@@ -23,23 +23,24 @@ from autograder.core.records import Graded, GradedCriterion, GradedItem, ItemRes
 CENT = Decimal("0.01")
 
 
-def grade(spec: Spec, results: Mapping[str, ItemResult], success: Mapping[str, SuccessCriterion]) -> Graded:
+def apply_rubric(spec: Spec, results: Mapping[str, ItemResult]) -> Graded:
     """Points, totals and the verdict of one submission.
 
     Args:
         spec: the registry.
-        results: a verdict per item id; an item without one was not run.
-        success: the success criteria by id; one that is missing was not measured.
+        results: a verdict per item id; an item without one was not run. A success criterion that no verdict
+            carries was not measured.
 
     Raises:
         ValueError: an unknown id, a result filed under another id, or a share outside [0, 1].
     """
-    _check(spec, results, success)
+    _check(spec, results)
     criteria = tuple(_criterion(spec, criterion, results) for criterion in spec.criteria)
     score = _total(criterion.points for criterion in criteria if not criterion.bonus)
     pending = _total(pending_points(criterion) for criterion in criteria if not criterion.bonus)
+    success = {id_: results[id_].criterion for id_ in spec.success_criteria if id_ in results}
     measured = tuple(
-        success.get(id_, SuccessCriterion(id_, None, NOT_MEASURED, "")) for id_ in spec.success_criteria
+        success.get(id_) or SuccessCriterion(id_, None, NOT_MEASURED, "") for id_ in spec.success_criteria
     )
     return Graded(
         score=float(score),
@@ -97,16 +98,14 @@ def _passed(
     return None
 
 
-def _check(spec: Spec, results: Mapping[str, ItemResult], success: Mapping[str, SuccessCriterion]) -> None:
-    for kind, unknown in (("item", set(results) - set(spec.items)),
-                          ("success criterion", set(success) - set(spec.success_criteria))):
-        if unknown:
-            raise ValueError(f"unknown {kind}: {', '.join(sorted(unknown))}")
-    filed = [(id_, r.id) for id_, r in results.items()] + [(id_, c.id) for id_, c in success.items()]
-    for id_, own_id in filed:
-        if own_id != id_:
-            raise ValueError(f"the result of {own_id} is filed under {id_}")
-    for result in results.values():
+def _check(spec: Spec, results: Mapping[str, ItemResult]) -> None:
+    if unknown := set(results) - set(spec.items):
+        raise ValueError(f"unknown item: {', '.join(sorted(unknown))}")
+    for id_, result in results.items():
+        if result.id != id_:
+            raise ValueError(f"the result of {result.id} is filed under {id_}")
+        if result.criterion is not None and (result.criterion.id != id_ or id_ not in spec.success_criteria):
+            raise ValueError(f"{id_} carries the success criterion {result.criterion.id}")
         if not 0.0 <= result.share <= 1.0:  # NaN fails both comparisons
             raise ValueError(f"{result.id}: share {result.share} is outside [0, 1]")
 

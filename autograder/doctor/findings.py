@@ -34,7 +34,12 @@ def findings() -> Iterator[Finding]:
         ("reference weights", _reference),
     )
     for what, check in checks:
-        yield guarded(lambda: Finding(what, True, check()), lambda reason, _: Finding(what, False, reason))  # noqa: B023
+        yield _finding(what, check)
+
+
+@guarded(lambda failure, what, check: Finding(what, False, failure.reason))
+def _finding(what: str, check: Callable[[], str]) -> Finding:
+    return Finding(what, True, check())
 
 
 def _torch() -> str:

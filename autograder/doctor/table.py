@@ -66,21 +66,28 @@ def columns(*, every_way: bool, note: Callable[[str], None]) -> Iterator[Column]
         reason = probe(tier)
         if not reason:
             done.add(way)
-            yield guarded(lambda: _probed(tier, note), lambda reason, _: Column(tier, reason=reason))  # noqa: B023
+            yield _probed(tier, note)
         elif every_way or not any(t.number == tier.number and not probe(t) for t in candidates()):
             done.add(way)
             yield Column(tier, reason=reason)
 
 
+@guarded(lambda failure, tier, note: Column(tier, reason=failure.reason))
 def _probed(tier: Tier, note: Callable[[str], None]) -> Column:
     verdicts = _answers(tier, "cpu", note)
-    gpus = [one.name for one in PROBES if one.device == "cuda"]
     if not bombs.cuda_devices():
-        return Column(tier, verdicts | dict.fromkeys(gpus, Verdict("none", "no GPU on this machine")))
-    with_gpu = guarded(
-        lambda: _answers(tier, "cuda", note), lambda reason, _: dict.fromkeys(gpus, Verdict("FAILS", reason))
-    )
-    return Column(tier, verdicts | with_gpu)
+        return Column(tier, verdicts | _on_gpu(Verdict("none", "no GPU on this machine")))
+    return Column(tier, verdicts | _answers_on_gpu(tier, note))
+
+
+def _on_gpu(verdict: Verdict) -> dict[str, Verdict]:
+    """The same verdict on every probe of the GPU."""
+    return {one.name: verdict for one in PROBES if one.device == "cuda"}
+
+
+@guarded(lambda failure, tier, note: _on_gpu(Verdict("FAILS", failure.reason)))
+def _answers_on_gpu(tier: Tier, note: Callable[[str], None]) -> dict[str, Verdict]:
+    return _answers(tier, "cuda", note)
 
 
 def _answers(tier: Tier, device: str, note: Callable[[str], None]) -> dict[str, Verdict]:

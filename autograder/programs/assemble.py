@@ -1,16 +1,17 @@
-"""The code that a stage runs: the student's answers, with the reference where a slot failed its own test."""
+"""The code that a worker is sent, in one form for slot tests, training stages and code quality: the student's answers,
+and the reference in the place of some slots."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from assignment.registry import ItemSpec, Spec
 from autograder.core.records import Answers, ItemResult
-from autograder.programs.dependencies import Callees
+from autograder.programs.dependencies import SlotDependencies
 from autograder.programs.replacement import replacement
 
 
@@ -30,6 +31,29 @@ class StageCode:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def worker_code(spec: Spec, prelude: str, sources: Mapping[str, str]) -> dict[str, Any]:
+    """What a worker's namespace is built from, as JSON data: prelude, source by slot, and the name of each slot."""
+    return {
+        "prelude": prelude,
+        "slots": dict(sources),
+        "names": {slot: spec.slot(slot).name for slot in sources},
+    }
+
+
+def code_of(
+    spec: Spec, answers: Answers, slots: Iterable[str] | None = None, replaced: Collection[str] = ()
+) -> dict[str, Any]:
+    """The worker's code for these slots (None: all), as far as they were answered; for those in `replaced` the
+    reference."""
+    wanted = (slot.id for slot in spec.slots) if slots is None else slots
+    sources = {
+        slot: replacement(slot) if slot in replaced else answers.slots[slot].source
+        for slot in wanted
+        if slot in replaced or answers.slots[slot].state == "present"
+    }
+    return worker_code(spec, answers.prelude, sources)
+
+
 def stage_code(spec: Spec, answers: Answers, results: Mapping[str, ItemResult], item: ItemSpec) -> StageCode:
     """The code for the stage of a training item.
 
@@ -38,26 +62,13 @@ def stage_code(spec: Spec, answers: Answers, results: Mapping[str, ItemResult], 
     Other slots come along as they are, if they were answered: a helper may live in their cells.
     """
     assert item.loop is not None
-    taking_part = participants(spec, answers, item)
-    slots, replaced = {}, []
-    for slot in spec.slots:
-        answer, result = answers.slots[slot.id], results.get(slot.id)
-        passed = result is not None and result.status == "passed"
-        if slot.id in taking_part and slot.id != item.loop and not passed:
-            replaced.append(slot.id)
-            slots[slot.id] = replacement(slot.id)
-        elif answer.state == "present":
-            slots[slot.id] = answer.source
-    loop = results.get(item.loop)
-    payload = {
-        "prelude": answers.prelude,
-        "slots": slots,
-        "names": {id_: spec.slot(id_).name for id_ in slots},
-    }
-    return StageCode(payload, tuple(replaced), not replaced and loop is not None and loop.status == "passed")
+    passed = {slot for slot, result in results.items() if result.status == "passed"}
+    failed = participants(spec, answers, item) - {item.loop} - passed
+    replaced = tuple(slot.id for slot in spec.slots if slot.id in failed)
+    return StageCode(code_of(spec, answers, None, replaced), replaced, not replaced and item.loop in passed)
 
 
 def participants(spec: Spec, answers: Answers, item: ItemSpec) -> frozenset[str]:
     """Ids of the slots that take part in an item's stage: the registry's, and what the loop builds on by name."""
     assert item.loop is not None
-    return Callees.of(answers, spec).below(item.loop) | {item.loop, *item.stage_slots}
+    return SlotDependencies.of(answers, spec).below(item.loop) | {item.loop, *item.stage_slots}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from assignment.registry import Spec
@@ -15,7 +15,7 @@ DEFINED = re.compile(r"(?:async\s+def|def|class)\s+(\w+)|(\w+)[^=\n]*=")
 
 
 @dataclass(frozen=True)
-class Callees:
+class SlotDependencies:
     """direct: slot id -> ids of the slots whose names its source or a helper it uses mentions. allowed: slot id
     -> those that it may build on."""
 
@@ -23,38 +23,39 @@ class Callees:
     allowed: dict[str, frozenset[str]]
 
     @classmethod
-    def of(cls, answers: Answers, spec: Spec) -> Callees:
+    def of(cls, answers: Answers, spec: Spec) -> SlotDependencies:
         """Read all present answers. A name in a comment counts too: that costs nothing but a replacement."""
         helpers = _helpers(answers.prelude)
         slots = {slot.name: slot.id for slot in spec.slots}
         direct = {}
         for slot in spec.slots:
             answer = answers.slots[slot.id]
-            words = (
-                _closure(set(WORD.findall(answer.source)), helpers) if answer.state == "present" else set()
-            )
+            own = set(WORD.findall(answer.source)) if answer.state == "present" else set()
+            words = reachable(own, lambda word: helpers.get(word, ()))
             direct[slot.id] = frozenset({slots[word] for word in words & set(slots)} - {slot.id})
         return cls(direct, {slot.id: frozenset(slot.calls) for slot in spec.slots})
 
     def reach(self, start: Iterable[str]) -> frozenset[str]:
         """These slots and all that they call, directly or through each other."""
-        seen, queue = set(start), list(start)
-        while queue:
-            fresh = self.direct[queue.pop()] - seen
-            seen |= fresh
-            queue += fresh
-        return frozenset(seen)
+        return reachable(start, self.direct.__getitem__)
 
     def below(self, slot: str) -> frozenset[str]:
-        """All slots that this one builds on, directly or through others, itself left out: those whose reference
-        may stand in for it. A call that the registry does not foresee finds the student's own code, or nothing."""
-        seen, queue = {slot}, [slot]
-        while queue:
-            one = queue.pop()
-            fresh = (self.direct[one] & self.allowed[one]) - seen
-            seen |= fresh
-            queue += fresh
-        return frozenset(seen - {slot})
+        """The slots that this one builds on, directly or through others: their reference may stand in for them.
+
+        A call that the registry does not list uses the student's code, or fails with NameError.
+        """
+        return reachable([slot], lambda one: self.direct[one] & self.allowed[one]) - {slot}
+
+
+def reachable(start: Iterable[str], edges: Callable[[str], Iterable[str]]) -> frozenset[str]:
+    """`start` and all that it leads to along these edges."""
+    queue = list(start)
+    seen = set(queue)
+    while queue:
+        fresh = set(edges(queue.pop())) - seen
+        seen |= fresh
+        queue += fresh
+    return frozenset(seen)
 
 
 def _helpers(prelude: str) -> dict[str, set[str]]:
@@ -65,12 +66,3 @@ def _helpers(prelude: str) -> dict[str, set[str]]:
         if defined:
             found.setdefault(defined.group(1) or defined.group(2), set()).update(WORD.findall(block))
     return found
-
-
-def _closure(words: set[str], helpers: dict[str, set[str]]) -> set[str]:
-    seen, queue = set(words), list(words & set(helpers))
-    while queue:
-        fresh = helpers[queue.pop()] - seen
-        seen |= fresh
-        queue += fresh & set(helpers)
-    return seen

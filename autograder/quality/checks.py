@@ -13,12 +13,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from assignment.registry import ItemSpec, Spec
-from autograder.core.failures import not_gradable
+from autograder.core.failures import NO_SANDBOX, GraderFailure, not_gradable
 from autograder.core.messages import advice, asked
 from autograder.core.records import Answers, ItemResult, Status
 from autograder.parsing.limited import LimitedError, run_limited
+from autograder.programs.assemble import code_of
 from autograder.quality.lint import LintError, lint
-from autograder.sandbox.calls import graded_call
+from autograder.sandbox.calls import Call, graded_call
 from autograder.slots.verdicts import UNDEFINED
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def judge_quality(
         return {i: ItemResult(i, "not_attempted", 0.0, asked(f"{spec.items[i].title}.", nothing)) for i in items}
     inspected = cache(lambda: run_limited("autograder.parsing.leftovers:inspect", {"units": units}))
     checks: dict[str, Check] = {
-        "quality_imports": lambda: run_definitions(code_of(answers, spec)) if run_definitions else None,
+        "quality_imports": lambda: run_definitions(code_of(spec, answers)) if run_definitions else None,
         "quality_lint": lambda: lint(units),
         "quality_docs": lambda: [
             {"where": where, "rule": "undocumented", "line": 1}
@@ -102,10 +103,9 @@ def definitions_in(
     from autograder.sandbox import Limits, SandboxError
 
     def run(code: Mapping[str, Any]) -> Sequence[Finding] | None:
-        call = spec.limits.slot
-        limits = Limits(call.wall_s, call.cpu_s or None, call.memory_bytes, call.reply_bytes, spec.threads)
+        call = Call("definitions", {"code": dict(code)}, limits=Limits.for_item(spec, "slot"))
         try:
-            reply = graded_call(session, spec, "definitions", {"code": dict(code)}, limits=limits)
+            reply = graded_call(session, spec, call)
         except SandboxError:
             return None
         if not reply.ok:  # the definitions themselves end or hang the process: no unit is defined
@@ -133,16 +133,6 @@ def _import_findings(data: Mapping[str, Any]) -> list[Finding]:
     return findings
 
 
-def code_of(answers: Answers, spec: Spec) -> dict[str, Any]:
-    """The attempted answers as the worker takes them: prelude, sources by slot, and the name of each."""
-    present = [slot for slot in spec.slots if answers.slots[slot.id].state == "present"]
-    return {
-        "prelude": answers.prelude,
-        "slots": {slot.id: answers.slots[slot.id].source for slot in present},
-        "names": {slot.id: slot.name for slot in present},
-    }
-
-
 def _units(answers: Answers) -> dict[str, str]:
     """Source by unit, in the order of execution: imports, constants and helper functions are the first."""
     slots = {slot: answer.source for slot, answer in answers.slots.items() if answer.state == "present"}
@@ -151,12 +141,11 @@ def _units(answers: Answers) -> dict[str, str]:
 
 def _result(item: ItemSpec, check: Check, units: Mapping[str, str], answers: Answers, total: int) -> ItemResult:
     try:
-        found = check()
-        reason = "no sandbox works on this machine"
+        found, failure = check(), NO_SANDBOX
     except (LintError, LimitedError) as error:
-        found, reason = None, str(error)
+        found, failure = None, GraderFailure(str(error))
     if found is None:
-        return not_gradable(item.id, reason)
+        return not_gradable(item.id, failure)
     findings = [finding for finding in found if finding["where"] in units]
     answered = sum(where != HELPERS for where in units)
     bad = {finding["where"] for finding in findings}

@@ -11,8 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from assignment.registry import Spec
-from autograder.core.records import Answers, Graded, Run, Submission
+from autograder.core.records import Grading
 from autograder.report.canonical import dumps, report_dict
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
@@ -22,19 +21,17 @@ CANONICAL = "report.json"
 PARTIAL = ".{}.partial"  # what a report is called while it is written
 
 
-def write_reports(
-    out_dir: Path, graded: Graded, submission: Submission, answers: Answers, run: Run, spec: Spec
-) -> dict[str, Path]:
+def write_reports(out_dir: Path, grading: Grading) -> dict[str, Path]:
     """Write the four reports into `out_dir` (made if need be); their paths by file name.
 
     Raises:
         OSError: the folder cannot be written. No report of this run is left then, and none half-written.
     """
     texts = {
-        "report.html": ta_page(graded, submission, answers, run, spec),
-        "feedback.html": feedback_page(graded, submission, run, spec),
-        "results.json": dumps(results_dict(graded, run, spec)),
-        CANONICAL: dumps(report_dict(graded, submission, run, spec)),
+        "report.html": ta_page(grading),
+        "feedback.html": feedback_page(grading),
+        "results.json": dumps(results_dict(grading)),
+        CANONICAL: dumps(report_dict(grading)),
     }
     return write_together(Path(out_dir), texts)
 

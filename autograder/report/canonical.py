@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from assignment.registry import Spec
 from autograder.core.messages import replay
-from autograder.core.records import Graded, GradedItem, ItemResult, Run, Submission
+from autograder.core.records import GradedItem, Grading, ItemResult, RunInfo
 from autograder.core.text import valid_unicode
 
 SCHEMA_VERSION = 1
@@ -25,11 +24,12 @@ MAX_TEXT = 100_000  # characters of one string
 MAX_ENTRIES = 20_000  # of one list or mapping
 
 
-def report_dict(graded: Graded, submission: Submission, run: Run, spec: Spec) -> dict[str, Any]:
+def report_dict(grading: Grading) -> dict[str, Any]:
     """The content of report.json as plain data."""
+    graded, submission, run = grading.graded, grading.submission, grading.run
     return {
         "schema_version": SCHEMA_VERSION,
-        "assignment": spec.id,
+        "assignment": grading.spec.id,
         "submission": {"name": plain(submission.name), "sha256": submission.sha256},
         "grader": {
             "version": run.version, "seed": run.seed, "profile": run.profile, "device": run.device,
@@ -55,13 +55,13 @@ def report_dict(graded: Graded, submission: Submission, run: Run, spec: Spec) ->
     }
 
 
-def evidence_of(result: ItemResult, run: Run) -> dict[str, Any]:
+def evidence_of(result: ItemResult, run: RunInfo) -> dict[str, Any]:
     """An item's evidence as JSON data; if it did not pass, with the command that grades it again."""
     evidence: dict[str, Any] = plain(result.evidence)
     return evidence if result.status in ("passed", "needs_review") else evidence | {"replay": replay(run, result.id)}
 
 
-def _item(item: GradedItem, run: Run) -> dict[str, Any]:
+def _item(item: GradedItem, run: RunInfo) -> dict[str, Any]:
     result = item.result
     evidence = evidence_of(result, run)
     if result.replaced:

@@ -12,19 +12,20 @@ from typing import Any
 
 from assignment.registry import Spec
 from autograder.core.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, partial_text, reasons, replaced_text
-from autograder.core.records import Graded, GradedItem, Run, Submission
+from autograder.core.records import GradedItem, Grading
 from autograder.core.rubric import not_run
 from autograder.report.page import render
 
 
-def feedback_page(graded: Graded, submission: Submission, run: Run, spec: Spec) -> str:
+def feedback_page(grading: Grading) -> str:
     """The whole page as text."""
+    graded, run, spec = grading.graded, grading.run, grading.spec
     verdict, tone = outcome(graded)
     return render(
         "feedback.html.j2",
         title=spec.title, graded=graded, verdict=verdict, tone=tone, not_run_text=NOT_RUN,
         why=reasons(graded, spec.pass_mark), pending_statuses=PENDING,
-        pass_mark=spec.pass_mark, digest=submission.sha256[:16], missing=not_run(spec, graded),
+        pass_mark=spec.pass_mark, digest=grading.submission.sha256[:16], missing=not_run(spec, graded),
         facts=[("profile", run.profile), ("seed", str(run.seed)), ("grader", run.version)],
         success=[(spec.items[c.id].title, c, *met_text(c.met)) for c in graded.success_criteria],
         groups=[(criterion, [_row(item, spec) for item in criterion.items])

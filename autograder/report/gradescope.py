@@ -10,15 +10,16 @@ from typing import Any
 
 from assignment.registry import Spec
 from autograder.core.messages import KNOWN_MISTAKE, NOT_RUN, PENDING, STATUS, outcome, partial_text, replaced_text
-from autograder.core.records import Graded, GradedItem, Run
+from autograder.core.records import Graded, GradedItem, Grading
 from autograder.core.text import one_line, points, visible
 
 BONUS = "Bonus: {earned} of {of} points, beside the score.\n"
 MAX_OUTPUT = 2_000  # characters shown per item
 
 
-def results_dict(graded: Graded, run: Run, spec: Spec) -> dict[str, Any]:
+def results_dict(grading: Grading) -> dict[str, Any]:
     """The content of results.json as plain data; see Gradescope's autograder specification."""
+    graded, run, spec = grading.graded, grading.run, grading.spec
     items = {item.result.id: item for criterion in graded.criteria for item in criterion.items}
     tests = [
         _test(f"{number}.{index}", id_, criterion.title, items.get(id_), spec)

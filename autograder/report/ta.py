@@ -19,7 +19,7 @@ from autograder.core.messages import (
     replaced_text,
     replay,
 )
-from autograder.core.records import Answers, Graded, GradedCriterion, GradedItem, ItemResult, Run, Submission
+from autograder.core.records import Answers, GradedCriterion, GradedItem, Grading, ItemResult, RunInfo, Submission
 from autograder.core.rubric import not_run, pending_points
 from autograder.core.text import ascii_form
 from autograder.report import evidence
@@ -30,8 +30,11 @@ GENERATIONS_SHOWN = 12
 BAR_WIDTH = 100  # user units of a criterion's bar
 
 
-def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, spec: Spec) -> str:
+def ta_page(grading: Grading) -> str:
     """The whole page as text. Foreign texts are escaped and their hidden characters shown."""
+    graded, submission, answers, run, spec = (
+        grading.graded, grading.submission, grading.answers, grading.run, grading.spec,
+    )  # fmt: skip
     items = [item for criterion in graded.criteria for item in criterion.items]
     results = {item.result.id: replace(item.result, evidence=evidence_of(item.result, run)) for item in items}
     verdict, tone = outcome(graded)
@@ -57,7 +60,7 @@ def ta_page(graded: Graded, submission: Submission, answers: Answers, run: Run, 
     )
 
 
-def _facts(submission: Submission, run: Run) -> list[tuple[str, str]]:
+def _facts(submission: Submission, run: RunInfo) -> list[tuple[str, str]]:
     minutes, seconds = divmod(round(run.duration_s), 60)
     return [
         ("seed", str(run.seed)), ("profile", run.profile), ("device", run.device),
@@ -141,7 +144,7 @@ def _claim(entry: Any) -> tuple[str, evidence.Node]:
     return "other", evidence.node(entry)
 
 
-def _replay(run: Run, spec: Spec) -> list[tuple[str, str]]:
+def _replay(run: RunInfo, spec: Spec) -> list[tuple[str, str]]:
     """What to type to see it again."""
     return [
         ("the whole run", replay(run)),

@@ -1,15 +1,21 @@
-"""Calls into the sandbox as grading makes them: a timeout gets a second try, once, while the machine is
-overloaded, and a GPU that was lost is our failure and nobody's mistake."""
+"""Calls into the sandbox as grading makes them.
+
+A call that ran out of time while the machine is overloaded is made once more. If the GPU has stopped responding, that
+is a SandboxError, and the submission is not blamed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assignment.registry import Spec
 
 if TYPE_CHECKING:
     from autograder.sandbox import Limits, Reply
+
+Notify = Callable[[dict[str, Any]], None]
 
 
 class Session(Protocol):
@@ -23,38 +29,43 @@ class Session(Protocol):
         *,
         limits: Limits,
         expect: Any = ...,
-        on_progress: Callable[[dict[str, Any]], None] | None = ...,
+        on_progress: Notify | None = ...,
     ) -> Reply:
         """Run one operation in the sandbox."""
 
 
-def graded_call(
-    session: Session,
-    spec: Spec,
-    op: str,
-    payload: Mapping[str, Any],
-    tensors: Mapping[str, Any] = {},
-    *,
-    limits: Limits,
-    expect: Any = None,
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
-) -> Reply:
+@dataclass(frozen=True)
+class Call:
+    """One operation of the worker: what it is sent, its limits, the tensors that the answer may hold (see
+    WorkerSession.call), and who hears of its progress."""
+
+    op: str
+    payload: Mapping[str, Any]
+    tensors: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = field(kw_only=True)
+    expect: Any = None
+    on_progress: Notify | None = None
+
+    def made(self, session: Session) -> Reply:
+        """The reply of this session."""
+        return session.call(
+            self.op, self.payload, self.tensors, limits=self.limits, expect=self.expect, on_progress=self.on_progress
+        )
+
+
+def graded_call(session: Session, spec: Spec, call: Call) -> Reply:
     """One call, or two: the second where the first ran out of time on an overloaded machine.
 
     The reply's data then say `_tries`: 2. Raises SandboxError where the GPU no longer answers: a crash or
     a timeout was not the submission's doing then. That is asked of the GPU and not read off the
     exception, which a submission could raise itself.
     """
-
-    def once() -> Reply:
-        return session.call(op, payload, tensors, limits=limits, expect=expect, on_progress=on_progress)
-
-    reply = once()
+    reply = call.made(session)
     if reply.kind == "timeout" and is_overloaded(spec):
-        reply = once()
+        reply = call.made(session)
         reply.data["_tries"] = 2
     if reply.kind in ("crashed", "timeout") and getattr(session, "device", "cpu") == "cuda":
-        require_gpu(session, limits)
+        require_gpu(session, call.limits)
     return reply
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Lanes:
+class WorkerPool:
     """Worker sessions that take tasks from one queue. The first works in the caller's thread; one of the
     others that does not start leaves its tasks to the rest."""
 
@@ -82,8 +82,8 @@ def _next(waiting: deque[T]) -> T | None:
 
 
 @contextlib.contextmanager
-def open_lanes(session: WorkerSession, wanted: int) -> Iterator[Lanes]:
-    """Lanes on this session and on further ones like it: as many as wanted, at most one a core, and one on a
+def open_pool(session: WorkerSession, wanted: int) -> Iterator[WorkerPool]:
+    """WorkerPool on this session and on further ones like it: as many as wanted, at most one a core, and one on a
     GPU, which they would share. The further ones start when this one has."""
     from autograder.sandbox import SandboxError
 
@@ -95,4 +95,4 @@ def open_lanes(session: WorkerSession, wanted: int) -> Iterator[Lanes]:
                 session.prewarm()
             for _ in range(number - 1):
                 others.append(stack.enter_context(session.another()))
-        yield Lanes(session, others)
+        yield WorkerPool(session, others)

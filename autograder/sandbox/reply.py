@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from assignment.registry import CallLimits, Spec
 from autograder.inside.wire import FrameReader, WireError
 from autograder.sandbox.protocol import PROGRESS_BYTES, Answer, Expect, InvalidAnswer, decode_reply, strict_json
 
@@ -23,6 +24,15 @@ class Limits:
     memory_bytes: int
     reply_bytes: int
     threads: int
+
+    @classmethod
+    def for_item(cls, spec: Spec, kind: str, item: str | None = None, threads: int | None = None) -> Limits:
+        """The registry's limits of an item whose calls are of this kind, or of the kind itself; with the registry's
+        number of threads or another."""
+        bounds: CallLimits = spec.limits.of(kind, item) if item is not None else getattr(spec.limits, kind)
+        return cls(
+            bounds.wall_s, bounds.cpu_s or None, bounds.memory_bytes, bounds.reply_bytes, threads or spec.threads
+        )
 
 
 @dataclass(frozen=True)

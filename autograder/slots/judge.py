@@ -6,24 +6,23 @@ the place of those that failed, so that no mistake costs points twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec, load_spec
-from autograder.core.failures import guarded, not_gradable
-from autograder.core.records import Answer, Answers, ItemResult
-from autograder.programs.dependencies import Callees
-from autograder.programs.replacement import replacement
-from autograder.sandbox.calls import graded_call
+from assignment.registry import Spec
+from autograder.core.failures import GraderFailure, guarded, not_gradable
+from autograder.core.records import Answers, ItemResult
+from autograder.programs.assemble import code_of
+from autograder.programs.dependencies import SlotDependencies
+from autograder.sandbox.calls import Call, graded_call
 from autograder.slots import verdicts
 from autograder.slots.hidden_tests import HIDDEN_TESTS, draw
 from autograder.slots.misconceptions.local import read, request
 
 if TYPE_CHECKING:
-    from autograder.sandbox import Limits, WorkerSession
+    from autograder.sandbox import WorkerSession
 
-NO_SANDBOX = "there is code to run and no sandbox to run it in"
 MAX_TENSORS = 400
 SLOT_THREADS = 1  # of PyTorch: the inputs are tiny, and sums do not depend on the machine's cores
 
@@ -42,8 +41,8 @@ def judge_slots(
     of ours ends in `not_gradable`, never in an exception. on_slot: called with each slot's id when done.
     """
     wanted = frozenset(slot.id for slot in spec.slots) if only is None else frozenset(only)
-    run = _Run(session, answers, spec, seed, Callees.of(answers, spec))
-    needed = run.callees.reach(wanted)
+    run = _SlotTests(session, answers, spec, seed, SlotDependencies.of(answers, spec))
+    needed = run.dependencies.reach(wanted)
     results: dict[str, ItemResult] = {}
     for loops in (False, True):
         group = [slot.id for slot in spec.slots if slot.id in needed and HIDDEN_TESTS[slot.id].loop == loops]
@@ -56,63 +55,50 @@ def judge_slots(
     return {slot.id: results[slot.id] for slot in spec.slots if slot.id in wanted}
 
 
-def judge_slot_without_running(answer: Answer, spec: Spec) -> ItemResult:
-    """The verdict on a blank, missing or broken answer; an answer that would have to run is not gradable."""
-    return verdicts.without_running(answer) or not_gradable(answer.slot, NO_SANDBOX)
-
-
-def judged_code(
-    answers: Answers, results: Mapping[str, ItemResult], spec: Spec | None = None, keep: Sequence[str] = ()
-) -> dict[str, Any]:
-    """What a worker's namespace is built from: the student's source of each slot that passed, else the
-    reference. keep: slots that stay the student's whatever their verdict (the loop under test)."""
-    spec = spec or load_spec()
-    slots = {}
-    for slot in spec.slots:
-        result = results.get(slot.id)
-        mine = slot.id in keep or (result is not None and result.status == "passed")
-        slots[slot.id] = answers.slots[slot.id].source if mine else replacement(slot.id)
-    return {"prelude": answers.prelude, "slots": slots, "names": {slot.id: slot.name for slot in spec.slots}}
+def _unjudged(failure: GraderFailure, _: _SlotTests, slot: str, replaced: tuple[str, ...]) -> ItemResult:
+    return not_gradable(slot, failure)
 
 
 @dataclass(frozen=True)
-class _Run:
+class _SlotTests:
     """One submission's slot tests."""
 
     session: WorkerSession
     answers: Answers
     spec: Spec
     seed: int
-    callees: Callees
+    dependencies: SlotDependencies
 
     def settle(self, slot: str, results: Mapping[str, ItemResult]) -> ItemResult:
         """The verdict on one slot; slots below it that failed, or are not there, are the reference."""
         early = verdicts.without_running(self.answers.slots[slot])
         if early is not None:
             return early
-        below = sorted(self.callees.below(slot))
+        below = sorted(self.dependencies.below(slot))
         replaced = tuple(o for o in below if self.answers.slots[o].state != "present" or _failed(results, o))
-        return guarded(lambda: self._judge(slot, replaced), lambda reason, trace: not_gradable(slot, reason, trace))
+        return self._judge(slot, replaced)
 
     def once_only(self, slot: str, results: Mapping[str, ItemResult]) -> ItemResult:
         """A failed slot is tested again where a slot below it turned out, later, to have failed as well."""
         first = results[slot]
-        late = {o for o in self.callees.below(slot) if _failed(results, o)} - set(first.replaced)
+        late = {o for o in self.dependencies.below(slot) if _failed(results, o)} - set(first.replaced)
         if first.status in ("passed", "not_attempted", "not_gradable") or not late:
             return first
         again = self.settle(slot, results)
         return again if again.share > first.share else first
 
+    @guarded(_unjudged)
     def _judge(self, slot: str, replaced: tuple[str, ...]) -> ItemResult:
         """One call into the sandbox, and its comparison."""
-        from autograder.sandbox import AnyTensors
+        from autograder.sandbox import AnyTensors, Limits
 
         cases = draw(slot, self.seed)
+        code = code_of(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
         payload, tensors = request(slot, self.spec.slot(slot).name, cases, self.seed)
-        reply = graded_call(
-            self.session, self.spec, "call_slot", {**payload, "code": self._code(slot, replaced)}, tensors,
-            limits=_limits(self.spec, slot), expect=AnyTensors(max_count=MAX_TENSORS),
-        )  # fmt: skip
+        kind = "loop_slot" if HIDDEN_TESTS[slot].loop else "slot"
+        limits = Limits.for_item(self.spec, kind, slot, SLOT_THREADS)
+        call = Call("call_slot", {**payload, "code": code}, tensors, limits=limits, expect=AnyTensors(MAX_TENSORS))
+        reply = graded_call(self.session, self.spec, call)
         if reply.kind != "answered":
             return verdicts.from_reply(slot, reply, self.seed, replaced)
         try:
@@ -121,26 +107,6 @@ class _Run:
             return verdicts.from_reply(slot, reply, self.seed, replaced, readable=False)
         return verdicts.from_answers(slot, cases, found, self.spec, self.seed, replaced, reply.wall_s)
 
-    def _code(self, slot: str, replaced: tuple[str, ...]) -> dict[str, Any]:
-        """The prelude, the slot, and the slots below it."""
-        slots = {
-            one: replacement(one) if one in replaced else self.answers.slots[one].source
-            for one in sorted(self.callees.reach([slot]))
-            if one in replaced or self.answers.slots[one].state == "present"
-        }  # fmt: skip
-        names = {one: self.spec.slot(one).name for one in slots}
-        return {"prelude": self.answers.prelude, "slots": slots, "names": names}
-
 
 def _failed(results: Mapping[str, ItemResult], slot: str) -> bool:
     return slot in results and results[slot].status != "passed"
-
-
-def _limits(spec: Spec, slot: str) -> Limits:
-    from autograder.sandbox import Limits
-
-    bounds = spec.limits.of("loop_slot" if HIDDEN_TESTS[slot].loop else "slot", slot)
-    return Limits(
-        wall_s=bounds.wall_s, cpu_s=bounds.cpu_s or None, memory_bytes=bounds.memory_bytes,
-        reply_bytes=bounds.reply_bytes, threads=SLOT_THREADS,
-    )  # fmt: skip

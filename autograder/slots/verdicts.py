@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from assignment.registry import Spec
 from autograder.core.exception_hints import hint
-from autograder.core.failures import guarded
 from autograder.core.messages import STATUS, advice, asked
 from autograder.core.records import Answer, ItemResult, Status
 from autograder.slots.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
@@ -91,12 +90,10 @@ def from_answers(
         evidence["largest_error_over_tolerance"] = round(worst, 4)
         sentence = STATUS["passed"].sentence
         return ItemResult(slot, "passed", 1.0, sentence, evidence=evidence, replaced=replaced)
-    # Naming and diagnosis only explain: should they fail on an odd answer, the verdict stands without them.
-    function = spec.slot(slot).name
-    known = guarded(lambda: naming.name(test, function, cases, answers, residuals, seed), lambda *_: [])
+    known = naming.name(test, spec.slot(slot).name, cases, answers, residuals, seed)
     evidence |= _facts(cases, answers, failed)
     message = words.message(test, cases, answers, residuals)
-    kind = None if known else guarded(lambda: diagnosis.diagnose(test, cases, answers, residuals), lambda *_: None)
+    kind = None if known else diagnosis.diagnose(test, cases, answers, residuals)
     if kind:
         evidence["diagnosis"] = kind
         message += " " + diagnosis.SENTENCES[kind]

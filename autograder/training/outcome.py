@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.core.messages import advice
+from autograder.core.failures import GraderFailure
+from autograder.core.messages import STATUS, advice
 from autograder.core.records import Status
 
 
@@ -36,6 +37,11 @@ class Failure:
     status: Status
     message: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def ours(cls, failure: GraderFailure) -> Failure:
+        """A failure of the grader."""
+        return cls("not_gradable", STATUS["not_gradable"].sentence, failure.evidence)
 
 
 class Unusable(ValueError):

@@ -17,7 +17,7 @@ from autograder.training.run import stages_of
 from autograder.training.stage import Lab, Stage
 
 
-def settle(spec: Spec) -> None:
+def configure_torch(spec: Spec) -> None:
     """Let this process measure: the registry's threads, freed memory kept, denormals flushed.
 
     Denormal weights are finite, and many processors compute with them a hundred times more slowly.
@@ -35,9 +35,9 @@ class Preparation:
     """
 
     def __init__(self, spec: Spec, profile: str, device: str, seed: int, items: Sequence[str]) -> None:
-        settle(spec)
+        configure_torch(spec)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
-        self._lab: Future[Lab] = self._pool.submit(_load, spec, profile, device)
+        self._lab: Future[Lab] = self._pool.submit(load_lab, spec, profile, device)
         self._data: dict[str, Future[Any]] = {
             stage.op: self._pool.submit(self._draw, stage, seed) for stage in stages_of(items, spec)
         }
@@ -69,5 +69,6 @@ class Preparation:
         return stage.draw(self._lab.result(), seed)
 
 
-def _load(spec: Spec, profile: str, device: str) -> Lab:
+def load_lab(spec: Spec, profile: str, device: str) -> Lab:
+    """The reference artefacts with a profile's configs. Raises ArtefactError."""
     return Lab(load_reference(), spec, kit.get_profile(profile), device)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from assignment.registry import ItemSpec, Spec
+from assignment.registry import Spec
 from autograder.core.exception_hints import hint
 from autograder.core.messages import advice
 from autograder.core.records import Answers, ItemResult, Status
 from autograder.programs.assemble import StageCode, stage_code
 from autograder.sandbox import Limits, Reply
-from autograder.sandbox.calls import Session, graded_call
+from autograder.sandbox.calls import Call, Session, graded_call
 from autograder.training.comparison import ComparisonStage
 from autograder.training.outcome import Failure, Outcome, Unusable
 from autograder.training.ppo import PPOStage
@@ -24,8 +24,6 @@ from autograder.training.stage import Lab, Stage, derived
 
 STAGES: tuple[Stage, ...] = (SFTStage(), RewardModelStage(), PPOStage(), ComparisonStage())
 StageOutcome = dict[str, Outcome] | Failure
-Notify = Callable[[dict[str, Any]], None]
-Decide = Callable[..., StageOutcome]  # as `decide`
 FAILURES: dict[str, tuple[Status, str, str]] = {  # status, what was seen, what to try
     "not_attempted": ("not_attempted", "{where} is not written yet, so this could not be run.", "Write {where} first."),
     "crashed": (
@@ -58,33 +56,40 @@ def stages_of(items: Sequence[str], spec: Spec) -> list[Stage]:
     return sorted(due, key=lambda stage: -spec.limits.reference[stage.items[0]].wall_s)
 
 
-def run_stage(
-    session: Session,
-    lab: Lab,
-    stage: Stage,
-    code: StageCode,
-    seed: int,
-    data: Any = None,
-    notify: Notify | None = None,
-) -> StageOutcome:
-    """One run of one stage, a pure function of (code, seed, lab). data: what stage.draw gave, if drawn."""
-    data = stage.draw(lab, seed) if data is None else data
+@dataclass(frozen=True)
+class StageRun:
+    """One training stage with the code that it runs, a pure function of (code, seed, lab).
+
+    data: what stage.draw gave, if it was drawn before. notify: called with each progress record, and at the end with
+    the seconds in the sandbox.
+    """
+
+    lab: Lab
+    stage: Stage
+    code: StageCode
+    seed: int
+    data: Any = None
+    notify: Callable[[dict[str, Any]], None] = lambda record: None
+
+    def again(self, number: int) -> StageRun:
+        """The same run on a fresh seed."""
+        return replace(self, seed=derived(self.seed, f"again {number}"), data=None)
+
+
+def run_stage(session: Session, run: StageRun) -> StageOutcome:
+    """Train in the sandbox, once, and measure."""
+    lab, stage, seed = run.lab, run.stage, run.seed
+    data = stage.draw(lab, seed) if run.data is None else run.data
     request = stage.request(lab, seed, data)
-    limits = call_limits(lab.spec, stage.limits, stage.items[0])
-    reply = graded_call(
-        session,
-        lab.spec,
-        stage.op,
-        {"code": dict(code.payload), **request.payload},
-        request.tensors,
-        limits=limits,
-        expect=request.expect,
-        on_progress=notify,
-    )
-    if notify is not None:
-        notify({"wall_s": reply.wall_s})
+    limits = Limits.for_item(lab.spec, stage.limits, stage.items[0])
+    payload = {"code": dict(run.code.payload), **request.payload}
+    call = Call(
+        stage.op, payload, request.tensors, limits=limits, expect=request.expect, on_progress=run.notify
+    )  # fmt: skip
+    reply = graded_call(session, lab.spec, call)
+    run.notify({"wall_s": reply.wall_s})
     if not reply.ok:
-        return _failure(lab, stage, reply, seed)
+        return failure_of(lab, stage, reply, seed)
     try:
         found = stage.measure(lab, seed, data, reply.data, reply.tensors)
     except Unusable as error:
@@ -93,21 +98,12 @@ def run_stage(
     return {item: replace(one, evidence={**one.evidence, **common}) for item, one in found.items()}
 
 
-def decide(
-    session: Session,
-    lab: Lab,
-    stage: Stage,
-    code: StageCode,
-    seed: int,
-    data: Any = None,
-    notify: Notify | None = None,
-) -> StageOutcome:
+def decide(session: Session, run: StageRun) -> StageOutcome:
     """A stage's verdict. A near miss with passed slots of the student's own is decided by fresh seeds."""
-    first = run_stage(session, lab, stage, code, seed, data, notify)
-    if isinstance(first, Failure) or not code.all_passed or not any(one.near for one in first.values()):
+    first = run_stage(session, run)
+    if isinstance(first, Failure) or not run.code.all_passed or not any(one.near for one in first.values()):
         return first
-    seeds = [derived(seed, f"again {i}") for i in range(lab.spec.rerun.seeds)]
-    runs = [first, *(run_stage(session, lab, stage, code, s, None, notify) for s in seeds)]
+    runs = [first, *(run_stage(session, run.again(i)) for i in range(run.lab.spec.rerun.seeds))]
     return {item: _majority(item, one, runs) if one.near else one for item, one in first.items()}
 
 
@@ -126,8 +122,7 @@ def _majority(item: str, first: Outcome, runs: Sequence[StageOutcome]) -> Outcom
 
 def code_for(stage: Stage, spec: Spec, answers: Answers, results: Mapping[str, ItemResult]) -> StageCode:
     """The code that a stage runs."""
-    item: ItemSpec = spec.items[stage.items[0]]
-    return stage_code(spec, answers, results, item)
+    return stage_code(spec, answers, results, spec.items[stage.items[0]])
 
 
 def cache_key(lab: Lab, stage: Stage, code: StageCode, seed: int) -> str:
@@ -145,13 +140,7 @@ def cache_key(lab: Lab, stage: Stage, code: StageCode, seed: int) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def call_limits(spec: Spec, kind: str, item: str) -> Limits:
-    """The limits of an item, whose calls are of this kind, for the sandbox."""
-    entry = spec.limits.of(kind, item)
-    return Limits(entry.wall_s, entry.cpu_s or None, entry.memory_bytes, entry.reply_bytes, spec.threads)
-
-
-def _failure(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
+def failure_of(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     """A reply without an answer, in our words; the student's own words go to the TA's evidence."""
     status, seen, tip = FAILURES[reply.kind]
     limits = lab.spec.limits.of(stage.limits, stage.items[0])

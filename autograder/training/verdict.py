@@ -59,10 +59,11 @@ def item_result(
     if found.status not in ("passed", "not_gradable"):
         message = asked(f"{spec.items[item].title} ({THRESHOLDS[item](bars)}).", message)
     share = 0.0 if isinstance(found, Failure) else found.share
-    return ItemResult(item, found.status, share, message, named(item, found), found.evidence, replaced)
+    criterion = _criterion(item, found, bars) if item in spec.success_criteria else None
+    return ItemResult(item, found.status, share, message, named(item, found), found.evidence, replaced, criterion)
 
 
-def success_criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:
+def _criterion(item: str, found: Outcome | Failure, bars: Thresholds) -> SuccessCriterion:
     """The item as a success criterion; only a failure of ours leaves it open."""
     if isinstance(found, Failure):
         met, value = (None if found.status == "not_gradable" else False), "not measured"

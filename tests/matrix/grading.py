@@ -14,20 +14,22 @@ from threading import Lock
 from typing import Any
 
 from assignment.registry import load_spec
+from autograder.context import GradingContext, TrainingRuntime
+from autograder.core.options import Options
+from autograder.core.progress import GradingProgress
 from autograder.core.records import Answers, ItemResult
 from autograder.core.selection import select
-from autograder.grading.run import Options, grade
-from autograder.grading.steps import run_training
+from autograder.grading.run import grade
 from autograder.programs.assemble import StageCode, participants
-from autograder.programs.dependencies import Callees
+from autograder.programs.dependencies import SlotDependencies
 from autograder.quality.checks import definitions_in, judge_quality
-from autograder.report.terminal import GradingProgress
 from autograder.sandbox import Reply, WorkerSession
-from autograder.sandbox.pool import Lanes
+from autograder.sandbox.pool import WorkerPool
 from autograder.slots.judge import judge_slots
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.prepare import Preparation
-from autograder.training.run import cache_key, decide
+from autograder.training.run import StageRun, cache_key, decide
+from autograder.training.step import run_training_tests
 from tests.matrix.alone import alone
 from tests.matrix.entries import Entry, answers_of, reference
 from tests.matrix.store import Store, code_hash, digest
@@ -121,7 +123,7 @@ class Grader:
 
     def slots(self, entry: Entry, answers: Answers, seed: int) -> dict[str, ItemResult]:
         """The judge on every slot that a changed cell can reach: the others are what the reference's are."""
-        callees, changed = Callees.of(answers, self.spec), set(entry.changes)
+        callees, changed = SlotDependencies.of(answers, self.spec), set(entry.changes)
         reached = [s.id for s in self.spec.slots if not changed or callees.reach([s.id]) & changed]
         only = list(entry.only) or reached
         return judge_slots(self.session(seed), answers, self.spec, seed, only)  # type: ignore[arg-type]
@@ -141,21 +143,22 @@ class Trainer:
         self.prepared = prepared or Preparation(grader.spec, profile, "cpu", seed, items)
         self.own = {slot: answer.source for slot, answer in answers_of(reference()).slots.items()}
         self.ran = 0
-        self._running: defaultdict[str, Lock] = defaultdict(Lock)  # by key: two lanes do not run the same
+        self._running: defaultdict[str, Lock] = defaultdict(Lock)  # by key: two workers do not run the same
 
-    def graded(self, entry: Entry, slots: Verdicts, lanes: Lanes) -> Verdicts:
+    def graded(self, entry: Entry, slots: Verdicts, pool: WorkerPool) -> Verdicts:
         """Verdicts on the training items, given those on the slots."""
         spec, answers = self.grader.spec, answers_of(entry)
 
-        def remembered(session: Any, lab: Any, stage: Any, code: StageCode, seed: int, *rest: Any) -> Any:
+        def remembered(session: Any, stage_run: StageRun) -> Any:
+            stage, code = stage_run.stage, stage_run.code
             item = spec.items[stage.items[0]]
             same = self.essence(code, participants(spec, answers, item), answers.prelude)
-            key = digest(cache_key(lab, stage, same, seed), code_hash(stage.op), same.all_passed)
+            key = digest(cache_key(stage_run.lab, stage, same, stage_run.seed), code_hash(stage.op), same.all_passed)
             with self._running[key]:
                 kept = self.grader.store.get(key)
                 if kept is None:
                     self.ran += 1
-                    found = decide(session, lab, stage, code, seed, *rest)
+                    found = decide(session, stage_run)
                     kept = {"failure": asdict(found)} if isinstance(found, Failure) else {
                         item: asdict(one) for item, one in found.items()}  # fmt: skip
                     self.grader.store.put(key, kept)
@@ -163,11 +166,11 @@ class Trainer:
                 return Failure(**kept["failure"])
             return {item: Outcome(**one) for item, one in kept.items()}
 
-        results, _ = run_training(
-            lanes, self.prepared, spec, self.profile, answers,
-            {slot: _result(slot, one) for slot, one in slots.items()}, select(spec), self.seed,
-            GradingProgress(quiet=True), remembered,
+        run = GradingContext(
+            spec, answers, select(spec), self.profile, "cpu", self.seed, GradingProgress(quiet=True),
+            training=TrainingRuntime(pool, self.prepared, remembered),
         )  # fmt: skip
+        results = run_training_tests(run, {slot: _result(slot, one) for slot, one in slots.items()})
         return {item: plain(result) for item, result in results.items()}
 
     def essence(self, code: StageCode, taking_part: frozenset[str], prelude: str) -> StageCode:

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from autograder.sandbox import WorkerSession
-from autograder.sandbox.pool import Lanes, open_lanes
+from autograder.sandbox.pool import WorkerPool, open_pool
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Grader, Trainer, Verdicts, key_of
 from tests.matrix.store import Store
@@ -61,18 +61,18 @@ def train_all(
         grader = stack.enter_context(closing(Grader(Store())))
         trainer = Trainer(grader, profile, seed)
         stack.enter_context(trainer.prepared)
-        lanes = stack.enter_context(open_lanes(grader.session(seed).session, grader.spec.lanes))
+        lanes = stack.enter_context(open_pool(grader.session(seed).session, grader.spec.lanes))
         bar = stack.enter_context(tqdm(total=len(entries), desc="training tests", unit="entry", dynamic_ncols=True))
         plain = slots["slots", "reference", seed]
 
-        def graded(entry: Entry, lanes: Lanes) -> None:
+        def graded(entry: Entry, lanes: WorkerPool) -> None:
             verdicts = {**plain, **slots["slots", entry.id, seed]}
             found[entry.id] = trainer.graded(entry, verdicts, lanes)
             bar.set_postfix_str(f"{entry.id[:40]}, {trainer.ran} runs so far", refresh=False)
             bar.update()
 
         def alone(entry: Entry, session: WorkerSession) -> None:
-            graded(entry, Lanes(session))
+            graded(entry, WorkerPool(session))
 
         graded(entries[0], lanes)
         lanes.run([partial(alone, entry) for entry in entries[1:]])

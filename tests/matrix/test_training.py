@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autograder.sandbox.pool import Lanes
+from autograder.sandbox.pool import WorkerPool
 from autograder.training import data
 from tests.matrix.entries import Entry, misconceptions, reference
 from tests.matrix.grading import Trainer
@@ -49,7 +49,7 @@ def test_only_what_takes_part_in_a_stage_runs_it_again(lab, trainer):
     ran, found = [], {}
     for id_ in ("reference", "T04 S05", "T02 D04", "T05 S26", "T05 S26"):
         entry = BY_ID.get(id_, reference())
-        found[id_] = trainer.graded(entry, slots(lab, entry), Lanes(LocalSession()))
+        found[id_] = trainer.graded(entry, slots(lab, entry), WorkerPool(LocalSession()))
         ran.append(trainer.ran)
     assert ran == [4, 4, 4, 5, 5]
     assert found["T04 S05"] == found["T02 D04"] == found["reference"]

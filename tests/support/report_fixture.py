@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from assignment.registry import Spec, load_spec
-from autograder.core.records import Answer, Answers, Graded, ItemResult, Run, Submission, SuccessCriterion
-from autograder.core.rubric import grade
+from autograder.core.records import Answer, Answers, Graded, Grading, ItemResult, RunInfo, Submission, SuccessCriterion
+from autograder.core.rubric import apply_rubric
 from tests.support.report_curves import training_results
 
 SPEC: Spec = load_spec()
@@ -59,8 +60,8 @@ def typical_results() -> dict[str, ItemResult]:
     return {id_: passing(id_) for id_ in SPEC.items} | training_results() | {r.id: r for r in results}
 
 
-def success(met: dict[str, bool | None] | None = None) -> dict[str, SuccessCriterion]:
-    """All four criteria met, but for those in `met`."""
+def measured(results: dict[str, ItemResult], met: dict[str, bool | None] | None = None) -> dict[str, ItemResult]:
+    """These results with their success criteria: all met, but for those in `met`."""
     values = {
         "sft_loss_trend": ("loss 0.94, ratio 0.26", "ratio at most 0.6"),
         "rm_accuracy": ("0.759 [0.745, 0.772]", "lower end above 0.65"),
@@ -68,26 +69,23 @@ def success(met: dict[str, bool | None] | None = None) -> dict[str, SuccessCrite
         "ppo_kl": ("1.66 nats", "0.3 to 12 nats"),
     }
     found = dict.fromkeys(SPEC.success_criteria, True) | (met or {})
-    return {id_: SuccessCriterion(id_, found[id_], *values[id_]) for id_ in SPEC.success_criteria}
+    criteria = {id_: SuccessCriterion(id_, found[id_], *values[id_]) for id_ in SPEC.success_criteria}
+    return {id_: replace(result, criterion=criteria.get(id_)) for id_, result in results.items()}
 
 
 def graded(results: dict[str, ItemResult]) -> Graded:
-    return grade(SPEC, results, success({"ppo_reward": False}))
+    return apply_rubric(SPEC, measured(results, {"ppo_reward": False}))
 
 
-def bundle(hostile: bool = False) -> dict[str, Any]:
-    """Keyword arguments of write_reports."""
+def bundle(hostile: bool = False, **changes: Any) -> Grading:
+    """What reports are made of, with these fields changed."""
     results, text = typical_results(), HOSTILE if hostile else ""
     name = f"{text[:60]}homework_\u202efinal\u0430.ipynb" if hostile else "homework_final.ipynb"
     if hostile:
         results = {id_: _poisoned(result) for id_, result in results.items()}
-    return {
-        "graded": graded(results),
-        "submission": Submission(name, "9f" * 32, (), (f"Two cells answer T04; the last counts. {text}",)),
-        "answers": _answers(text),
-        "run": Run("0.1.0", 20261121, "tiny", "cpu", "1 isolated", 2, 171.4),
-        "spec": SPEC,
-    }
+    submission = Submission(name, "9f" * 32, (), (f"Two cells answer T04; the last counts. {text}",))
+    run = RunInfo("0.1.0", 20261121, "tiny", "cpu", "1 isolated", 2, 171.4)
+    return replace(Grading(graded(results), submission, _answers(text), run, SPEC), **changes)
 
 
 def _answers(text: str) -> Answers:

@@ -147,6 +147,12 @@ class LocalSession:
         self.device, self.tier, self.seed = "cpu", UNSAFE, 0
         self.seeds: list[int] = []  # one a call
 
+    def __enter__(self) -> LocalSession:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to end."""
+
     def prewarm(self) -> None:
         """Ready."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autograder.core.failures import guarded
 from autograder.slots.hidden_tests.base import Case, CaseAnswer, HiddenTest, Residual
 
 SENTENCES = {
@@ -23,6 +24,7 @@ CLOSE = 1e-3
 MASKS = ("mask", "attention_mask")  # of these arrays of a case, 1 is text and 0 is padding or prompt
 
 
+@guarded(lambda *_: None)  # it only explains: should it fail on an odd answer, the verdict stands without it
 def diagnose(
     test: HiddenTest, cases: Sequence[Case], answers: Sequence[CaseAnswer], residuals: Sequence[Residual]
 ) -> str | None:

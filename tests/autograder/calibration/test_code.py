@@ -16,7 +16,7 @@ CARRIES = {
     "assignment/registry": {"__init__", "spec", "thresholds"},
     "assignment/lab": {"__init__", "ship"},
     "autograder": {"__init__"},
-    "autograder/core": {"__init__", "messages", "records"},
+    "autograder/core": {"__init__", "failures", "messages", "records"},
     "autograder/reference": {"__init__"},
     "autograder/sandbox": EVERY,
     "autograder/inside": {"__init__", "namespace", "outcome", "registry", "relay", "restrict", "source", "system",

@@ -21,12 +21,11 @@ from autograder.calibration.margins import (
 )
 from autograder.calibration.statistics import STATISTICS
 from autograder.calibration.subjects import subjects
-from autograder.sandbox.pool import Lanes
+from autograder.sandbox.pool import WorkerPool
 from autograder.slots.misconceptions import LibraryError
 from autograder.training import data
-from autograder.training.run import STAGES, run_stage
-
-from .small_lab import LocalSession, small_lab
+from autograder.training.run import STAGES, StageRun, run_stage
+from tests.support.small_lab import LocalSession, small_lab
 
 SFT, RM, PPO, COMPARISON = STAGES
 # What the study was asked to show; the file may hold more.
@@ -144,7 +143,7 @@ def test_the_reference_runs_first_and_a_study_cut_short_is_short_everywhere(lab)
 def test_a_study_goes_on_where_it_stopped(lab, tmp_path: Path) -> None:
     wanted = study.jobs(lab, ["sft_rate_zero"], {"reference": 1, "variant": 1, "near_miss": 2})
     session = LocalSession()
-    lanes = Lanes(session)
+    lanes = WorkerPool(session)
     study.run(lab, wanted, lanes, tmp_path, until=0.0)
     assert study.missing(wanted, tmp_path) == wanted  # its time was over before it began
     study.run(lab, wanted[:1], lanes, tmp_path)
@@ -165,14 +164,14 @@ def test_a_run_that_ends_is_in_the_table_before_the_next_begins(lab, tmp_path: P
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        study.run(lab, wanted, Lanes(LocalSession()), tmp_path, on_done=killed)
+        study.run(lab, wanted, WorkerPool(LocalSession()), tmp_path, on_done=killed)
     assert study.missing(wanted, tmp_path) == wanted[1:]
 
 
 def measured_alike(lab, chosen) -> None:
     """Each of them is measured, and its statistics say of each item what the stage said."""
     for subject in chosen:
-        found = run_stage(LocalSession(), lab, subject.stage, subject.code, 5)
+        found = run_stage(LocalSession(), StageRun(lab, subject.stage, subject.code, 5))
         row = tables.line(subject.stage, {}, found)
         assert row["status"] == tables.MEASURED, (subject.id, found)  # it fails by what it learned, not by a crash
         for item in subject.stage.items:

@@ -25,8 +25,7 @@ from autograder.cli import app
 from autograder.reference.models import load_reference
 from autograder.training.run import STAGES
 from autograder.training.stage import Lab
-
-from . import made_up_study
+from tests.support import made_up_study
 
 ROOT = DOCUMENT.parents[1]
 SPEC = load_spec()

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from autograder.core.failures import not_gradable
+from autograder.core.failures import GraderFailure, not_gradable
 from autograder.core.messages import STATUS, advice
 from autograder.core.records import Answer, Status
 from autograder.slots import verdicts
@@ -33,7 +33,7 @@ def of_statuses(slot: str) -> dict[str, str]:
     for kind in verdicts.BY_KIND:
         found = reply(kind, {"_output": STUDENT, "_traceback": STUDENT}, f"ValueError: {STUDENT}")
         results.append(verdicts.from_reply(slot, found, 1, ()))
-    results.append(not_gradable(slot, STUDENT))
+    results.append(not_gradable(slot, GraderFailure(STUDENT)))
     return {f"{result.status} {i}": result.message for i, result in enumerate(results)}
 
 

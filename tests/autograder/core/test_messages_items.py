@@ -10,11 +10,14 @@ from typing import Any, get_args
 
 import pytest
 
-from autograder.core.failures import not_gradable
+from autograder.context import GradingContext
+from autograder.core.failures import GraderFailure, not_gradable
 from autograder.core.messages import STATUS, seen_in
+from autograder.core.progress import GradingProgress
 from autograder.core.records import Answers, ItemResult, Status
-from autograder.core.rubric import grade
-from autograder.grading.steps import written_result
+from autograder.core.rubric import apply_rubric
+from autograder.core.selection import select
+from autograder.grading.written import collect_written_answers
 from autograder.quality.checks import RULES, SHOWN, judge_quality
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
@@ -54,13 +57,13 @@ def of_training(item: str) -> Iterator[ItemResult]:
     for kind in run.FAILURES:
         data = {"_slot": STUDENT, "_traceback": STUDENT, "_output": STUDENT}
         for error in (STUDENT, f"NameError: name '{STUDENT}' is not defined"):
-            found.append(run._failure(lab, STAGES[item], reply(kind, data, error), SEED))
+            found.append(run.failure_of(lab, STAGES[item], reply(kind, data, error), SEED))
     for state in ("blank", "missing", "broken"):
         found.append(not_run(item, submission(states={str(SPEC.items[item].loop): state}), {}))
     timeout = ItemResult(str(SPEC.items[item].loop), "timeout", 0.0, STUDENT)
     found.append(not_run(item, submission(), {timeout.id: timeout}))
     found += [Failure("wrong", str(error), EVIDENCE) for error in unusable()]
-    found.append(Failure("not_gradable", not_gradable(item, STUDENT).message, {"reason": STUDENT}))
+    found.append(Failure.ours(GraderFailure(STUDENT)))
     yield from (verdict.item_result(SPEC, BARS, item, one) for one in found)
 
 
@@ -109,10 +112,10 @@ FLAWS = {
 
 def of_written(item: str) -> Iterator[ItemResult]:
     blank = Answers("", submission(states={slot.id: "blank" for slot in SPEC.slots}).slots)
-    yield written_result(SPEC, blank)
-    yield written_result(SPEC, submission())
-    yield written_result(SPEC, Answers("", submission().slots, dict.fromkeys(SPEC.written, STUDENT)))
-    yield not_gradable(item, STUDENT)
+    for answers in (blank, submission(), Answers("", submission().slots, dict.fromkeys(SPEC.written, STUDENT))):
+        run_ = GradingContext(SPEC, answers, select(SPEC, [item]), "tiny", "cpu", SEED, GradingProgress(quiet=True))
+        yield from collect_written_answers(run_, {}).values()
+    yield not_gradable(item, GraderFailure(STUDENT))
 
 
 RENDER = {"training": of_training, "quality": of_quality, "written": of_written}
@@ -161,13 +164,9 @@ def test_templates_quote_measured_numbers_and_public_bars_alone(item):
 @pytest.mark.parametrize(("item", "kind"), ITEMS)
 def test_nothing_hidden_and_no_student_s_text_reaches_what_students_are_shown(item, kind, rendered):
     """Messages, and the two files made of them, while evidence is full of what a TA alone may see."""
-    run_ = bundle()["run"]
     for result in rendered[item]:
-        graded = grade(SPEC, {item: result}, {})
-        shown = [
-            result.message, str(result.misconception), str(results_dict(graded, run_, SPEC)),
-            feedback_page(graded, bundle()["submission"], run_, SPEC),
-        ]  # fmt: skip
+        given = bundle(graded=apply_rubric(SPEC, {item: result}))
+        shown = [result.message, str(result.misconception), str(results_dict(given)), feedback_page(given)]
         for text in shown:
             assert not [hidden for hidden in (STUDENT, str(SEED), str(UNTOLD), "rlhf-lab grade") if hidden in text]
 

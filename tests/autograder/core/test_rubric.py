@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from autograder.core.messages import PENDING, STATUS
 from autograder.core.records import Graded, ItemResult, SuccessCriterion
-from autograder.core.rubric import grade, not_run, pending_points
-from tests.support.report_fixture import SPEC, passing, success
+from autograder.core.rubric import apply_rubric, not_run, pending_points
+from tests.support.report_fixture import SPEC, measured, passing
 
 ITEMS = tuple(SPEC.items)
 results_strategy = st.dictionaries(
@@ -34,19 +34,19 @@ def exact(value: float) -> Decimal:
 
 
 def test_the_reference_scores_all_but_the_written_points_and_has_passed() -> None:
-    graded = grade(SPEC, reference(), success())
+    graded = apply_rubric(SPEC, measured(reference()))
     written = sum(item.points for item in SPEC.item_list if item.kind == "written")
     assert (graded.score, graded.pending, graded.passed) == (SPEC.max_points - written, written, True)
 
 
 def test_a_blank_submission_scores_zero_and_has_not_passed() -> None:
     results = {id_: ItemResult(id_, "not_attempted", 0.0, "") for id_ in ITEMS}
-    graded = grade(SPEC, results, success(dict.fromkeys(SPEC.success_criteria, False)))
+    graded = apply_rubric(SPEC, measured(results, dict.fromkeys(SPEC.success_criteria, False)))
     assert (graded.score, graded.pending, graded.passed) == (0.0, 0.0, False)
 
 
 def test_an_item_that_was_not_run_is_absent_and_its_points_are_pending() -> None:
-    graded = grade(SPEC, {"T07": passing("T07")}, {})
+    graded = apply_rubric(SPEC, {"T07": passing("T07")})
     assert [i.result.id for c in graded.criteria for i in c.items] == ["T07"]
     assert graded.score + graded.pending == SPEC.max_points
     assert len(not_run(SPEC, graded)) == len(ITEMS) - 1
@@ -56,38 +56,40 @@ def test_an_item_that_was_not_run_is_absent_and_its_points_are_pending() -> None
 def test_a_failure_of_the_grader_keeps_the_verdict_open_only_while_it_could_change_it() -> None:
     results = reference()
     results["sft_loss_trend"] = ItemResult("sft_loss_trend", "not_gradable", 0.0, "")
-    assert grade(SPEC, results, success({"sft_loss_trend": None})).passed is None
-    assert grade(SPEC, results, success({"sft_loss_trend": None, "ppo_kl": False})).passed is False
+    assert apply_rubric(SPEC, measured(results, {"sft_loss_trend": None})).passed is None
+    assert apply_rubric(SPEC, measured(results, {"sft_loss_trend": None, "ppo_kl": False})).passed is False
 
 
 def test_a_share_of_a_pending_item_earns_nothing_yet() -> None:
-    graded = grade(SPEC, {"T01": ItemResult("T01", "not_gradable", 1.0, "")}, {})
+    graded = apply_rubric(SPEC, {"T01": ItemResult("T01", "not_gradable", 1.0, "")})
     assert graded.score == 0.0
 
 
 @pytest.mark.parametrize("share", [-0.01, 1.01, float("nan"), float("inf")])
 def test_a_share_outside_zero_to_one_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="T01"):
-        grade(SPEC, {"T01": ItemResult("T01", "partial", share, "")}, {})
+        apply_rubric(SPEC, {"T01": ItemResult("T01", "partial", share, "")})
 
 
 def test_unknown_items_are_refused_and_named() -> None:
     with pytest.raises(ValueError, match="T99"):
-        grade(SPEC, {"T99": passing("T99")}, {})
+        apply_rubric(SPEC, {"T99": passing("T99")})
     with pytest.raises(ValueError, match="lucky"):
-        grade(SPEC, {}, {"lucky": SuccessCriterion("lucky", True, "", "")})
+        apply_rubric(SPEC, {"T01": replace(passing("T01"), criterion=SuccessCriterion("lucky", True, "", ""))})
+    with pytest.raises(ValueError, match="T01"):
+        apply_rubric(SPEC, {"T01": replace(passing("T01"), criterion=SuccessCriterion("T01", True, "", ""))})
 
 
 def test_a_result_filed_under_another_id_is_refused() -> None:
     with pytest.raises(ValueError, match="T01"):
-        grade(SPEC, {"T02": passing("T01")}, {})
+        apply_rubric(SPEC, {"T02": passing("T01")})
     with pytest.raises(ValueError, match="T03"):
-        grade(SPEC, {"ppo_kl": passing("T03")}, success())
+        apply_rubric(SPEC, measured({"ppo_kl": passing("T03")}))
 
 
 def test_thirds_are_rounded_to_hundredths_half_up() -> None:
     def earned(share: float) -> float:
-        return grade(SPEC, {"T04": ItemResult("T04", "partial", share, "")}, {}).score
+        return apply_rubric(SPEC, {"T04": ItemResult("T04", "partial", share, "")}).score
 
     assert SPEC.items["T04"].points == 3
     assert (earned(1 / 3), earned(1 / 9), earned(0.335), earned(0.115)) == (1.0, 0.33, 1.01, 0.35)
@@ -97,7 +99,7 @@ def test_thirds_are_rounded_to_hundredths_half_up() -> None:
 def test_totals_are_exactly_the_sums_of_their_rows(
     results: dict[str, ItemResult], met: dict[str, bool | None]
 ) -> None:
-    graded = grade(SPEC, results, success(met))
+    graded = apply_rubric(SPEC, measured(results, met))
     for criterion in graded.criteria:
         assert exact(criterion.points) == sum((exact(i.points) for i in criterion.items), Decimal(0))
     assert exact(graded.score) == sum((exact(c.points) for c in graded.criteria), Decimal(0))
@@ -108,7 +110,7 @@ def test_totals_are_exactly_the_sums_of_their_rows(
 def test_score_pending_and_lost_add_up_to_the_maximum(
     results: dict[str, ItemResult], met: dict[str, bool | None]
 ) -> None:
-    graded = grade(SPEC, results, success(met))
+    graded = apply_rubric(SPEC, measured(results, met))
     decided = [i for c in graded.criteria for i in c.items if i.result.status not in PENDING]
     lost = sum((exact(i.max_points) - exact(i.points) for i in decided), Decimal(0))
     assert exact(graded.score) + exact(graded.pending) + lost == exact(graded.max_score)
@@ -119,7 +121,7 @@ def test_the_verdict_is_open_exactly_when_its_best_and_worst_outcomes_differ(
     results: dict[str, ItemResult], met: dict[str, bool | None]
 ) -> None:
     """Settle all that is pending, for and against the student: the verdict is what both agree on."""
-    graded = grade(SPEC, results, success(met))
+    graded = apply_rubric(SPEC, measured(results, met))
     best, worst = _settled(results, met, True), _settled(results, met, False)
     assert best.pending == worst.pending == 0
     assert graded.passed == (best.passed if best.passed == worst.passed else None)
@@ -130,12 +132,13 @@ def test_a_better_answer_never_lowers_the_score(
     results: dict[str, ItemResult], item_id: str, share: float
 ) -> None:
     worse = ItemResult(item_id, "partial", share, "")
-    better = dataclasses.replace(worse, share=min(1.0, share + 0.1))
-    low = grade(SPEC, results | {item_id: worse}, {})
-    assert low.score <= grade(SPEC, results | {item_id: better}, {}).score
+    better = replace(worse, share=min(1.0, share + 0.1))
+    low = apply_rubric(SPEC, results | {item_id: worse})
+    assert low.score <= apply_rubric(SPEC, results | {item_id: better}).score
 
 
 def _settled(results: dict[str, ItemResult], met: dict[str, bool | None], kindly: bool) -> Graded:
     open_items = [id_ for id_ in ITEMS if id_ not in results or results[id_].status in PENDING]
     verdicts = {id_: ItemResult(id_, "partial", float(kindly), "") for id_ in open_items}
-    return grade(SPEC, results | verdicts, success({k: kindly if v is None else v for k, v in met.items()}))
+    decided = {id_: kindly if value is None or id_ not in results else value for id_, value in met.items()}
+    return apply_rubric(SPEC, measured(results | verdicts, decided))

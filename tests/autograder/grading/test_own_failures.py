@@ -71,7 +71,7 @@ def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path, monkeypatc
 def test_a_part_of_the_grader_that_cannot_be_imported_takes_no_point(
     answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "autograder.grading.steps", None)
+    monkeypatch.setitem(sys.modules, "autograder.slots.judge", None)
     assert_ours(grade_t07(answered, tmp_path / "out"), tmp_path / "out")
 
 

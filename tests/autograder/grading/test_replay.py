@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from autograder import cli
 from autograder.core.messages import replay
 from autograder.core.records import ItemResult
-from autograder.core.rubric import grade
+from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import report_dict
 from autograder.report.ta import ta_page
 from tests.kills.__main__ import stable
@@ -38,23 +38,23 @@ def item(report: dict[str, Any], id_: str) -> dict[str, Any]:
 @pytest.mark.parametrize("id_", SPEC.items)
 @pytest.mark.parametrize("status", ["wrong", "partial", "crashed", "timeout", "out_of_memory", "not_gradable"])
 def test_what_did_not_pass_brings_its_command_on_the_run_s_seed(id_: str, status: Any) -> None:
-    run = dataclasses.replace(bundle()["run"], seed=41, device="cuda (NVIDIA T4)")
+    run = dataclasses.replace(bundle().run, seed=41, device="cuda (NVIDIA T4)")
     result = ItemResult(id_, status, 0.0, "", evidence={"seed": 7})  # a majority shows the seed of one of its runs
-    given = bundle() | {"graded": grade(SPEC, {id_: result}, {}), "run": run}
+    given = bundle(graded=apply_rubric(SPEC, {id_: result}), run=run)
     command = f"rlhf-lab grade PATH --profile tiny --device cuda --seed 41 --only {id_}"
-    assert item(report_dict(given["graded"], given["submission"], run, SPEC), id_)["evidence"]["replay"] == command
-    assert command in ta_page(**given)
+    assert item(report_dict(given), id_)["evidence"]["replay"] == command
+    assert command in ta_page(given)
 
 
 @pytest.mark.parametrize("status", ["passed", "needs_review"])
 def test_what_passed_or_waits_for_a_ta_brings_none(status: Any) -> None:
-    given = bundle() | {"graded": grade(SPEC, {ITEM: ItemResult(ITEM, status, 1.0, "")}, {})}
-    report = report_dict(given["graded"], given["submission"], given["run"], SPEC)
+    given = bundle(graded=apply_rubric(SPEC, {ITEM: ItemResult(ITEM, status, 1.0, "")}))
+    report = report_dict(given)
     assert "replay" not in item(report, ITEM)["evidence"]
 
 
 def test_every_option_that_changes_a_verdict_is_in_the_command() -> None:
-    run = bundle()["run"]
+    run = bundle().run
     changed = [dataclasses.replace(run, profile="gpt2"), dataclasses.replace(run, device="cuda (x)"),
                dataclasses.replace(run, seed=run.seed + 1)]  # fmt: skip
     assert len({replay(one, ITEM) for one in (run, *changed)} | {replay(run)}) == 5

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import pytest
 import torch
 
 from assignment.release.release import build
-from autograder.grading import run as grading
-from autograder.grading import steps as phases
-from autograder.grading.run import OptionError, Options, grade, grade_submission
+from autograder import sandbox
+from autograder.core.options import OptionError, Options
+from autograder.core.progress import GradingProgress
+from autograder.grading.run import grade, grade_submission
 from autograder.reference.models import ArtefactError
-from autograder.report.terminal import GradingProgress
 from autograder.submission.intake import IntakeError
 from autograder.training import data, prepare
+from autograder.training.step import _Records
 from tests.kills.short import ROWS
 from tests.support.small_lab import LocalSession, small_lab
 
@@ -42,16 +42,15 @@ def local(monkeypatch, lab):
     """A session in this process and a lab of one layer; returns the sessions that were opened."""
     opened: list[LocalSession] = []
 
-    @contextlib.contextmanager
-    def open_local(answers, selection, device, seed, options):
+    def open_local(**options):
         opened.append(LocalSession())
-        yield opened[-1], "0 test"
+        return opened[-1]
 
     for name, rows in ROWS.items():
         monkeypatch.setattr(data, name, rows)
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)  # tests share their cores
-    monkeypatch.setattr(grading, "opened", open_local)
-    monkeypatch.setattr(prepare, "_load", lambda spec, profile, device: lab)
+    monkeypatch.setattr(sandbox, "WorkerSession", open_local)
+    monkeypatch.setattr(prepare, "load_lab", lambda spec, profile, device: lab)
     return opened
 
 
@@ -93,8 +92,6 @@ def test_only_the_items_asked_for_are_graded(local, notebooks):
 
 
 def test_a_blank_notebook_scores_nothing_and_needs_no_sandbox(notebooks, monkeypatch, tmp_path):
-    from autograder import sandbox
-
     monkeypatch.setattr(sandbox, "WorkerSession", lambda **options: pytest.fail("a sandbox was started"))
     graded = grade(notebooks / "blank.ipynb", tmp_path)
     found = statuses(graded)
@@ -104,8 +101,6 @@ def test_a_blank_notebook_scores_nothing_and_needs_no_sandbox(notebooks, monkeyp
 
 
 def test_without_a_sandbox_nothing_is_lost_and_nothing_is_run(notebooks, monkeypatch):
-    from autograder import sandbox
-
     def refuse(**options):
         raise sandbox.SandboxError("none here")
 
@@ -123,7 +118,7 @@ def test_missing_artefacts_leave_the_training_items_open_and_the_slots_graded(lo
     def missing(spec, profile, device):
         raise ArtefactError("no weights")
 
-    monkeypatch.setattr(prepare, "_load", missing)
+    monkeypatch.setattr(prepare, "load_lab", missing)
     graded = grade(notebooks / "solved.ipynb", options=Options(seed=1, only=("T04", "sft_loss_trend")))
     assert statuses(graded) == {"T04": "passed", "sft_loss_trend": "not_gradable"}
     assert [criterion.met for criterion in graded.success_criteria] == [None] * 4
@@ -158,7 +153,7 @@ def test_seeds_are_drawn_afresh_and_reported(notebooks):
 
 @pytest.mark.parametrize("record", [{}, {"step": "x"}, {"step": -1}, {"wall_s": "x", "step": None}, {"step": 10**30}])
 def test_no_forged_progress_record_stops_the_grader(record):
-    records = phases._Records(GradingProgress(quiet=True).start("a stage"))
+    records = _Records(GradingProgress(quiet=True).start("a stage"))
     records(record)
     records({"step": 3, "loss": 1.0, "wall_s": 2.5})
     assert records.seconds == 2.5

@@ -27,6 +27,6 @@ def test_a_stage_trains_on_the_gpu_and_is_measured_here(lab, stage, monkeypatch)
         monkeypatch.setattr(data, name, rows)
     code = run.code_for(stage, lab.spec, reference_answers(), all_passed())
     with WorkerSession(device="cuda", seed=1) as session:
-        found = run.run_stage(session, lab, stage, code, 1)
+        found = run.run_stage(session, run.StageRun(lab, stage, code, 1))
     assert not isinstance(found, Failure), found
     assert set(found) == set(stage.items)

@@ -26,8 +26,8 @@ def _few_rows(monkeypatch):
 @pytest.mark.parametrize("stage", [SFTStage(), ComparisonStage()], ids=lambda stage: stage.op)
 def test_the_sandbox_gives_back_what_the_code_does_here(best, lab, stage):
     code = run.code_for(stage, lab.spec, reference_answers(), all_passed())
-    inside = run.run_stage(best, lab, stage, code, SEED)
-    here = run.run_stage(LocalSession(), lab, stage, code, SEED)
+    inside = run.run_stage(best, run.StageRun(lab, stage, code, SEED))
+    here = run.run_stage(LocalSession(), run.StageRun(lab, stage, code, SEED))
     assert not isinstance(inside, Failure), inside
     item = stage.items[0]
     assert inside[item].passed
@@ -37,7 +37,7 @@ def test_the_sandbox_gives_back_what_the_code_does_here(best, lab, stage):
 def test_progress_arrives_while_a_stage_runs(best, lab):
     records = []
     code = run.code_for(SFTStage(), lab.spec, reference_answers(), all_passed())
-    run.run_stage(best, lab, SFTStage(), code, SEED, notify=records.append)
+    run.run_stage(best, run.StageRun(lab, SFTStage(), code, SEED, notify=records.append))
     assert records
     assert records[0]["step"] == 1
 
@@ -45,6 +45,6 @@ def test_progress_arrives_while_a_stage_runs(best, lab):
 def test_a_loop_that_exits_the_process_is_a_crash_with_a_message(best, lab):
     source = "def train_sft(model, batches, config, on_step=None):\n    import os\n    os._exit(0)\n"
     code = run.code_for(SFTStage(), lab.spec, reference_answers(T05=source), all_passed())
-    found = run.run_stage(best, lab, SFTStage(), code, SEED)
+    found = run.run_stage(best, run.StageRun(lab, SFTStage(), code, SEED))
     assert isinstance(found, Failure)
     assert (found.status, "train_sft (T05)" in found.message) == ("crashed", True)

@@ -12,9 +12,10 @@ from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
 from autograder.inside.definitions import definitions
 from autograder.inside.namespace import Namespace
+from autograder.programs.assemble import code_of
 from autograder.quality import checks as quality
 from autograder.quality import lint as quality_lint
-from autograder.quality.checks import RunDefinitions, code_of, judge_quality
+from autograder.quality.checks import RunDefinitions, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 
 SPEC = load_spec()
@@ -138,7 +139,7 @@ def test_messages_stay_short_however_many_findings_there_are() -> None:
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The operation `definitions`, in this process (these answers are ours)."""
     monkeypatch.setattr(builtins, "input", builtins.input)  # the namespace replaces it
-    code = code_of(answers, SPEC)
+    code = code_of(SPEC, answers)
     data, _ = definitions(Namespace(code), {"code": code}, {}, lambda record: None)
     return list(quality._import_findings(data))
 

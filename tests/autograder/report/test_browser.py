@@ -103,7 +103,7 @@ def bare(policy: str = "") -> str:
 
 @pytest.mark.parametrize("name", ["report.html", "feedback.html"])
 def test_nothing_runs_and_no_request_leaves(name: str, listener: Listener, tmp_path: Path) -> None:
-    source = write_reports(tmp_path / "out", **bundle(hostile=True))[name].read_text(encoding="utf-8")
+    source = write_reports(tmp_path / "out", bundle(hostile=True))[name].read_text(encoding="utf-8")
     dom = opened(source, listener, tmp_path)
     assert listener.requests == []
     assert title(dom) == title(source)
@@ -134,8 +134,8 @@ def written(name: str, folder: Path, hostile: bool, called: str = "") -> str:
     """The page of a submission; `called`: its name, if not the bundle's."""
     given = bundle(hostile)
     if called:
-        given["submission"] = dataclasses.replace(given["submission"], name=called)
-    return write_reports(folder, **given)[name].read_text(encoding="utf-8")
+        given = bundle(hostile, submission=dataclasses.replace(given.submission, name=called))
+    return write_reports(folder, given)[name].read_text(encoding="utf-8")
 
 
 def head(source: str, folder: Path, height: int = 160) -> Image.Image:

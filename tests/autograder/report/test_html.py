@@ -12,7 +12,7 @@ import pytest
 
 from autograder.report.feedback import feedback_page
 from autograder.report.ta import ta_page
-from tests.support.report_fixture import CANARY, MISTAKE, SPEC, bundle, graded, typical_results
+from tests.support.report_fixture import CANARY, MISTAKE, bundle, graded, typical_results
 
 VOID = {"meta", "br", "img", "link", "input", "rect", "line", "circle", "polyline"}
 ALLOWED_TAGS = {
@@ -91,12 +91,11 @@ class Outline(HTMLParser):
 
 
 def ta(hostile: bool = False, **changes: object) -> str:
-    return ta_page(**(bundle(hostile) | changes))
+    return ta_page(bundle(hostile, **changes))
 
 
 def feedback(hostile: bool = False) -> str:
-    given = bundle(hostile)
-    return feedback_page(given["graded"], given["submission"], given["run"], SPEC)
+    return feedback_page(bundle(hostile))
 
 
 PAGES = [
@@ -174,7 +173,7 @@ def test_bulk_data_stays_out_of_the_page() -> None:
 
 def test_commands_to_replay_never_hold_the_submission_name() -> None:
     given = bundle()
-    odd = dataclasses.replace(given["submission"], name="x; rm -rf $HOME #.ipynb")
+    odd = dataclasses.replace(given.submission, name="x; rm -rf $HOME #.ipynb")
     replay = ta(submission=odd).split("See it again")[1]
     assert "rm -rf" not in replay
 
@@ -195,8 +194,8 @@ def test_feedback_holds_nothing_but_our_texts() -> None:
         id_: dataclasses.replace(r, evidence={"traceback": CANARY, "generations": [{"sft": CANARY}]})
         for id_, r in typical_results().items()
     }
-    page = feedback_page(graded(results), given["submission"], given["run"], SPEC)
-    assert CANARY not in page and given["submission"].name[:8] not in page
+    page = feedback_page(dataclasses.replace(given, graded=graded(results)))
+    assert CANARY not in page and given.submission.name[:8] not in page
     assert "Traceback" not in page and "tolerance" not in page and "Birch Street" not in page
     assert MISTAKE["sentence"] in page
     assert "Right for short rows" in page

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import autograder.report as report
-from autograder.core.rubric import grade
+from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import MAX_DEPTH, dumps, plain, report_dict
 from tests.support.report_fixture import HOSTILE, SPEC, bundle, passing
 
@@ -20,7 +20,7 @@ SCHEMA = json.loads(Path(report.__file__).with_name("report.schema.json").read_t
 
 def canonical(**changes: Any) -> dict[str, Any]:
     given = bundle(**changes)
-    return report_dict(given["graded"], given["submission"], given["run"], given["spec"])
+    return report_dict(given)
 
 
 def strict(text: str) -> Any:
@@ -90,7 +90,7 @@ def test_slots_replaced_by_the_reference_are_named_in_the_evidence() -> None:
 
 
 def test_write_reports_leaves_exactly_the_four_files_and_they_parse(tmp_path: Path) -> None:
-    paths = report.write_reports(tmp_path / "new" / "folder", **bundle(hostile=True))
+    paths = report.write_reports(tmp_path / "new" / "folder", bundle(hostile=True))
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == sorted(paths)
     assert sorted(paths) == ["feedback.html", "report.html", "report.json", "results.json"]
     for name in ("report.json", "results.json"):
@@ -98,8 +98,8 @@ def test_write_reports_leaves_exactly_the_four_files_and_they_parse(tmp_path: Pa
 
 
 def test_a_report_of_a_run_of_few_items_is_written_too(tmp_path: Path) -> None:
-    given = bundle() | {"graded": grade(SPEC, {"T07": passing("T07")}, {})}
-    paths = report.write_reports(tmp_path, **given)
+    given = bundle(graded=apply_rubric(SPEC, {"T07": passing("T07")}))
+    paths = report.write_reports(tmp_path, given)
     assert strict(paths["report.json"].read_text())["passed"] is None
     assert "Not graded: T01" in paths["report.html"].read_text()
     assert "Not graded: T01" in paths["feedback.html"].read_text()
@@ -110,7 +110,7 @@ def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
     """Break the n-th of the four syncs and four renames: files of the older run may stay, in whole."""
-    older = report.write_reports(tmp_path, **bundle())["report.json"].read_bytes()
+    older = report.write_reports(tmp_path, bundle())["report.json"].read_bytes()
     calls = iter(range(100))
 
     def breaking(real: Any) -> Any:
@@ -124,7 +124,7 @@ def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial
     monkeypatch.setattr(report.os, "fsync", breaking(report.os.fsync))
     monkeypatch.setattr(Path, "replace", breaking(Path.replace))
     with pytest.raises(OSError):
-        report.write_reports(tmp_path, **bundle(hostile=True))
+        report.write_reports(tmp_path, bundle(hostile=True))
     assert not list(tmp_path.glob(".*"))
     canonical_file = tmp_path / "report.json"
     before_renames = fails_at < 4
@@ -134,7 +134,7 @@ def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial
 
 def test_what_a_killed_run_left_half_written_is_replaced(tmp_path: Path) -> None:
     (tmp_path / report.PARTIAL.format("report.json")).write_text('{"score": 100')
-    report.write_reports(tmp_path, **bundle())
+    report.write_reports(tmp_path, bundle())
     assert not list(tmp_path.glob(report.PARTIAL.format("*")))
     assert strict((tmp_path / "report.json").read_text())["score"] < 100
 

@@ -9,24 +9,23 @@ import pytest
 from rich.console import Console
 
 from autograder.core.messages import PENDING
+from autograder.core.progress import GradingProgress
 from autograder.core.records import ItemResult
-from autograder.core.rubric import grade
+from autograder.core.rubric import apply_rubric
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
 from autograder.report.ta import ta_page
-from autograder.report.terminal import GradingProgress, print_rubric
+from autograder.report.terminal import print_rubric
 from tests.support.report_fixture import CANARY, SPEC, bundle, graded, passing, typical_results
 
 
 def results(**changes: object) -> dict:
-    given = bundle() | changes
-    return results_dict(given["graded"], given["run"], SPEC)
+    return results_dict(bundle(**changes))
 
 
 def shown(hostile: bool = False, **changes: object) -> str:
-    given = bundle(hostile) | changes
     console = Console(file=io.StringIO(), width=120, markup=False, emoji=False, highlight=False)
-    print_rubric(given["graded"], given["submission"], given["run"], SPEC, console)
+    print_rubric(bundle(hostile, **changes), console)
     return console.file.getvalue()
 
 
@@ -42,14 +41,14 @@ def test_gradescope_s_score_is_the_sum_of_its_tests() -> None:
 
 
 def test_gradescope_shows_pending_items_as_neither_passed_nor_failed() -> None:
-    given = bundle()["graded"]
+    given = bundle().graded
     pending = {i.result.id for c in given.criteria for i in c.items if i.result.status in PENDING}
     without = {t["name"].split(" · ")[0] for t in results()["tests"] if "status" not in t}
     assert pending == without != set()
 
 
 def test_gradescope_lists_items_that_were_not_run_without_a_status() -> None:
-    tests = results(graded=grade(SPEC, {"T07": passing("T07")}, {}))["tests"]
+    tests = results(graded=apply_rubric(SPEC, {"T07": passing("T07")}))["tests"]
     assert sum("status" in t for t in tests) == 1
     assert sum(t["max_score"] for t in tests) == SPEC.max_points
 
@@ -70,10 +69,10 @@ def test_gradescope_shows_students_no_evidence() -> None:
 def test_partial_credit_is_explained_by_the_registry_s_rule_wherever_points_are_shown(id_: str, rule: str) -> None:
     spec = SPEC.model_copy(update={"partial": SPEC.partial.model_copy(update={"gradient": 0.3, "field_kinds": 9})})
     for status, told in (("partial", True), ("wrong", False)):
-        given = bundle() | {"spec": spec, "graded": grade(spec, {id_: ItemResult(id_, status, 0.5, "x.")}, {})}
+        given = bundle(spec=spec, graded=apply_rubric(spec, {id_: ItemResult(id_, status, 0.5, "x.")}))
         texts = (
-            ta_page(**given), feedback_page(given["graded"], given["submission"], given["run"], spec),
-            str(results_dict(given["graded"], given["run"], spec)),
+            ta_page(given), feedback_page(given),
+            str(results_dict(given)),
         )  # fmt: skip
         assert [rule in text for text in texts] == [told] * 3
 
@@ -101,12 +100,12 @@ def test_the_table_holds_no_control_sequence_whatever_the_submission_says() -> N
 def test_markup_of_the_terminal_library_is_not_interpreted() -> None:
     given = bundle()
     assert "[bold]x[/bold]" in shown(
-        submission=dataclasses.replace(given["submission"], name="[bold]x[/bold]")
+        submission=dataclasses.replace(given.submission, name="[bold]x[/bold]")
     )
 
 
 def test_items_that_were_not_run_are_named_under_the_table() -> None:
-    text = shown(graded=grade(SPEC, {"T07": passing("T07")}, {}))
+    text = shown(graded=apply_rubric(SPEC, {"T07": passing("T07")}))
     assert "Not graded in this run: T01" in text and "Not decided yet" in text
 
 

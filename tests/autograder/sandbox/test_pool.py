@@ -1,4 +1,4 @@
-"""Lanes: tasks side by side, values in order, nobody left behind."""
+"""WorkerPool: tasks side by side, values in order, nobody left behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from autograder.sandbox import SandboxError
-from autograder.sandbox.pool import Lanes, open_lanes
+from autograder.sandbox.pool import WorkerPool, open_pool
 
 
 class Session:
@@ -49,14 +49,14 @@ def test_values_come_in_the_order_of_tasks_and_two_run_at_once():
 
         return run
 
-    found = Lanes(first, [second]).run([task(7, True), task(3, True), task(5, False)])
+    found = WorkerPool(first, [second]).run([task(7, True), task(3, True), task(5, False)])
     assert [value for value, _ in found] == [7, 3, 5]
     assert {session for _, session in found[:2]} == {first, second}
 
 
 def test_a_lane_that_does_not_start_leaves_its_tasks_to_the_first():
     first = Session()
-    found = Lanes(first, [Session(starts=False)]).run([lambda session: session] * 3)
+    found = WorkerPool(first, [Session(starts=False)]).run([lambda session: session] * 3)
     assert found == [first] * 3
 
 
@@ -74,7 +74,7 @@ def test_an_interrupt_stops_another_lane_that_computes():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Lanes(Session(), [other]).run([task, task, task])
+        WorkerPool(Session(), [other]).run([task, task, task])
     assert other.ended.is_set()
     assert time.monotonic() < never - 20
 
@@ -89,7 +89,7 @@ def test_an_error_of_another_lane_is_raised_as_well():
         assert raised.wait(timeout=30)
 
     with pytest.raises(ValueError, match="seen"):
-        Lanes(Session(), [other]).run([task, task])
+        WorkerPool(Session(), [other]).run([task, task])
 
 
 def test_another_lane_flushes_denormals_as_the_grader_does():
@@ -106,7 +106,7 @@ def test_another_lane_flushes_denormals_as_the_grader_does():
 
     torch.set_flush_denormal(True)
     try:
-        assert sorted(Lanes(Session(), [other]).run([task, task]), key=str) == [0.0, None]
+        assert sorted(WorkerPool(Session(), [other]).run([task, task]), key=str) == [0.0, None]
     finally:
         torch.set_flush_denormal(False)
 
@@ -117,12 +117,12 @@ def test_another_lane_flushes_denormals_as_the_grader_does():
 def test_there_are_as_many_lanes_as_wanted_and_cores_and_one_on_a_gpu(monkeypatch, device, cores, wanted, number):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
     session = Session(device)
-    with open_lanes(session, wanted) as lanes:
+    with open_pool(session, wanted) as lanes:
         assert 1 + len(lanes.others) == number
     assert all(other.closed for other in lanes.others)
 
 
 def test_without_a_second_sandbox_there_is_one_lane(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
-    with open_lanes(Session(starts=False), 2) as lanes:
+    with open_pool(Session(starts=False), 2) as lanes:
         assert lanes.others == ()

@@ -8,10 +8,10 @@ import tracemalloc
 import pytest
 
 from autograder.core.records import Answer
-from autograder.programs.dependencies import Callees
-from autograder.slots import judge
-from autograder.slots.judge import judge_slot_without_running, judge_slots, judged_code
+from autograder.programs.dependencies import SlotDependencies
+from autograder.slots.judge import judge_slots
 from autograder.slots.misconceptions import load
+from autograder.slots.verdicts import without_running
 from tests.support.slot_runs import SLOTS, SPEC, LocalSession, submission
 
 LIBRARY = load()
@@ -42,13 +42,10 @@ def test_a_blank_notebook_is_not_attempted_and_nothing_is_run():
 )
 def test_states_of_the_extraction_become_statuses(state, status):
     answer = Answer("T07", state, problem="Rename it." if state != "blank" else "")
-    result = judge_slot_without_running(answer, SPEC)
+    result = without_running(answer)
+    assert result is not None
     assert (result.status, result.share) == (status, 0.0)
     assert result.message
-
-
-def test_an_answer_without_a_sandbox_is_our_failure():
-    assert judge_slot_without_running(Answer("T07", "present", "x"), SPEC).status == "not_gradable"
 
 
 @pytest.mark.parametrize("id_", ["S04", "P09", "R05", "K19", "D05"])
@@ -91,7 +88,7 @@ def test_a_helper_of_the_prelude_is_followed_to_the_slots_it_calls():
     helpers = "\ndef mean_logp(logits, tokens):\n    return token_logprobs(logits, tokens).mean()\n"
     helpers += "\ndef other():\n    gae()\n"
     answers = submission({"T04": "def sft_loss(a, b):\n    return mean_logp(a, b)\n"}, helpers=helpers)
-    assert Callees.of(answers, SPEC).below("T04") == {"T10"}
+    assert SlotDependencies.of(answers, SPEC).below("T04") == {"T10"}
 
 
 BORROWED = {  # a slot answered by the name of another, whose reference would know the answer
@@ -207,16 +204,6 @@ def test_messages_hold_no_number_of_the_hidden_inputs():
         assert "Seen: On " in result.message
 
 
-def test_judged_code_takes_the_students_source_where_it_passed():
-    answers = submission({"T07": BY_ID["R03"].source})
-    results = verdicts(answers, ["T07", "T08"])
-    code = judged_code(answers, results, SPEC)
-    assert code["slots"]["T08"] == answers.slots["T08"].source
-    assert code["slots"]["T07"] != answers.slots["T07"].source
-    assert judged_code(answers, results, SPEC, keep=["T07"])["slots"]["T07"] == answers.slots["T07"].source
-    assert list(code["slots"]) == list(SLOTS)
-
-
 def test_the_same_seed_gives_the_same_verdict_and_evidence():
     answers = submission({"T12": BY_ID["P17"].source})
     first, second = (verdicts(answers, ["T12"], seed=9)["T12"] for _ in range(2))
@@ -229,9 +216,17 @@ def test_the_worker_is_sent_only_the_slots_that_take_part():
     assert [sorted(call["code"]["slots"]) for call in session.calls] == [["T04"], ["T04", "T05"]]
 
 
-def test_limits_come_from_the_registry():
-    assert judge._limits(SPEC, "T07").wall_s == SPEC.limits.slot.wall_s
-    assert judge._limits(SPEC, "T14").wall_s == SPEC.limits.loop_slot.wall_s
+@pytest.mark.parametrize(("slot", "kind"), [("T07", "slot"), ("T14", "loop_slot")])
+def test_limits_come_from_the_registry(slot, kind):
+    limits = []
+
+    class Noted(LocalSession):
+        def call(self, op, payload, tensors, **options):
+            limits.append(options["limits"])
+            return super().call(op, payload, tensors, **options)
+
+    verdicts(submission(), [slot], Noted())
+    assert {limit.wall_s for limit in limits[-1:]} == {SPEC.limits.of(kind, slot).wall_s}
 
 
 def test_an_answer_that_makes_no_sense_is_wrong_and_no_failure_of_ours():

@@ -96,7 +96,7 @@ def test_where_a_style_dislikes_its_closing_a_fall_counts(small, flipped):
 def honest(lab, stage):
     """The reference's own loop on this run's data: outcomes by item."""
     code = run.code_for(stage, lab.spec, reference_answers(), all_passed())
-    found = run.run_stage(LocalSession(), lab, stage, code, SEED)
+    found = run.run_stage(LocalSession(), run.StageRun(lab, stage, code, SEED))
     assert not isinstance(found, Failure), found
     return found
 

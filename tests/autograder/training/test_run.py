@@ -37,7 +37,7 @@ def _few_rows(monkeypatch):
 def outcome(lab, stage, *, answers=None, results=None, session=None):
     answers, results = answers or reference_answers(), results or all_passed()
     code = run.code_for(stage, lab.spec, answers, results)
-    return run.decide(session or LocalSession(), lab, stage, code, SEED)
+    return run.decide(session or LocalSession(), run.StageRun(lab, stage, code, SEED))
 
 
 def passing(value: str, *, passed: bool, near: bool = False) -> dict[str, Outcome]:
@@ -168,8 +168,8 @@ def test_a_near_miss_is_decided_by_the_majority_of_fresh_seeds(lab, monkeypatch,
     outcomes = [passing("first", passed=False, near=True), *(passing(f"run {p}", passed=p) for p in again)]
     seeds = []
 
-    def fake(session, lab, stage, code, seed, data=None, notify=None):
-        seeds.append(seed)
+    def fake(session, stage_run):
+        seeds.append(stage_run.seed)
         return outcomes[len(seeds) - 1]
 
     monkeypatch.setattr(run, "run_stage", fake)
@@ -196,7 +196,8 @@ def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
     found = outcome(lab, stage)
     assert set(found) == {"ppo_reward", "ppo_kl"}
     assert verdict.item_result(lab.spec, lab.bars, "ppo_reward", found["ppo_reward"], ("T11",)).replaced == ("T11",)
-    criterion = verdict.success_criterion("ppo_kl", found["ppo_kl"], lab.bars)
+    criterion = verdict.item_result(lab.spec, lab.bars, "ppo_kl", found["ppo_kl"]).criterion
+    assert criterion is not None
     assert criterion.threshold == "0 to 12 nats per sequence, this run's reward learned"
     assert "nats per sequence" in criterion.value
 
@@ -206,8 +207,10 @@ def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
 )
 def test_only_our_own_failure_leaves_a_criterion_open(lab, status, met):
     found = Failure(status, "text")
-    assert verdict.success_criterion("sft_loss_trend", found, lab.bars).met is met
-    assert verdict.item_result(lab.spec, lab.bars, "sft_loss_trend", found).share == 0.0
+    result = verdict.item_result(lab.spec, lab.bars, "sft_loss_trend", found)
+    assert result.criterion is not None
+    assert result.criterion.met is met
+    assert result.share == 0.0
 
 
 def test_the_cache_key_follows_code_and_seed(lab):
