@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from assignment.registry import spec_of
-from autograder.core.records import ItemResult
-from autograder.core.rubric import grade
+from assignment.registry import Spec, spec_of
+from autograder.core.records import Grading, ItemResult
+from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import report_dict
 from autograder.report.gradescope import results_dict
 from autograder.report.ta import ta_page
@@ -24,44 +24,44 @@ SCHEMA = json.loads((ROOT / "autograder" / "report" / "report.schema.json").read
 BONUS = spec_of(edited(*BONUS_T08))
 
 
-def bonus_bundle(t08: ItemResult) -> dict:
-    results = {id_: passing(id_) for id_ in BONUS.items} | {"T08": t08}
-    return bundle() | {"spec": BONUS, "graded": grade(BONUS, results, {})}
+def graded(spec: Spec, **results: ItemResult) -> Grading:
+    """A submission in which everything has passed but for these items."""
+    found = {id_: passing(id_) for id_ in spec.items} | results
+    return bundle(spec=spec, graded=apply_rubric(spec, found))
 
 
-@pytest.mark.parametrize("status", ["passed", "not_attempted"])
-def test_a_bonus_changes_no_score_and_stands_in_its_own_list_of_the_report(status: str) -> None:
-    share = float(status == "passed")
-    given = bonus_bundle(ItemResult("T08", status, share, ""))  # type: ignore[arg-type]
-    found = report_dict(given["graded"], given["submission"], given["run"], BONUS)
+NOT_ATTEMPTED = ItemResult("T08", "not_attempted", 0.0, "")
+BONUS_TITLE = "Bonus, beside the points above"
+
+
+@pytest.mark.parametrize("t08", [passing("T08"), NOT_ATTEMPTED], ids=lambda result: result.status)
+def test_a_bonus_changes_no_score_and_stands_in_its_own_list_of_the_report(t08: ItemResult) -> None:
+    found = report_dict(graded(BONUS, T08=t08))
     assert (found["score"], found["max_score"], found["pending"]) == (100, 100, 0)
-    assert [(item["id"], item["points"]) for item in found["bonus"]] == [("T08", 2 * share)]
+    assert [(item["id"], item["points"]) for item in found["bonus"]] == [("T08", 2 * t08.share)]
     assert "T08" not in {item["id"] for criterion in found["criteria"] for item in criterion["items"]}
     jsonschema.validate(found, SCHEMA)
 
 
 def test_gradescope_says_a_bonus_in_words_and_its_maximum_stays() -> None:
-    given = bonus_bundle(passing("T08"))
-    tests = results_dict(given["graded"], given["run"], BONUS)["tests"]
+    tests = results_dict(graded(BONUS))["tests"]
     assert sum(test.get("max_score", 0) for test in tests) == 100
     (bonus,) = [test for test in tests if test["name"].startswith("T08")]
     assert "score" not in bonus and bonus["output"].startswith("Bonus: 2 of 2 points, beside the score.")
 
 
 def test_the_terminal_and_the_pages_show_a_bonus_and_nobody_loses_one() -> None:
-    given = bonus_bundle(ItemResult("T08", "not_attempted", 0.0, ""))
+    grading = graded(BONUS, T08=NOT_ATTEMPTED)
     console = Console(file=io.StringIO(), width=120, markup=False, emoji=False, highlight=False)
-    print_rubric(given["graded"], given["submission"], given["run"], BONUS, console)
-    assert "Bonus, beside the points above" in console.file.getvalue()
-    page = ta_page(given["graded"], given["submission"], given["answers"], given["run"], BONUS)
-    assert "Bonus, beside the points above" in page and 'class="lost"' not in page
+    print_rubric(grading, console)
+    assert BONUS_TITLE in console.file.getvalue()  # type: ignore[attr-defined]
+    page = ta_page(grading)
+    assert BONUS_TITLE in page and 'class="lost"' not in page
 
 
 def test_each_written_item_has_its_own_questions_on_the_ta_s_page() -> None:
-    spec, given = spec_of(edited(*TWO_WRITTEN)), bundle()
     waiting = {id_: ItemResult(id_, "needs_review", 0.0, "") for id_ in ("written_comparison", "essay")}
-    decided = grade(spec, {id_: passing(id_) for id_ in spec.items} | waiting, {})
-    page = ta_page(decided, given["submission"], given["answers"], given["run"], spec)
+    page = ta_page(graded(spec_of(edited(*TWO_WRITTEN)), **waiting))
     first, second = page.split('<section id="written-')[1:]
     assert first.startswith("written_comparison") and "W1" in first and "W2" in first
     assert second.startswith("essay") and "W3" in second.split("</section>")[0]
@@ -69,7 +69,5 @@ def test_each_written_item_has_its_own_questions_on_the_ta_s_page() -> None:
 
 
 def test_a_course_without_written_items_has_no_written_section() -> None:
-    spec, given = spec_of(edited(*NO_WRITTEN)), bundle()
-    decided = grade(spec, {id_: passing(id_) for id_ in spec.items}, {})
-    page = ta_page(decided, given["submission"], given["answers"], given["run"], spec)
-    assert 'id="written' not in page and decided.score == 100
+    grading = graded(spec_of(edited(*NO_WRITTEN)))
+    assert 'id="written' not in ta_page(grading) and grading.graded.score == 100
