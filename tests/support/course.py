@@ -1,4 +1,4 @@
-"""A small but complete course on disk: 15 slots of one line each, their checks, a tiny kit."""
+"""A small but complete course on disk: slots of one line each, their checks, a tiny kit."""
 
 from __future__ import annotations
 
