@@ -55,10 +55,21 @@ def problems(spec: Spec, root: Path = ROOT) -> Iterator[str]:
             yield f"{CHECKS}/{slot.id}.py: slot {slot.id} has no public check"
         if slot.id not in mistakes:
             yield f"{MISTAKES}: slot {slot.id} has no mistake that its public check must catch"
-    known = {slot.id for slot in spec.slots}
-    for id_ in sorted(mistakes - known):
-        yield f"{MISTAKES}: {id_} is no slot; remove its mistakes"
+    yield from _left_over({slot.id for slot in spec.slots}, mistakes, root)
     yield from unfinished(root)
+
+
+def _left_over(known: set[str], mistakes: set[str], root: Path) -> Iterator[str]:
+    """A line for each task, check or list of mistakes whose slot is not in the registry."""
+    for path in sorted((root / "solutions").glob("*.py")):
+        marked = re.findall(rf"^# TODO ({SLOT_ID}) · ", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for id_ in (one for one in marked if one not in known):
+            yield f"solutions/{path.name}: {id_} is no slot of the registry; remove it, or take its markers out"
+    for path in sorted((root / CHECKS).glob("*.py")):
+        if re.fullmatch(SLOT_ID, path.stem) and path.stem not in known:
+            yield f"{CHECKS}/{path.name}: {path.stem} is no slot of the registry; remove the file"
+    for id_ in sorted(mistakes - known):
+        yield f"{MISTAKES}: {id_} is no slot of the registry; remove its mistakes"
 
 
 def slots_with_mistakes(root: Path) -> set[str]:

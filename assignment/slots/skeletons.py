@@ -21,6 +21,19 @@ COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m be
 
 # In a part, a comment that begins with TODO and an id would be taken for a slot's first line.
 PART = '''
+# %% [markdown]
+# ## {id} · TODO({id}): a heading
+#
+# **Task.** TODO({id}): what is asked, with its formula.
+#
+# **Hint.** TODO({id}): the one thing that helps who is stuck.
+#
+# **Common mistakes.** TODO({id}): those of the known mistakes that one can warn of.
+#
+# **Debug.** TODO({id}): what to print on a small example.
+#
+# **Right** if TODO({id}): what then holds.
+
 # %%
 # TODO {id} · {title}
 def {name}(x: Tensor) -> Tensor:

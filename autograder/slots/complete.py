@@ -29,10 +29,8 @@ def problems(spec: Spec) -> Iterator[str]:
     """One line, with the file, for each thing that is missing, not usable, or left over from a slot that is gone."""
     broken = [line for name in MODULES if (line := _import_error(name))]
     yield from dict.fromkeys(broken)
-    if not broken:
-        yield from _tests(spec)
-        yield from _drivers(spec)
-    yield from _library(spec)
+    for look in (_tests, _drivers, _library) if not broken else ():
+        yield from look(spec)
 
 
 def _import_error(name: str) -> str:
@@ -40,7 +38,10 @@ def _import_error(name: str) -> str:
     try:
         importlib.import_module(name)
     except Exception as error:  # whatever a half-written file raises
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(ROOT)]
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__)
+            if frame.name == "<module>" and Path(frame.filename).is_relative_to(ROOT)
+        ]  # fmt: skip
         file, line = frames[-1].filename, frames[-1].lineno
         if isinstance(error, SyntaxError):
             file, line = error.filename or file, error.lineno
@@ -88,14 +89,15 @@ def _library(spec: Spec) -> Iterator[str]:
         if slot not in library.bases:
             yield f"{folder}: slot {slot} has no right answer to make mistakes of: [base.{slot}]"
         elif not library.mistakes[slot]:
-            yield f'{folder}: slot {slot} has no known mistake: [[mistake]] with slot = "{slot}"'
-    for slot in library.bases:
+            yield f'{folder}{library.files[slot]}: slot {slot} has no known mistake: [[mistake]] with slot = "{slot}"'
+    for slot, file in library.files.items():
         if slot not in known:
-            yield f"{folder}: [base.{slot}] is of no slot; remove it and its mistakes"
+            yield f"{folder}{file}: [base.{slot}] is of no slot; remove it and its mistakes"
     for mistakes in library.mistakes.values():
         for mistake in mistakes:
-            yield from (f"{folder}: {mistake.id}: {line}" for line in _says(mistake, spec) if mistake.slot in known)
-    yield from (f"{folder}: {line}" for line in _running(library))
+            said = _says(mistake, spec) if mistake.slot in known else ()
+            yield from (f"{folder}{mistake.file}: {mistake.id}: {line}" for line in said)
+    yield from (f"{folder}{line}" for line in _running(library))
 
 
 def _says(mistake: Mistake, spec: Spec) -> Iterator[str]:
@@ -126,7 +128,8 @@ def _running(library: Library) -> Iterator[str]:
         try:
             TrustedNamespace([PRELUDE, base])
         except Exception as error:  # whatever a half-written answer raises
-            yield f"[base.{slot}] cannot be defined: {one_line(f'{type(error).__name__}: {error}', 200)}"
+            reason = one_line(f"{type(error).__name__}: {error}", 200)
+            yield f"{library.files[slot]}: [base.{slot}] cannot be defined: {reason}"
 
 
 def _file(thing: Callable[..., Any]) -> str:

@@ -43,7 +43,7 @@ class Mistake:
     source: a complete wrong implementation of the slot. items: the rubric items it costs. keeps: where an item
     is lost in part only, the share that stays, as the registry's entry of [partial] or a fraction ("6/7").
     signs: the sign (training/signs.py) that a lost training item shows, by item. signature: names of the checks
-    that fail, for mistakes in what is drawn at random; the first must fail, the others may.
+    that fail, for mistakes in what is drawn at random; the first must fail, the others may. file: where it stands.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Mistake:
     signature: tuple[str, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
     signs: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
 
     def shares(self, spec: Spec) -> dict[str, float]:
         """Item -> share of its points that stays, for every item that is touched."""
@@ -64,10 +65,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Library:
-    """bases: a right answer of ours to each slot. mistakes: by slot, in file order."""
+    """bases: a right answer of ours to each slot. mistakes: by slot, in file order. files: where each base stands."""
 
     bases: Mapping[str, str]
     mistakes: Mapping[str, tuple[Mistake, ...]]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def sources(self, mistake: Mistake) -> list[str]:
         """All that has to be executed to run a mistake: imports, the other slots, the mistake itself."""
@@ -105,6 +107,7 @@ def load() -> Library:
 def read() -> tuple[Library, list[str]]:
     """What is usable of the library, and a sentence with file and id for each entry that is not."""
     bases: dict[str, str] = {}
+    files: dict[str, str] = {}
     entries: list[tuple[str, Any]] = []
     problems: list[str] = []
     for path in sorted(LIBRARY.glob("*.toml")):
@@ -112,6 +115,7 @@ def read() -> tuple[Library, list[str]]:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
             for slot, base in raw.get("base", {}).items():
                 bases[slot] = _compiled(f"{path.name}: base of {slot}", base.get("code"))
+                files[slot] = path.name
             entries += [(path.name, entry) for entry in raw.get("mistake", [])]
         except LibraryError as error:
             problems.append(str(error))
@@ -129,7 +133,7 @@ def read() -> tuple[Library, list[str]]:
         else:
             seen.add(mistake.id)
             found[mistake.slot].append(mistake)
-    return Library(bases, {slot: tuple(mistakes) for slot, mistakes in found.items()}), problems
+    return Library(bases, {slot: tuple(mistakes) for slot, mistakes in found.items()}, files), problems
 
 
 def _mistake(file: str, raw: Any, bases: Mapping[str, str]) -> Mistake:
@@ -146,7 +150,7 @@ def _mistake(file: str, raw: Any, bases: Mapping[str, str]) -> Mistake:
     source = entry.code or edited(label, bases[entry.slot], entry.edit or ())
     return Mistake(
         entry.id, entry.slot, entry.name, entry.sentence, _compiled(label, source), entry.items or (entry.slot,),
-        entry.signature, entry.keeps, entry.signs,
+        entry.signature, entry.keeps, entry.signs, file,
     )  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from autograder.submission.extraction import TEMPLATE, extract
 from autograder.submission.intake import read_submission
 from tests.support.intake_notebooks import IMPORTS, LOSS, code, extract_here, notebook, submission, write
 
+SLOTS = len(load_spec().slots)
+
 QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
 
 
@@ -59,7 +61,7 @@ def test_if_nothing_can_be_read_every_slot_says_so(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "_run", never)
     answers = extract(submission(LOSS))
-    assert {answer.state for answer in answers.slots.values()} == {"missing"} and len(answers.slots) == 15
+    assert {answer.state for answer in answers.slots.values()} == {"missing"} and len(answers.slots) == SLOTS
 
 
 def test_a_written_answer_is_the_text_under_its_marker() -> None:
@@ -96,13 +98,13 @@ def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_
     path = tmp_path / "solved.ipynb"
     path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
     answers = extract_here(read_submission(path))
-    assert Counter(answer.state for answer in answers.slots.values()) == {"present": 15}
+    assert Counter(answer.state for answer in answers.slots.values()) == {"present": SLOTS}
     assert "load_base_model()" not in answers.prelude and answers.notes == ()
 
 
 @pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")
 def test_the_handout_itself_is_all_blank_with_an_empty_written_part() -> None:
     answers = extract(read_submission(TEMPLATE))
-    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": 15}
+    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": SLOTS}
     assert set(answers.written.values()) == {""}
     assert "load_base_model()" not in answers.prelude
