@@ -38,15 +38,17 @@ def _import_error(name: str) -> str:
     try:
         importlib.import_module(name)
     except Exception as error:  # whatever a half-written file raises
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__)
-            if frame.name == "<module>" and Path(frame.filename).is_relative_to(ROOT)
-        ]  # fmt: skip
-        file, line = frames[-1].filename, frames[-1].lineno
-        if isinstance(error, SyntaxError):
-            file, line = error.filename or file, error.lineno
-        return f"{_relative(file)}:{line}: cannot be imported: {one_line(f'{type(error).__name__}: {error}', 200)}"
+        return f"{_place_of(error)}: cannot be imported: {one_line(f'{type(error).__name__}: {error}', 200)}"
     return ""
+
+
+def _place_of(error: Exception) -> str:
+    """The last line of a module of ours that ran before this error, as file:line."""
+    if isinstance(error, SyntaxError):
+        return f"{_relative(error.filename or '?')}:{error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)]
+    return f"{_relative(ours[-1].filename)}:{ours[-1].lineno}" if ours else "the grader"
 
 
 def _tests(spec: Spec) -> Iterator[str]:
