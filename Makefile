@@ -29,6 +29,8 @@ setup: $(VENV)/.project-stamp
 $(VENV)/.torch-stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; try: make setup PYTHON=python3.12"; exit 1; }
+	@test ! -e $(VENV) || test -e $(VENV)/pyvenv.cfg \
+	  || { echo "$(VENV) is no virtual environment: choose another VENV"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "No virtual environment: install venv first (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
@@ -78,5 +80,8 @@ gpu-check: setup
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/rlhf-lab grade tests/submissions/reference.ipynb --device cuda --out dist/gpu-check
 
+# VENV may be any folder that was named on the command line: only a virtual environment is removed.
 clean:
+	@test ! -e $(VENV) || test -e $(VENV)/pyvenv.cfg \
+	  || { echo "$(VENV) is no virtual environment: nothing was removed"; exit 1; }
 	rm -rf $(VENV) dist

@@ -23,7 +23,8 @@ BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf
 The parts solutions/p1_*.py … p9_*.py are joined into one notebook. Each slot keeps its signature,
 docstring and scaffolding; what stands between # BEGIN SOLUTION T07 and # END SOLUTION becomes
 raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/registry/assignment.toml.
-The result is the same byte for byte on every build: commit it.
+The result is the same byte for byte on every build: commit it. A generated file that was edited, such as
+a notebook solved in student_template/, is not replaced: the command names it and ends.
 
 --html also writes the handout as pages that need no network: dist/html/handout.html, and
 handout-solved.html for instructors, with outputs where the executed sample still belongs to the solutions.
@@ -66,8 +67,12 @@ def build_command(
     html: Annotated[
         bool, typer.Option("--html", help="Also write the handout, blank and solved, as pages into dist/html/.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace generated files also where they were edited.")
+    ] = False,
 ) -> None:
-    """Build the release; exit 1 with one sentence if a source is wrong or nothing can be written."""
+    """Build the release; exit 1 with one sentence if a source is wrong or a file cannot be written."""
+    from assignment.files import ForeignFileError
     from assignment.registry import SpecError
     from assignment.release.markers import SourceError
     from assignment.release.release import Layout, build
@@ -80,8 +85,8 @@ def build_command(
         if check:
             _check(console, release, layout)
         else:
-            _write(console, release, layout, html)
-    except (SourceError, SpecError) as error:
+            _write(console, release, layout, html=html, overwrite=overwrite)
+    except (SourceError, SpecError, ForeignFileError) as error:
         raise _stop(console, "cannot build", str(error)) from error
     except OSError as error:
         where = f"{error.filename or layout.template}"
@@ -101,22 +106,22 @@ def _check(console: Console, release: Release, layout: Layout) -> None:
     console.print(f"{layout.template.name}/ is current")
 
 
-def _write(console: Console, release: Release, layout: Layout, html: bool) -> None:
+def _write(console: Console, release: Release, layout: Layout, *, html: bool, overwrite: bool) -> None:
     """Write the release, and the pages if they are wanted; a line for each."""
     from assignment.release.release import write
 
     start, pages = time.monotonic(), []
     if html:
-        from assignment.release.html import handout, solved_handout  # here: nbconvert takes half a second
+        from assignment.release.html import both_pages  # here: nbconvert takes half a second
 
-        pages = [handout(release), solved_handout(release, layout)]  # first: what refuses them leaves nothing half done
-    target = write(release, layout)
+        pages = both_pages(release, layout, overwrite)  # first: what refuses them leaves nothing half done
+    target = write(release, layout, overwrite=overwrite)
     size, seconds = target.stat().st_size / 2**20, time.monotonic() - start
     console.print(f"wrote {len(release.generated)} generated files into {layout.template.name}/")
     console.print(f"wrote {target} ({len(release.shipped)} files, {size:.1f} MB) in {seconds:.1f} s")
     for page in pages:
         path = page.write(layout)
-        console.print(f"wrote {path} ({len(page.html.encode()) / 2**10:.0f} kB): {page.about}")
+        console.print(f"wrote {path} ({path.stat().st_size / 2**10:.0f} kB): {page.about}")
 
 
 def verify_with(slot_checks: Sequence[SlotCheck]) -> Callable[..., None]:

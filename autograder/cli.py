@@ -25,7 +25,9 @@ GRADED, UNREADABLE, FAILED = 0, 2, 3
 GRADE_HELP = """Grade one submission: a notebook, or a zip that holds one.
 
 Prints the rubric table; writes report.json, report.html (for the TA), feedback.html (for the
-student) and results.json (Gradescope) into the folder of --out.
+student) and results.json (Gradescope) into the folder of --out, where reports of an earlier run are
+replaced. A file of yours with one of these names, or a report that you edited, is not: the command
+ends before it grades and says so.
 
 Exit code 0: graded, whatever the score. 2: the path cannot be read as a submission. 3: a failure
 of the grader's own; what it could not grade is listed as such and costs nobody a point.
@@ -98,9 +100,8 @@ def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading
     except OptionError as error:
         raise _stop(errors, f"Not graded. {error}", FAILED) from None
     except OSError as error:
-        raise _stop(
-            errors, f"The reports could not be written into {out}: {error.strerror or error}.", FAILED
-        ) from None
+        reason = (error.strerror or str(error)).rstrip(".")
+        raise _stop(errors, f"The reports could not be written into {out}: {reason}.", FAILED) from None
     except Exception as error:  # whatever it is, it is ours: never a traceback, never a student's loss
         LOG.debug("grader failure", exc_info=True)
         reason = one_line(f"{type(error).__name__}: {error}", 300)
@@ -114,12 +115,13 @@ def doctor_command(
     ] = False,
 ) -> None:
     """Print a line per finding, then the probes of each tier."""
+    from assignment.registry import load_spec
     from autograder import doctor
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
 
     console, healthy = make_console(), True
-    for finding in findings():
+    for finding in findings(load_spec()):
         healthy &= finding.ok
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True

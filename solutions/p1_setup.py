@@ -65,6 +65,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -78,12 +79,41 @@ def find_release(start: Path) -> Path:
     for archive in sorted(start.glob("*.zip")):
         with zipfile.ZipFile(archive) as content:
             if "rlhf_kit/__init__.py" in content.namelist():
-                content.extractall(start)
+                unpack(content, start)
                 return start
     raise FileNotFoundError(
         f"rlhf_kit is not in {start}. Upload the release zip to this folder (on Colab: the file panel on the left), "
         "or start Jupyter in the unpacked release, and run this cell again."
     )
+
+
+def unpack(archive: zipfile.ZipFile, folder: Path) -> None:
+    """Unpack a release into `folder`, but for its notebook. No file that is there is overwritten:
+    where the release's differs, it goes beside it (notes.md: notes.new.md) and both are named."""
+    kept = []
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
+        names = [name for name in archive.namelist() if not name.lower().endswith(".ipynb")]
+        archive.extractall(scratch, names)
+        files = sorted(path for path in Path(scratch).rglob("*") if path.is_file())
+        # __init__.py last: where it stands, the kit is complete
+        for file in sorted(files, key=lambda path: path.name == "__init__.py"):
+            wanted = target = folder / file.relative_to(scratch)
+            mark = ".new"
+            while target.exists() and not same_content(target, file):
+                target = wanted.with_name(wanted.stem + mark + wanted.suffix)
+                mark += ".new"
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.rename(target)
+            if target != wanted:
+                kept.append(f"{wanted.relative_to(folder)} (the release's: {target.name})")
+    if kept:
+        print("Kept as they were:", ", ".join(kept))
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether both are files with the same bytes."""
+    return one.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def missing_packages(requirements: Path) -> list[str]:
@@ -105,7 +135,8 @@ def missing_packages(requirements: Path) -> list[str]:
 def prepare(start: Path) -> None:
     """Make `import rlhf_kit` work: find the release, install what it needs, work in its folder."""
     release = find_release(start)
-    packages = missing_packages(release / "requirements.txt")
+    beside = release / "requirements.new.txt"  # where another requirements.txt was kept
+    packages = missing_packages(beside if beside.is_file() else release / "requirements.txt")
     if packages:
         print("installing", ", ".join(packages))
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *packages], check=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
 from tests.support.sources import ROOT, name_of, python_files, tree_of
 
 OURS = {"rlhf_kit", "solutions", "assignment", "autograder", "inside", "tests"}
-# The instructor's side that the grader may use: the registry, the reference slots as text, the lab world, the console.
-SHARED_WITH_GRADER = ("assignment.registry", "assignment.release.source", "assignment.lab", "assignment.console")
 # What a student's machine and the sandbox both have.
 STANDARD_STACK = {
     "torch", "transformers", "tokenizers", "safetensors", "datasets", "numpy", "scipy", "matplotlib", "tqdm",
@@ -41,41 +41,18 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, str(node.args[0].value)
 
 
-def within(module: str, allowed: tuple[str, ...]) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in allowed)
+def test_the_rooms_import_each_other_only_downwards():
+    """The layers stand in pyproject.toml, [tool.importlinter]."""
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None) == 0, "run lint-imports"
 
 
-def trespasses(room: str, *allowed: str, leave_out: str = "") -> list[str]:
-    """Imports of our own modules from `room` that go where no arrow leads."""
-    return [
-        f"{name_of(path)}:{line} imports {module}"
-        for path in python_files(room) if not (leave_out and name_of(path).startswith(leave_out))
-        for line, module in imports(path)
-        if module.split(".")[0] in OURS and not within(module, allowed)
-    ]
-
-
-def test_the_kit_imports_nothing_of_ours():
-    assert trespasses("student_template/rlhf_kit", "rlhf_kit") == []
-
-
-def test_the_solutions_import_only_the_kit():
-    assert trespasses("solutions", "solutions", "rlhf_kit") == []
-
-
-def test_the_instructors_side_does_not_know_the_grader():
-    assert trespasses("assignment", "assignment", "solutions", "rlhf_kit") == []
-
-
-def test_the_grader_imports_only_what_the_instructors_side_shares_with_it():
-    allowed = ("autograder", "rlhf_kit", *SHARED_WITH_GRADER)
-    found = trespasses("autograder", *allowed, leave_out="autograder/inside/")
-    joined = [line for line in found if line.startswith("autograder/cli.py") and "assignment.cli" in line]
-    assert sorted(set(found) - set(joined)) == []  # the console script joins the two command lines
-
-
-def test_code_inside_the_sandbox_imports_only_the_kit_and_itself():
-    assert trespasses("autograder/inside", "autograder.inside", "inside", "rlhf_kit") == []
+def test_layers_are_kept_without_an_exception():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    rooms = {path.parent.name for path in (ROOT / "autograder").glob("*/__init__.py")}
+    layers = config["contracts"][0]["layers"]
+    named = {room.strip().removeprefix("autograder.") for layer in layers for room in layer.split("|")}
+    assert rooms - named == set()
+    assert [c["name"] for c in config["contracts"] if c.get("ignore_imports")] == []
 
 
 def test_code_inside_the_sandbox_does_not_rely_on_the_name_autograder():

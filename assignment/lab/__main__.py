@@ -15,11 +15,14 @@ from pathlib import Path
 import torch
 
 import rlhf_kit as kit
+from assignment.files import ForeignFileError
+from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
 
+from .folders import refuse_foreign
 from .outcomes import study
 from .pretrain import PretrainConfig, write_base
-from .ship import grader_reference, student_data
+from .ship import REFERENCE, grader_reference, student_data
 from .world import World
 
 WORLD_SEED = 2026
@@ -27,7 +30,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
 
 def main() -> None:
-    """Run the steps that were asked for; each overwrites what it makes."""
+    """Run the steps that were asked for; each replaces what an earlier run made, and nothing else."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("base", "data", "reference", "world", "outcomes"))
     parser.add_argument("--seed", type=int, default=WORLD_SEED, help="the world's seed (default: %(default)s)")
@@ -38,6 +41,16 @@ def main() -> None:
         "--threads", type=int, default=2, help="torch threads; results depend on it (default: %(default)s)"
     )
     args = parser.parse_args()
+    try:
+        run(args)
+    except ForeignFileError as error:
+        parser.error(str(error))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run one step. Raises ForeignFileError, before any work, where it would replace what no step made."""
+    written = {"base": [args.base], "data": [DATA], "reference": [DATA, REFERENCE], "outcomes": []}
+    refuse_foreign(*written.get(args.step, [args.base, DATA, REFERENCE]))
     torch.set_num_threads(args.threads)
     world = World.from_seed(args.seed)
     if args.step in ("base", "world"):

@@ -16,6 +16,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 import rlhf_kit as kit
+from assignment.files import ForeignFileError
 from rlhf_kit.gold import GoldReward
 from rlhf_kit.models import position_ids
 from rlhf_kit.pipeline import RLHFPipeline
@@ -134,9 +135,14 @@ def samples(replies: Mapping[str, list[list[int]]], data: Data, tokenizer: Any, 
 def study(world: World, seeds: list[int], base_folder: Path, path: Path) -> None:
     """Measure the seeds that `path` does not hold yet and append them, one JSON line each."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = {json.loads(line)["seed"] for line in path.read_text().splitlines()} if path.exists() else set()
+    try:
+        done = {json.loads(line)["seed"] for line in path.read_text().splitlines()} if path.exists() else set()
+    except (ValueError, KeyError, TypeError):
+        raise ForeignFileError(
+            f"{path} holds a line that is no outcome of a seed: remove it, or choose another --out"
+        ) from None
     for seed in (s for s in seeds if s not in done):
         row = measure(world, seed, base_folder)
-        with path.open("a") as out:
-            out.write(json.dumps(row) + "\n")
+        with path.open("ab", buffering=0) as out:  # in one write: an interrupt leaves whole lines
+            out.write(f"{json.dumps(row)}\n".encode())
         print(json.dumps({k: v for k, v in row.items() if k not in ("samples",)}), flush=True)

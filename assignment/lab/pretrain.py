@@ -5,14 +5,13 @@ A world's base model is a function of the world's seed: `python -m assignment.la
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -22,6 +21,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from rlhf_kit.sampling import EOS_ID, PAD_ID
 
 from .corpus import documents
+from .folders import replaced, write_manifest
 from .world import World
 
 EOS, PAD = "<|end|>", "<|pad|>"
@@ -139,25 +139,20 @@ def _rate(step: int, config: PretrainConfig) -> float:
     return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps))))
 
 
-def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, object]:
+def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, Any]:
     """Pre-train and write model, tokenizer and, last of all, `manifest.json`: a folder with one is complete."""
     start = time.time()
     model, tokenizer, losses = pretrain(world, config)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    files = sorted(p for p in folder.iterdir() if p.name != "manifest.json")
-    manifest = {
-        "world": world.seed,
-        "recipe": asdict(config),
-        "parameters": model.num_parameters(),
-        "tokens_read": config.steps * config.batch * config.block,
-        "loss": {"first": round(losses[0], 4), "last_50": round(sum(losses[-50:]) / len(losses[-50:]), 4)},
-        "minutes": round((time.time() - start) / 60, 1),
-        "torch": torch.__version__.split("+")[0],
-        "sha256": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors writes files that only their owner can read
-    return manifest
+    with replaced(folder) as fresh:
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+        return write_manifest(
+            fresh,
+            world=world.seed,
+            recipe=asdict(config),
+            parameters=model.num_parameters(),
+            tokens_read=config.steps * config.batch * config.block,
+            loss={"first": round(losses[0], 4), "last_50": round(sum(losses[-50:]) / len(losses[-50:]), 4)},
+            minutes=round((time.time() - start) / 60, 1),
+            torch=torch.__version__.split("+")[0],
+        )

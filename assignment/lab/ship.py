@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -20,10 +19,11 @@ from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
 
 from .experiment import Data, draw_data, lab_pipeline, train_policy
+from .folders import replaced, write_manifest
 from .onpolicy import pool_questions, sample_replies
 from .world import Split, World
 
-REFERENCE = Path(__file__).resolve().parents[2] / "autograder" / "reference"
+REFERENCE = Path(__file__).resolve().parents[2] / "autograder" / "reference" / "data"
 STUDENT_SEED = 3  # the draw that students receive; graders draw from another part of the key space
 GRADER_POOL: dict[Split, int] = {
     "train": 3600,
@@ -38,15 +38,6 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
 
 
-def manifest(folder: Path, **facts: Any) -> None:
-    """Write `manifest.json` last: facts, and the sha256 of every other file."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != "manifest.json")
-    facts["sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-    (folder / "manifest.json").write_text(json.dumps(facts, indent=1) + "\n")
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors writes files that only their owner can read; the worker is another user
-
-
 def student_data(world: World, folder: Path = DATA, base: Path = BASE_MODEL) -> tuple[Data, GPT2LMHeadModel]:
     """Draw and write the kit's data; returns it with the reference SFT model that sampled the on-policy pairs."""
     profile, tokenizer = kit.get_profile(), kit.load_tokenizer(base)
@@ -54,12 +45,13 @@ def student_data(world: World, folder: Path = DATA, base: Path = BASE_MODEL) -> 
     data, sft = draw_data(
         world, STUDENT_SEED, lambda rows: pipeline.run_sft(lm, rows)[0], tokenizer, profile.poor_pairs
     )
-    write_rows(folder / "demonstrations.jsonl.gz", data.demonstrations)
-    for name, pairs in (("train", data.train), ("heldout", data.heldout), ("poor", data.poor)):
-        write_rows(folder / f"preferences_{name}.jsonl.gz", (pair.row for pair in pairs))
-    write_rows(folder / "prompts_train.jsonl.gz", data.prompts)
-    write_rows(folder / "prompts_heldout.jsonl.gz", data.heldout_prompts)
-    manifest(folder, world=world.seed, seed=STUDENT_SEED)
+    with replaced(folder) as fresh:
+        write_rows(fresh / "demonstrations.jsonl.gz", data.demonstrations)
+        for name, pairs in (("train", data.train), ("heldout", data.heldout), ("poor", data.poor)):
+            write_rows(fresh / f"preferences_{name}.jsonl.gz", (pair.row for pair in pairs))
+        write_rows(fresh / "prompts_train.jsonl.gz", data.prompts)
+        write_rows(fresh / "prompts_heldout.jsonl.gz", data.heldout_prompts)
+        write_manifest(fresh, world=world.seed, seed=STUDENT_SEED)
     return data, sft
 
 
@@ -71,25 +63,21 @@ def grader_reference(
     folder: Path = REFERENCE,
 ) -> None:
     """Train the later stages from the reference solution and write what the grader starts them from."""
-    folder.mkdir(parents=True, exist_ok=True)
     profile = kit.get_profile()
     pipeline = lab_pipeline(profile, tokenizer)
     good, good_policy, _ = train_policy(pipeline, sft, data.train, profile.good_rm, data.prompts)
     _, poor_policy, _ = train_policy(pipeline, sft, data.poor, profile.poor_rm, data.prompts)
-    for name, module in (
-        ("sft", sft),
-        ("rm_good", good.model),
-        ("policy_good", good_policy.lm),
-        ("policy_poor", poor_policy.lm),
-    ):
-        _save_half(module, folder / f"{name}.safetensors")
-    (folder / "reward.json").write_text(json.dumps({"mean": good.mean, "std": good.std}) + "\n")
-    for split, pairs in GRADER_POOL.items():
-        questions = pool_questions(world, "grader", split, pairs, "grader")
-        replies = sample_replies(sft, tokenizer, questions, seed=1, per_question=2)
-        rows = ({"ask": asdict(q), "replies": r} for q, r in zip(questions, replies, strict=True))
-        write_rows(folder / f"replies_{split}.jsonl.gz", rows)
-    manifest(folder, world=world.seed, seed=STUDENT_SEED)
+    modules = {"sft": sft, "rm_good": good.model, "policy_good": good_policy.lm, "policy_poor": poor_policy.lm}
+    with replaced(folder) as fresh:
+        for name, module in modules.items():
+            _save_half(module, fresh / f"{name}.safetensors")
+        (fresh / "reward.json").write_text(json.dumps({"mean": good.mean, "std": good.std}) + "\n")
+        for split, pairs in GRADER_POOL.items():
+            questions = pool_questions(world, "grader", split, pairs, "grader")
+            replies = sample_replies(sft, tokenizer, questions, seed=1, per_question=2)
+            rows = ({"ask": asdict(q), "replies": r} for q, r in zip(questions, replies, strict=True))
+            write_rows(fresh / f"replies_{split}.jsonl.gz", rows)
+        write_manifest(fresh, world=world.seed, seed=STUDENT_SEED)
 
 
 def _save_half(module: nn.Module, path: Path) -> None:

@@ -6,6 +6,7 @@ formulas when the page is made, and browsers show MathML themselves.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from math_core import LatexError, LatexToMathML
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from assignment.files import ForeignFileError, sha256, write_whole
 from assignment.release import sample
 from assignment.release.markers import SourceError
 from assignment.release.passes import Cells
@@ -35,6 +37,9 @@ _OUTPUTS = {
 }
 
 
+_SIGNED = "<!-- rlhf-lab build --html: {} -->\n"
+
+
 @dataclass(frozen=True)
 class Page:
     """A page in memory: the name of its file, its text, and a word on what is in it."""
@@ -44,11 +49,36 @@ class Page:
     about: str
 
     def write(self, layout: Layout) -> Path:
-        """Write the page below dist/; returns where it is. Raises OSError."""
+        """Write the page below dist/, with its digest in the last line; returns where it is. Raises OSError."""
         path = layout.dist / FOLDER / self.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.html, encoding="utf-8")
+        write_whole(path, self.html + _SIGNED.format(sha256(self.html.encode())))
         return path
+
+
+def both_pages(release: Release, layout: Layout, overwrite: bool = False) -> list[Page]:
+    """The blank and the solved handout, not yet written.
+
+    overwrite: never mind pages on disk that were edited since they were written.
+    Raises:
+        SourceError: a formula is wrong, or a cell loads something from elsewhere.
+        ForeignFileError: a page on disk was edited.
+    """
+    pages = [handout(release), solved_handout(release, layout)]
+    paths = [layout.dist / FOLDER / page.name for page in pages]
+    edited = [str(path) for path in paths if os.path.lexists(path) and not _is_ours(path)]
+    if edited and not overwrite:
+        raise ForeignFileError(
+            f"a build would replace what it did not write: {', '.join(edited)}. Keep what you need elsewhere, then "
+            "run `rlhf-lab build --html --overwrite`"
+        )
+    return pages
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a page is as a build left it."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    html = text.rpartition("<!--")[0]
+    return text == html + _SIGNED.format(sha256(html.encode()))
 
 
 def handout(release: Release) -> Page:

@@ -76,5 +76,5 @@ def refuse_strays(directory: Path, expected: Callable[[str], bool], why: str) ->
         if Path(name).suffix.lower() in _SOURCES and not name.startswith(".") and not expected(name)
     ]  # fmt: skip
     if found:
-        others = f" (and so {', '.join(found[1:])})" if found[1:] else ""
+        others = f" (the same holds for {', '.join(found[1:])})" if found[1:] else ""
         raise SourceError(f"{directory / found[0]} {why}{others}; move, rename or delete it")

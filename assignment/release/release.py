@@ -1,12 +1,11 @@
 """The student release: what is generated into ``student_template/``, and the zip that students get.
 
 ``build()`` is pure (it reads files and returns bytes); ``write()`` is the only function here that
-changes the disk. Two builds of the same sources give the same bytes.
+changes the disk, and it leaves alone what a person edited. Two builds of the same sources give the same bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from assignment.files import ForeignFileError, changed, sha256, write_whole
 from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes, to_notebook
@@ -144,7 +144,7 @@ def manifest(spec: Spec, shipped: Mapping[str, bytes]) -> bytes:
         "assignment": spec.id,
         "version": spec.version,
         "files": {
-            path: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            path: {"bytes": len(data), "sha256": sha256(data)}
             for path, data in sorted(shipped.items()) if path != MANIFEST
         },
     }  # fmt: skip
@@ -187,17 +187,63 @@ def stale(release: Release, layout: Layout) -> list[str]:
     return problems
 
 
-def write(release: Release, layout: Layout) -> Path:
-    """Write the generated files into the template and the zip into dist; returns the zip's path."""
+def edited(release: Release, layout: Layout) -> list[Path]:
+    """Files that `write` would replace or remove although they are not as a build left them.
+
+    The manifest on disk says what the last build wrote.
+    """
+    known = _listed(layout.template / MANIFEST)
+    here = {f"tests/{path.name}" for path in (layout.template / "tests").glob("*.py")}
+    found = []
+    for relative in sorted({*release.generated, *here} - ({MANIFEST} if known else set())):
+        ours = [known.get(relative, "")]
+        if relative in release.generated:
+            ours.append(sha256(release.generated[relative]))
+        if changed(layout.template / relative, ours):
+            found.append(layout.template / relative)
+    target = layout.dist / ZIP_NAME
+    return [*found, target] if os.path.lexists(target) and not _is_release(target) else found
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """The digests in a manifest, by file; nothing where it cannot be read."""
+    try:
+        return {name: str(entry["sha256"]) for name, entry in json.loads(path.read_bytes())["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _is_release(path: Path) -> bool:
+    """Whether a file is a student zip as a build left it: its manifest describes all of it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = {name: archive.read(name) for name in archive.namelist()}
+        listed = json.loads(found.pop(MANIFEST))["files"]
+        return {name: sha256(data) for name, data in found.items()} == {n: one["sha256"] for n, one in listed.items()}
+    except Exception:  # a zip can be damaged in many ways, and then it is not one of ours
+        return False
+
+
+def write(release: Release, layout: Layout, *, overwrite: bool = False) -> Path:
+    """Write the generated files into the template and the zip into dist; returns the zip's path.
+
+    overwrite: replace edited files too.
+    Raises:
+        ForeignFileError: a file in the way was edited, or is not of a build (`edited`); nothing is written.
+        OSError: a file cannot be written.
+    """
+    if not overwrite and (found := edited(release, layout)):
+        raise ForeignFileError(
+            f"a build would replace what it did not write: {', '.join(map(str, found))}. Keep what you need "
+            "elsewhere (solutions/ is what a build reads), then run `rlhf-lab build --overwrite`"
+        )
     for path in sorted((layout.template / "tests").glob("*.py")):
         if f"tests/{path.name}" not in release.generated:
             path.unlink()
     for relative, data in release.generated.items():
         path = layout.template / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != data:
-            path.write_bytes(data)
-    layout.dist.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
     target = layout.dist / ZIP_NAME
-    target.write_bytes(release.archive)
+    write_whole(target, release.archive)
     return target

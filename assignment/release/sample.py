@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import nbformat
 
-from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes
 from assignment.release.reading import read_text
 from assignment.release.release import Layout, Release
@@ -82,6 +81,8 @@ def _solved(release: Release) -> nbformat.NotebookNode:
 
 def _read(layout: Layout) -> nbformat.NotebookNode | None:
     try:
-        return nbformat.reads(read_text(layout.samples / SAMPLE), as_version=4)
-    except (SourceError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+        notebook = nbformat.reads(read_text(layout.samples / SAMPLE), as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+    except Exception:  # whatever it is, it is no notebook, and the next execution replaces it
         return None

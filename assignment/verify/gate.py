@@ -7,7 +7,6 @@ release that did not pass every check must not go out.
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 import time
 import zipfile
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assignment.files import write_whole
 from assignment.registry import Spec, SpecError, load_spec
 from assignment.release.markers import SourceError
 from assignment.release.release import Layout, Release, build
@@ -134,10 +134,7 @@ def refresh_sample(gate: Gate) -> str:
     assert gate.executed is not None, "the check called execution comes first"
     target = gate.layout.samples / SAMPLE
     data = executed(gate.built, gate.executed.notebook)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(".partial")
-    scratch.write_bytes(data)
-    os.replace(scratch, target)  # never half a sample, should this be interrupted
+    write_whole(target, data)
     return f"{target.name}, {len(data) / 2**10:.0f} kB"
 
 

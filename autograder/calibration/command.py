@@ -84,9 +84,9 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     from autograder.calibration.findings import findings, judged_wrongly
 
     console = make_console(soft_wrap=True)
-    runs, everything = list(study.measured(folder)), study.jobs(lab)
+    runs, everything = list(study.measured(lab.spec, folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
-    document.write(found, runs, path)
+    document.write(found, runs, lab.spec, path)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from assignment.registry import Spec, load_spec
+from assignment.files import write_whole
+from assignment.registry import Spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
 from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FIRST_MISS, Finding, Rows
 from autograder.calibration.margins import CONFIDENCE, NORMAL_P_MIN, Range, error_upper_bound, tolerance_factor
 from autograder.calibration.rates import chance_of_failing, chance_of_passing
 from autograder.calibration.statistics import STATISTICS, Statistic
-from autograder.calibration.study import SEEDS, asked
+from autograder.calibration.study import SEEDS, runs_wanted
 from autograder.calibration.subjects import Subject
 
 FIGURES = "figures"
@@ -75,21 +76,20 @@ Code, data and configs of a stage have a hash, its state: comments, docstrings a
 | --- | --- | --- | --- | --- |"""
 
 
-def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], path: Path = DOCUMENT) -> None:
+def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec, path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    path.write_text(text(found, runs), encoding="utf-8")
+    write_whole(path, text(found, runs, spec))
 
 
-def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec | None = None) -> str:
+def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec) -> str:
     """The document, a function of the tables and the registry."""
-    spec = spec or load_spec()
     parts = [INTRODUCTION, _errors(found, spec.rerun.seeds), *_untold(found)]
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
             parts.append(_section(statistic, mine))
-    return "\n".join([*parts, _costs(found), _states(runs)])
+    return "\n".join([*parts, _costs(found), _states(runs, spec)])
 
 
 def bar_text(allowed: Range) -> str:
@@ -193,7 +193,10 @@ def _costs(found: Sequence[Finding]) -> str:
     return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, by the clock of each lane.", ""])
 
 
-def _states(runs: Iterable[tuple[Subject, Rows]]) -> str:
+def _states(runs: Iterable[tuple[Subject, Rows]], spec: Spec) -> str:
     counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in runs for row in some)
-    lines = [f"| `{op}` | `{state}` | {device} | {n} | {asked(op)} |" for (op, state, device), n in counts.items()]
+    lines = [
+        f"| `{op}` | `{state}` | {device} | {n} | {runs_wanted(spec, op)} |"
+        for (op, state, device), n in counts.items()
+    ]
     return "\n".join([STATES, *lines, ""])

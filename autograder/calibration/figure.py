@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from assignment.files import write_whole
 from autograder.calibration.findings import Finding
 from autograder.calibration.statistics import RECIPROCAL, STATISTICS, Statistic
 
@@ -46,8 +48,9 @@ def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
         axes.set_xlabel(statistic.label)
         axes.set_title(f"{statistic.item}: {statistic.name}", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None})
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+        write_whole(path, drawn.getvalue())
         plt.close(figure)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from assignment.registry import Spec
 from autograder.calibration import RUNS
 from autograder.calibration.code import code_hash, digest
 from autograder.calibration.subjects import Kind, Subject, subjects
@@ -67,7 +68,7 @@ def jobs(lab: Lab, only: Sequence[str] = (), seeds: dict[Kind, int] | None = Non
     """
     counts = seeds or SEEDS
     rank, cost = {kind: i for i, kind in enumerate(counts)}, lab.spec.limits.reference
-    chosen = [s for s in subjects() if not only or {s.id, s.stage.op} & set(only)]
+    chosen = [s for s in subjects(lab.spec) if not only or {s.id, s.stage.op} & set(only)]
     pairs = [(subject, i) for subject in chosen for i in range(counts[subject.kind])]
     pairs.sort(key=lambda p: (p[1] / counts[p[0].kind], rank[p[0].kind], -cost[p[0].stage.items[0]].wall_s))
     states = {stage.op: state(lab, stage) for stage in STAGES}
@@ -77,9 +78,9 @@ def jobs(lab: Lab, only: Sequence[str] = (), seeds: dict[Kind, int] | None = Non
     ]
 
 
-def asked(op: str) -> int:
-    """How many runs of a stage the study asks for."""
-    return sum(SEEDS[subject.kind] for subject in subjects() if subject.stage.op == op)
+def runs_wanted(spec: Spec, op: str) -> int:
+    """How many runs of a stage belong to the study."""
+    return sum(SEEDS[subject.kind] for subject in subjects(spec) if subject.stage.op == op)
 
 
 def missing(wanted: Sequence[Job], folder: Path = RUNS) -> list[Job]:
@@ -90,13 +91,13 @@ def missing(wanted: Sequence[Job], folder: Path = RUNS) -> list[Job]:
     return [job for job in wanted if job.key not in done]
 
 
-def measured(folder: Path = RUNS) -> Iterator[tuple[Subject, list[dict[str, str]]]]:
+def measured(spec: Spec, folder: Path = RUNS) -> Iterator[tuple[Subject, list[dict[str, str]]]]:
     """Each subject with its lines by seed, of a seed that ran twice the later line. Raises TableError.
 
     They need not be of today's code: see `outdated`.
     """
     tables = {stage.op: rows(stage, folder) for stage in STAGES}
-    for subject in subjects():
+    for subject in subjects(spec):
         mine = {int(row["seed"]): row for row in tables[subject.stage.op] if row["subject"] == subject.id}
         yield subject, [mine[seed] for seed in sorted(mine)]
 

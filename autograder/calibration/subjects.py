@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from assignment.registry import Spec, load_spec
+from assignment.registry import Spec
 from autograder.calibration.code import digest, essence
 from autograder.calibration.statistics import of_items
 from autograder.programs.assemble import StageCode, worker_code
@@ -25,7 +25,8 @@ Kind = Literal["reference", "variant", "near_miss"]
 
 @dataclass(frozen=True)
 class Subject:
-    """One piece of code whose training is measured. fails: each item that it has to fail, and the statistic that
+    """One piece of code whose training is measured. slots: those that are not the reference's; code: what the stage
+    runs. fails: each item that it has to fail, and the statistic that
     is expected to tell, named before anything was run."""
 
     id: str
@@ -33,14 +34,9 @@ class Subject:
     kind: Kind
     title: str
     slots: Mapping[str, str]
+    code: StageCode
     fails: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
-
-    @property
-    def code(self) -> StageCode:
-        """What the stage runs: these slots, the reference for the others that take part or may be called."""
-        slots = {id_: self.slots.get(id_) or replacement(id_) for id_ in taking_part(self.stage)}
-        return StageCode(worker_code(load_spec(), IMPORTS, slots), (), True)
 
     @cached_property
     def key(self) -> str:
@@ -49,20 +45,26 @@ class Subject:
         return digest(essence(payload["prelude"]), *(f"{id_} {essence(s)}" for id_, s in payload["slots"].items()))
 
 
-def taking_part(stage: Stage) -> tuple[str, ...]:
+def stage_code(spec: Spec, stage: Stage, slots: Mapping[str, str]) -> StageCode:
+    """What a stage runs: these slots, the reference for the others that take part or may be called."""
+    sources = {id_: slots.get(id_) or replacement(spec, id_) for id_ in taking_part(spec, stage)}
+    return StageCode(worker_code(spec, IMPORTS, sources), (), True)
+
+
+def taking_part(spec: Spec, stage: Stage) -> tuple[str, ...]:
     """Slots whose code a stage may run: the registry's, and those that the loop under test may call by name."""
-    spec = load_spec()
     item = spec.items[stage.items[0]]
     assert item.loop is not None
     return tuple(slot.id for slot in spec.slots if slot.id in {*item.stage_slots, *spec.slot(item.loop).calls})
 
 
-@lru_cache(maxsize=1)
-def subjects() -> tuple[Subject, ...]:
+def subjects(spec: Spec) -> tuple[Subject, ...]:
     """All of them: first the reference in each stage, then the file's, in its order. Raises LibraryError."""
     entries = tomllib.loads(FILE.read_text(encoding="utf-8"))["subject"]
-    references = [Subject("reference", stage, "reference", "the reference", {}) for stage in STAGES]
-    return (*references, *(_subject(load_spec(), entry) for entry in entries))
+    references = [
+        Subject("reference", stage, "reference", "the reference", {}, stage_code(spec, stage, {})) for stage in STAGES
+    ]
+    return (*references, *(_subject(spec, entry) for entry in entries))
 
 
 def _subject(spec: Spec, entry: Mapping[str, Any]) -> Subject:
@@ -81,6 +83,7 @@ def _subject(spec: Spec, entry: Mapping[str, Any]) -> Subject:
     edits = entry.get("edit", {})
     slots |= {slot: edited(label, library.bases[slot], edits[slot]) for slot in edits}
     slots |= entry.get("slots", {})
-    if set(slots) - set(taking_part(stage)):
+    if set(slots) - set(taking_part(spec, stage)):
         raise LibraryError(f"{label} gives slots that take no part in its stage")
-    return Subject(entry["id"], stage, entry["kind"], entry["title"], slots, fails, entry.get("note", ""))
+    code = stage_code(spec, stage, slots)
+    return Subject(entry["id"], stage, entry["kind"], entry["title"], slots, code, fails, entry.get("note", ""))

@@ -19,6 +19,8 @@ Status = Literal[
     "out_of_memory", "needs_review", "not_gradable",
 ]
 
+UNDEFINED = "undefined"  # evidence of a slot whose code failed while it was defined
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from assignment.registry import Spec
 from autograder.core.failures import guarded
 
 GIB = 1 << 30
@@ -21,14 +22,14 @@ class Finding:
     detail: str
 
 
-def findings() -> Iterator[Finding]:
+def findings(spec: Spec) -> Iterator[Finding]:
     """All findings, one after the other."""
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("Python", platform.python_version),
         ("torch", _torch),
         ("device", _device),
         ("cores", lambda: f"{len(os.sched_getaffinity(0))} usable"),
-        ("memory", _memory),
+        ("memory", lambda: _memory(spec)),
         ("sandbox", _sandbox),
         ("worker", _worker),
         ("reference weights", _reference),
@@ -55,12 +56,10 @@ def _device() -> str:
     return f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu, no GPU"
 
 
-def _memory() -> str:
+def _memory(spec: Spec) -> str:
     """What there is, and whether the training tests that run side by side may want more: their limits are the
     registry's, whatever the machine."""
-    from assignment.registry import load_spec
-
-    spec, there = load_spec(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.lanes
     text = f"{there / GIB:.1f} GiB"
     if most <= there:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from assignment.registry import load_spec
 from autograder.context import GradingContext, GradingStep
-from autograder.core.options import Options, checked
+from autograder.core.options import OptionError, Options, checked
 from autograder.core.progress import GradingProgress
 from autograder.core.records import Graded, Grading, ItemResult
 from autograder.core.rubric import apply_rubric
 from autograder.grading.opened import open_run, run_info
 from autograder.grading.written import collect_written_answers
 from autograder.quality.step import check_quality
-from autograder.report import write_reports
+from autograder.report import obstacle, write_reports
 from autograder.slots.step import run_slot_tests
 from autograder.submission.extraction import extract
 from autograder.submission.intake import read_submission
@@ -39,11 +39,13 @@ def grade_submission(path: Path | str, out: Path | None, options: Options, progr
 
     Raises:
         IntakeError: the path cannot be read as a submission.
-        OptionError: profile, device or an item of `only` is not there.
+        OptionError: profile, device or an item of `only` is not there, or `out` holds files that are not ours.
         OSError: the reports cannot be written.
     """
     began, spec = time.monotonic(), load_spec()
     selection = checked(spec, options)
+    if out is not None and (found := obstacle(out)):
+        raise OptionError(found)
     step = progress.start("reading the submission")
     submission = read_submission(path, spec)
     answers = extract(submission, spec)

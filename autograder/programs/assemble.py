@@ -47,7 +47,7 @@ def code_of(
     reference."""
     wanted = (slot.id for slot in spec.slots) if slots is None else slots
     sources = {
-        slot: replacement(slot) if slot in replaced else answers.slots[slot].source
+        slot: replacement(spec, slot) if slot in replaced else answers.slots[slot].source
         for slot in wanted
         if slot in replaced or answers.slots[slot].state == "present"
     }

@@ -9,16 +9,19 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 
-from assignment.registry import load_spec
+from assignment.registry import Spec
 from assignment.release.source import reference_prelude, reference_source
 
 FUTURE = "from __future__ import annotations"
 
 
-@lru_cache(maxsize=32)
-def replacement(slot: str) -> str:
+def replacement(spec: Spec, slot: str) -> str:
     """Source that defines the slot's name and nothing else of use; KeyError for an unknown slot."""
-    name = load_spec().slot(slot).name
+    return _made(slot, spec.slot(slot).name)
+
+
+@lru_cache(maxsize=64)
+def _made(slot: str, name: str) -> str:
     body = [
         node
         for text in (reference_prelude([slot]), reference_source(slot))

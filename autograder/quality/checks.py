@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from assignment.registry import ItemSpec, Spec
 from autograder.core.failures import NO_SANDBOX, GraderFailure, not_gradable
 from autograder.core.messages import advice, asked
-from autograder.core.records import Answers, ItemResult, Status
+from autograder.core.records import UNDEFINED, Answers, ItemResult, Status
 from autograder.parsing.limited import LimitedError, run_limited
 from autograder.programs.assemble import code_of
 from autograder.quality.lint import LintError, lint
 from autograder.sandbox.calls import Call, graded_call
-from autograder.slots.verdicts import UNDEFINED
 
 if TYPE_CHECKING:
     from autograder.sandbox import WorkerSession

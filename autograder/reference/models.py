@@ -1,6 +1,6 @@
 """The grader's own models and data: base and reference weights, on-policy replies, the world they belong to.
 
-Made by ``python -m assignment.lab reference`` into ``autograder/reference/``; its manifest's sha256 sums
+Made by ``python -m assignment.lab reference`` into ``autograder/reference/data/``; its manifest's sha256 sums
 are checked before a file is read. Nothing of it ever ships to students.
 """
 

@@ -2,15 +2,18 @@
 
 report.json is canonical; results.json is for Gradescope, feedback.html for the student and
 report.html for the TA. `write_reports` renders all four in memory before it touches the disk, and
-report.json comes last: where it exists, the other three belong to it and are whole.
+report.json comes last: where it exists, the other three belong to it and are whole. A hidden record of what was
+written tells reports of ours, which the next run replaces, from files of a person's, which it does not touch.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from assignment.files import changed, sha256, write_partial
 from autograder.core.records import Grading
 from autograder.report.canonical import dumps, report_dict
 from autograder.report.feedback import feedback_page
@@ -18,14 +21,16 @@ from autograder.report.gradescope import results_dict
 from autograder.report.ta import ta_page
 
 CANONICAL = "report.json"
-PARTIAL = ".{}.partial"  # what a report is called while it is written
+REPORTS = ("report.html", "feedback.html", "results.json", CANONICAL)
+RECORD = ".rlhf-lab.json"  # digests of the reports that were written into this folder
 
 
 def write_reports(out_dir: Path, grading: Grading) -> dict[str, Path]:
     """Write the four reports into `out_dir` (made if need be); their paths by file name.
 
     Raises:
-        OSError: the folder cannot be written. No report of this run is left then, and none half-written.
+        OSError: the folder cannot be written, or holds files that are not ours (`obstacle`). No report of this
+            run is left then, and none half-written.
     """
     texts = {
         "report.html": ta_page(grading),
@@ -36,24 +41,61 @@ def write_reports(out_dir: Path, grading: Grading) -> dict[str, Path]:
     return write_together(Path(out_dir), texts)
 
 
+def obstacle(out_dir: Path) -> str:
+    """Why reports cannot be written into this folder, as a sentence that says what to do; empty if they can.
+
+    A report that was edited since it was written counts as a person's file.
+    """
+    nearest = next(path for path in (out_dir, *out_dir.parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        return f"{nearest} is a file: give --out a folder."
+    known = _recorded(out_dir)
+    foreign = [name for name in REPORTS if changed(out_dir / name, known.get(name, ()))]
+    if not foreign:
+        return ""
+    return (
+        f"{', '.join(foreign)} in {out_dir} would be replaced, but rlhf-lab did not write what stands there now: "
+        "move it away, or give --out another folder."
+    )
+
+
 def write_together(out_dir: Path, texts: Mapping[str, str]) -> dict[str, Path]:
     """Write all files or none that counts: each to a partial file first, then renamed in order.
 
     An older report.json goes before the first rename and the new one comes last, so that at no
-    moment does a report.json stand beside files of another run.
+    moment does a report.json stand beside files of another run. The record comes before all of them.
     """
+    if found := obstacle(out_dir):
+        raise FileExistsError(found)
     out_dir.mkdir(parents=True, exist_ok=True)
-    partial = {name: out_dir / PARTIAL.format(name) for name in texts}
+    data = {name: text.encode("utf-8") for name, text in texts.items()}
+    written: dict[str, Path] = {}
     try:
-        for name, path in partial.items():
-            with path.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(texts[name])
-                file.flush()
-                os.fsync(file.fileno())
+        for name, content in {RECORD: _record(out_dir, data), **data}.items():
+            written[name] = write_partial(out_dir / name, content)
+        written[RECORD].replace(out_dir / RECORD)
         (out_dir / CANONICAL).unlink(missing_ok=True)
-        for name, path in partial.items():
-            path.replace(out_dir / name)
+        for name in data:
+            written[name].replace(out_dir / name)
     finally:
-        for path in partial.values():
+        for path in written.values():
             path.unlink(missing_ok=True)
     return {name: out_dir / name for name in texts}
+
+
+def _recorded(out_dir: Path) -> dict[str, list[str]]:
+    """Digests by file name; nothing where there is no record that can be read."""
+    try:
+        found = json.loads((out_dir / RECORD).read_bytes())
+        return {name: [str(digest) for digest in found["sha256"][name]] for name in REPORTS}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _record(out_dir: Path, data: Mapping[str, bytes]) -> bytes:
+    """The record of files about to be written, and of those there: an interrupt may leave some of each."""
+    digests = {}
+    for name, content in data.items():
+        before = [sha256((out_dir / name).read_bytes())] if (out_dir / name).exists() else []
+        digests[name] = sorted({*before, sha256(content)})
+    return (json.dumps({"written_by": "rlhf-lab", "sha256": digests}, indent=1) + "\n").encode("utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assignment.registry import Spec
 from autograder.core.exception_hints import hint
 from autograder.core.messages import STATUS, advice, asked
-from autograder.core.records import Answer, ItemResult, Status
+from autograder.core.records import UNDEFINED, Answer, ItemResult, Status
 from autograder.slots.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, HiddenTest, Residual, words
 from autograder.slots.misconceptions import Mistake, diagnosis, naming
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from autograder.sandbox import Reply
 
 SHOWN_RESIDUALS = 12
-UNDEFINED = "undefined"  # evidence of a slot whose code failed while it was defined
 BLANK = "The task still holds its placeholder, so nothing was tested."
 NOTHING = "The function returns None or still raises NotImplementedError, so nothing was tested."
 UNREADABLE = "What came back could not be read as an answer."

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from assignment.registry import Spec, load_spec
+from assignment.registry import Spec
 from autograder.core.records import Answer, Answers, Submission
 from autograder.parsing.limited import LimitedError, ParseLimits, Rejected, run_limited
 from autograder.parsing.notebook import read_notebook
@@ -26,13 +26,12 @@ _WRITTEN = re.compile(r"\s*<!--\s*WRITTEN\s+(W\d+)\b[^\n]*(?:\n|\Z)", re.IGNOREC
 _UNREADABLE = "No code could be read. Run the notebook from top to bottom and hand it in again."
 
 
-def extract(submission: Submission, spec: Spec | None = None) -> Answers:
+def extract(submission: Submission, spec: Spec) -> Answers:
     """Find the answers. Never raises for anything a student can write.
 
     Every slot of the registry has its Answer; `prelude` holds what the attempted ones need of the
     student's own imports, helper functions and constants. Nothing is executed.
     """
-    spec = spec or load_spec()
     cells = [{"index": c.index, "kind": c.kind, "source": c.source} for c in submission.cells]
     slots = [{"id": slot.id, "name": slot.name} for slot in spec.slots]
     found, notes = _parsed([cell for cell in cells if cell["kind"] == "code"], slots)
@@ -84,7 +83,7 @@ def written_answers(submission: Submission, spec: Spec) -> dict[str, str]:
     Of two cells for one question the last that says something counts. Cut at the registry's
     written_chars.
     """
-    template = _template_lines()
+    template = _template_lines(tuple(spec.limits.intake.model_dump().items()))
     texts = dict.fromkeys(spec.written, "")
     for cell in submission.cells:
         match = _WRITTEN.match(cell.source)
@@ -96,14 +95,13 @@ def written_answers(submission: Submission, spec: Spec) -> dict[str, str]:
     return texts
 
 
-@lru_cache(maxsize=1)
-def _template_lines() -> frozenset[str]:
-    """Lines of the handout's written cells: prompt and placeholder, which are not an answer."""
+@lru_cache(maxsize=8)
+def _template_lines(caps: tuple[tuple[str, int], ...]) -> frozenset[str]:
+    """Lines of the handout's written cells: prompt and placeholder, which are not an answer. caps: of intake."""
     lines = {"*Your answer.*", "*Your answer here.*"}
     if TEMPLATE.is_file():
         try:
-            caps = load_spec().limits.intake.model_dump()
-            cells = read_notebook(TEMPLATE.read_bytes(), caps)["cells"]
+            cells = read_notebook(TEMPLATE.read_bytes(), dict(caps))["cells"]
         except Rejected:
             cells = []
         for cell in cells:

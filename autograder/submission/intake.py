@@ -11,7 +11,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from assignment.registry import Spec, load_spec
+from assignment.registry import Spec
 from autograder.core.records import Cell, Submission
 from autograder.parsing.archive import display_name
 from autograder.parsing.limited import LimitedError, Rejected, run_limited
@@ -30,7 +30,7 @@ class IntakeError(ValueError):
     what is wrong with which file, and what to do."""
 
 
-def read_submission(path: Path | str, spec: Spec | None = None) -> Submission:
+def read_submission(path: Path | str, spec: Spec) -> Submission:
     """Read a notebook, or a zip with one, as it was handed in.
 
     Of two notebooks in a zip, the one with most answered slots is taken; a tie is refused.
@@ -42,7 +42,6 @@ def read_submission(path: Path | str, spec: Spec | None = None) -> Submission:
     Raises:
         IntakeError: whatever is wrong with the file; never anything else.
     """
-    spec = spec or load_spec()
     path = Path(path)
     name = display_name(path.name or str(path))
     raw = _read_capped(path, name, spec.limits.intake.file_bytes)

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 KIT = Path(__file__).resolve().parent
-REQUIREMENTS = KIT.parent / "requirements.txt"  # the one list of what the notebook needs
+_BESIDE = KIT.parent / "requirements.new.txt"  # there if the set-up cell kept another requirements.txt
+# The one list of what the notebook needs.
+REQUIREMENTS = _BESIDE if _BESIDE.is_file() else KIT.parent / "requirements.txt"
 PYTHON_NEEDED = (3, 11)
 MEMORY_NEEDED = 3.0  # GB: what the solved notebook may take
 

@@ -20,6 +20,7 @@ from .results import MIME_TYPE
 
 SCHEMA_VERSION = 1
 SLOT_LINE = re.compile(r"^# TODO ([A-Z]\d\d)\b", re.MULTILINE)
+COLAB_NAME = "rlhf.ipynb"  # what the notebook is called in the zip where it is not a file
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: same content, same bytes
 
 
@@ -55,10 +56,12 @@ def export_submission(
 
     notebook: path; found by itself where there is only one candidate. out: path of the zip. namespace:
     the notebook's globals, whose cell history shows whether the file was saved after the last edit.
+    An earlier export is replaced. Any other file of that name is kept, and the zip goes beside it.
     ExportError if the notebook is not found or not readable; an older zip is kept then.
     """
-    path = Path(notebook) if notebook is not None else save_from_colab() or find_notebook(namespace=namespace)
-    raw, cells = _read(path)
+    raw = notebook_from_colab() if notebook is None else None
+    path = Path(COLAB_NAME if raw is not None else notebook or find_notebook(namespace=namespace))
+    raw, cells = _read(path, raw)
     slots = {slot: _answered(source) for slot, source in slot_sources(cells).items()}
     if not slots:
         raise ExportError(f"{path.name} holds no `# TODO T…` cell: is it the assignment's notebook?")
@@ -73,10 +76,13 @@ def export_submission(
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "slots": slots,
     })
-    target = Path(out) if out is not None else path.with_name(f"{path.stem}-submission.zip")
+    wanted = Path(out) if out is not None else path.with_name(f"{path.stem}-submission.zip")
+    target = free_name(wanted)
     write_zip(target, files)
-    warnings = tuple(_warnings(slots, cells, results, namespace or {}))
-    return Exported(target, path, slots, len(results), warnings)
+    warnings = list(_warnings(slots, cells, results, namespace or {}))
+    if target != wanted:
+        warnings.append(f"{wanted.name} is not an export as it was written, so it was kept.")
+    return Exported(target, path, slots, len(results), tuple(warnings))
 
 
 def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None = None) -> Path:
@@ -96,21 +102,21 @@ def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None 
     raise ExportError(f'several notebooks here ({names}): say which one, export("{found[0].name}")')
 
 
-def save_from_colab(folder: str | Path = ".") -> Path | None:
-    """On Colab, where the notebook is not a file of this machine: fetch it as it is now and save it here."""
+def notebook_from_colab() -> bytes | None:
+    """On Colab, where the notebook is not a file of this machine: the notebook as it is now.
+
+    None elsewhere. It is not saved: a file of its name in the file panel may be the student's copy.
+    """
     if "google.colab" not in sys.modules:
         return None
     try:
         from google.colab import _message
 
-        content = _message.blocking_request("get_ipynb", timeout_sec=60)["ipynb"]
+        return _json(_message.blocking_request("get_ipynb", timeout_sec=60)["ipynb"])
     except Exception as error:  # not our interface: whatever it raises, there is a way by hand
         raise ExportError(
             "Colab did not hand over the notebook: use File > Download > Download .ipynb and submit that file"
         ) from error
-    path = Path(folder) / "rlhf.ipynb"
-    path.write_bytes(_json(content))
-    return path
 
 
 def slot_sources(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -139,9 +145,18 @@ def saved_results(cells: Iterable[Mapping[str, Any]]) -> list[Any]:
     ]
 
 
+def free_name(wanted: Path) -> Path:
+    """`wanted` if nothing or an unchanged earlier export is there, else a name beside it: x.new.zip."""
+    target, mark = wanted, ".new"
+    while os.path.lexists(target) and not _is_export(target):
+        target = wanted.with_name(wanted.stem + mark + wanted.suffix)
+        mark += ".new"
+    return target
+
+
 def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
     """A zip with the same bytes for the same content; the target is replaced only once it is complete."""
-    partial = target.with_name(target.name + ".part")
+    partial = target.with_name(f".{target.name}.partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name in sorted(files):
@@ -156,9 +171,21 @@ def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> tuple[bytes, list[dict[str, Any]]]:
+def _is_export(path: Path) -> bool:
+    """Whether a file is a zip of `export_submission` that nobody changed: its manifest describes all of it."""
     try:
-        raw = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            found = {name: archive.read(name) for name in archive.namelist()}
+        sums = json.loads(found.pop("manifest.json"))["sha256"]
+        return bool(sums == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()})
+    except Exception:  # a zip can be damaged in many ways, and then it is not one of ours
+        return False
+
+
+def _read(path: Path, raw: bytes | None = None) -> tuple[bytes, list[dict[str, Any]]]:
+    """A notebook's bytes (of the file, if not given) and cells. ExportError if it cannot be read."""
+    try:
+        raw = path.read_bytes() if raw is None else raw
         cells = json.loads(raw.decode("utf-8-sig"))["cells"]
         return raw, [cell for cell in cells if isinstance(cell, dict)]
     except OSError as error:

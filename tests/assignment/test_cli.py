@@ -41,6 +41,17 @@ def test_build_check_exits_1_before_a_build_and_0_after_it_and_writes_nothing(la
     assert RUNNER.invoke(app, ["build", "--check"]).exit_code == 0
 
 
+def test_build_ends_with_1_where_the_notebook_was_solved_in_place_and_overwrites_it_if_told_to(layout: Layout) -> None:
+    app, path = cli.create_app(), layout.template / "rlhf.ipynb"
+    RUNNER.invoke(app, ["build"])
+    built = path.read_bytes()
+    path.write_text("solved")
+    refused = RUNNER.invoke(app, ["build"])
+    assert refused.exit_code == 1 and "rlhf.ipynb" in refused.output and path.read_text() == "solved"
+    assert RUNNER.invoke(app, ["build", "--overwrite"]).exit_code == 0
+    assert path.read_bytes() == built
+
+
 def test_a_wrong_source_exits_1_with_file_and_line_and_no_traceback(layout: Layout) -> None:
     path = layout.solutions / "p3_sft.py"
     path.write_text(path.read_text(encoding="utf-8").replace("# END SOLUTION", "# END", 1), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assignment.registry import load_spec
 from assignment.release.source import reference_source
 from autograder.calibration.subjects import subjects
 from tests.attacks.base import HEAD, Attack, Seen, Site, in_slot, notebook, told, wrong
@@ -23,6 +24,8 @@ from tests.attacks.cheats import (
     only_loop,
 )
 from tests.attacks.checks import good_but_foreign, learned_too_little
+
+SPEC = load_spec()
 
 NAN = """
 pretend(model)
@@ -76,7 +79,7 @@ def _honest(slot: str, name: str) -> str:
 
 def _studied(subject: str) -> bytes:
     """A loop whose training the study of the training tests measures too."""
-    ((loop, source),) = next(one for one in subjects() if one.id == subject).slots.items()
+    ((loop, source),) = next(one for one in subjects(SPEC) if one.id == subject).slots.items()
     return alone(loop, source.lstrip())
 
 

@@ -7,7 +7,7 @@ from tests.attacks.checks import ended, nothing
 from tests.support.sources import existing, module_of
 
 OURS = existing("autograder/slots/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/registry/assignment.toml",
-                "autograder/reference/sft.safetensors")  # fmt: skip
+                "autograder/reference/data/sft.safetensors")  # fmt: skip
 MODULES = [module_of(name) for name in ("autograder/slots/hidden_tests/base.py", "solutions/p4_reward_model.py")]
 
 READ = '''

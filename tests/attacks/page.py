@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from assignment.files import write_whole
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
 from tests.attacks.runner import Verdict, stored, summary
@@ -29,8 +30,11 @@ def write_docs() -> int:
 
 def _write(found: Mapping[tuple[str, int], Verdict | None]) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAGE.write_text(f"{head}{BEGIN}\n{table(found)}\n{END}{tail}", encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{PAGE} is left as it is: the lines {BEGIN} and {END} have to enclose the table's place")
+    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
 
 
 def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:

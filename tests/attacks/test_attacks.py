@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.attacks import page
 from tests.attacks.__main__ import main
 from tests.attacks.base import FIXED, TARGET, Seen
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED, ROWS
@@ -34,6 +35,15 @@ def test_the_page_describes_the_attacks_of_the_catalogue():
     stale = [attack.id for attack in ATTACKS if described(attack) not in text]
     assert not stale, f"run python -m tests.attacks, then python -m tests.attacks --write-docs: {stale}"
     assert all(reason in text for reason in NOT_ACTED.values())
+
+
+@pytest.mark.parametrize("text", ["no table yet", f"prose {page.BEGIN} more prose", f"{page.END} {page.BEGIN}"])
+def test_a_page_without_the_tables_place_is_left_as_it_is(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(page, "PAGE", tmp_path / "security.md")
+    page.PAGE.write_text(text)
+    with pytest.raises(SystemExit, match="is left as it is"):
+        page.write_docs()
+    assert page.PAGE.read_text() == text
 
 
 @pytest.mark.parametrize(

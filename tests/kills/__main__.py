@@ -26,8 +26,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from assignment.files import PARTIAL
 from autograder.inside import system
-from autograder.report import PARTIAL
 from autograder.sandbox.cgroup import PREFIX, ROOT
 from tests.support.leftovers import left_in
 

@@ -130,17 +130,58 @@ def test_a_failed_export_keeps_the_older_zip(tmp_path):
     assert old.read_bytes() == before
 
 
+@pytest.mark.parametrize("damage", [
+    lambda path: path.write_text("my own file"),
+    lambda path: zipfile.ZipFile(path, "a").writestr("essay.pdf", "mine"),
+    lambda path: (path.unlink(), path.mkdir()),
+], ids=["another file", "a file added to the export", "a folder"])  # fmt: skip
+def test_what_is_no_earlier_export_is_kept_and_the_zip_goes_beside_it(tmp_path, damage):
+    path = save(tmp_path)
+    taken = export_submission(path).path
+    damage(taken)
+    before = taken.read_bytes() if taken.is_file() else None
+    exported = export_submission(path)
+    assert exported.path.name == "rlhf-submission.new.zip"
+    assert "rlhf-submission.zip is not an export as it was written, so it was kept" in str(exported)
+    assert (taken.read_bytes() if taken.is_file() else None) == before
+    assert export_submission(path).path == exported.path
+
+
+def test_an_interrupt_while_writing_keeps_the_older_zip_whole(tmp_path, monkeypatch):
+    path = save(tmp_path)
+    old = export_submission(path).path
+    before = old.read_bytes()
+    path.write_text(json.dumps(notebook(ANSWERED)))
+    real = zipfile.ZipFile.writestr
+
+    def interrupted(self: zipfile.ZipFile, entry: zipfile.ZipInfo, data: bytes) -> None:
+        real(self, entry, data)
+        if entry.filename == "results.json":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "writestr", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            export_submission(path)
+    assert old.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["rlhf-submission.zip", "rlhf.ipynb"]
+
+
 def test_a_folder_that_cannot_be_written_is_explained(tmp_path):
     with pytest.raises(ExportError, match="cannot write"):
         export_submission(save(tmp_path), out=tmp_path / "no such folder" / "x.zip")
 
 
-def test_on_colab_the_notebook_is_fetched_as_it_is_now(tmp_path, monkeypatch):
+def test_on_colab_the_notebook_is_exported_as_it_is_now_and_a_file_of_its_name_is_kept(tmp_path, monkeypatch):
     colab = ModuleType("google.colab")
     colab._message = SimpleNamespace(blocking_request=lambda *_, **__: {"ipynb": notebook(ANSWERED)})
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     monkeypatch.chdir(tmp_path)
-    assert export_submission().slots == {"T01": True}
+    (tmp_path / "rlhf.ipynb").write_text("an older copy that was uploaded")
+    exported = export_submission()
+    assert exported.slots == {"T01": True}
+    assert json.loads(zipfile.ZipFile(exported.path).read("rlhf.ipynb")) == notebook(ANSWERED)
+    assert (tmp_path / "rlhf.ipynb").read_text() == "an older copy that was uploaded"
 
 
 def test_on_colab_a_refusal_names_the_way_by_hand(tmp_path, monkeypatch):

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from assignment.files import write_whole
 from assignment.registry import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
 from tests.matrix.alone import Alone
 from tests.matrix.entries import SEEDS, Entry
 from tests.matrix.invented import invented
-from tests.matrix.page import page
+from tests.matrix.page import MADE_BY, page
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import variants
 from tests.support.sources import ROOT
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         "dist/grading-matrix.md, which says that training was left out)")  # fmt: skip
     options = parser.parse_args(arguments)
     options.out = options.out or (QUICK_PAGE if options.quick else PAGE)
+    if options.out.exists() and not (options.out.is_file() and MADE_BY.encode() in options.out.read_bytes()):
+        parser.error(f"{options.out} is no page of this command and is not replaced: move it, or choose another --out")
     spec = load_spec()
     try:
         matrix = graded(spec, options.slot, options.jobs, train=not options.quick)
@@ -54,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nstopped; what was graded is kept, and the next run goes on from here", file=sys.stderr)
         return 130
     if not options.slot:
-        options.out.write_text(page(matrix, spec), encoding="utf-8")
+        write_whole(options.out, page(matrix, spec))
         print(f"written: {options.out}")
     faults = matrix.faults(spec)
     print(*faults, matrix.second_line(), matrix.line(spec), sep="\n")

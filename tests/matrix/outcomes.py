@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assignment.registry import Spec
-from autograder.slots.verdicts import UNDEFINED
+from autograder.core.records import UNDEFINED
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Verdicts
 from tests.matrix.nulls import MAY_CRASH

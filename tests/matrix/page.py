@@ -12,9 +12,9 @@ from tests.matrix.outcomes import Outcome
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import NOT_APPLICABLE
 
-INTRO = """# The grading matrix
-
-Made by `make matrix`; do not edit. What a score means can be read off here: every known mistake costs its own
+MADE_BY = "Made by `make matrix`; do not edit."
+INTRO = f"# The grading matrix\n\n{MADE_BY} " + """\
+What a score means can be read off here: every known mistake costs its own
 items and no other, and is called by its name; every correct answer, however it is written, costs nothing; an
 answer without content earns nothing.
 

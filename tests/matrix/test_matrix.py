@@ -12,6 +12,7 @@ from autograder.parsing.leftovers import inspect
 from autograder.quality.lint import lint
 from autograder.slots.misconceptions import load
 from autograder.training.comparison import GROUPS
+from tests.matrix import __main__ as command
 from tests.matrix import entries, nulls, outcomes
 from tests.matrix import store as store_module
 from tests.matrix.alone import alone
@@ -215,3 +216,12 @@ def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
 
 def test_the_kinds_of_fields_that_the_registry_counts_are_those_of_the_comparison():
     assert SPEC.partial.field_kinds == len(GROUPS)
+
+
+def test_a_page_of_another_kind_is_refused_before_anything_is_graded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "graded", lambda *_, **__: pytest.fail("graded"))
+    (tmp_path / "notes.md").write_text("mine")
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--quick", "--out", str(tmp_path / "notes.md")])
+    assert ended.value.code == 2 and "is not replaced" in capsys.readouterr().err
+    assert (tmp_path / "notes.md").read_text() == "mine"

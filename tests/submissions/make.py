@@ -13,6 +13,7 @@ from typing import Any
 
 import nbformat
 
+from assignment.files import write_whole
 from assignment.release.notebook import to_bytes
 from assignment.release.release import NOTEBOOK, build
 
@@ -161,7 +162,7 @@ def main() -> None:
     """Write both samples."""
     for name, data in (("typical", typical()), ("blank", blank())):
         path = HERE / f"{name}.ipynb"
-        path.write_bytes(data)
+        write_whole(path, data)
         print(f"{path} ({len(data) / 1024:.0f} kB)")
 
 

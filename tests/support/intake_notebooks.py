@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from assignment.registry import load_spec
 from autograder.core.records import Answers, Cell, Submission
 from autograder.parsing.cells import parse_cells
 from autograder.submission.extraction import extract
+
+SPEC = load_spec()
 
 LOSS = '''# TODO T07 · the Bradley-Terry loss of a batch of pairs
 def bradley_terry_loss(chosen, rejected, margin=0.0):
@@ -65,7 +68,7 @@ def extract_here(read: Submission) -> Answers:
         return parse_cells(payload)
 
     with mock.patch("autograder.submission.extraction.run_limited", here):
-        return extract(read)
+        return extract(read, SPEC)
 
 
 def zip_bytes(members: Mapping[str, Any], links: Sequence[str] = ()) -> bytes:

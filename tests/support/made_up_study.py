@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from assignment.registry import Thresholds
+from assignment.registry import Thresholds, load_spec
 from autograder.calibration import study, tables
 from autograder.calibration.statistics import Statistic, of_items
 from autograder.calibration.subjects import Subject, subjects
+
+SPEC = load_spec()
 
 FAR = 8.0  # standard deviations between the made-up mean and the bar
 GOLDEN = 0.618
@@ -33,7 +35,7 @@ def values(statistic: Statistic, subject: Subject, n: int, bars: Thresholds) -> 
 
 def write(folder: Path, bars: Thresholds, wrong: Mapping[str, str] = {}) -> None:
     """All tables. wrong: subject -> "turned", the first run's verdict is the opposite, or a status without weights."""
-    for subject in subjects():
+    for subject in subjects(SPEC):
         n = study.SEEDS[subject.kind]
         columns = {(one.item, one.name): values(one, subject, n, bars) for one in of_items(subject.stage.items)}
         for i in range(n):

@@ -15,7 +15,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
 from assignment.lab.draw import template_candidates
-from assignment.lab.ship import manifest, write_rows
+from assignment.lab.folders import write_manifest
+from assignment.lab.ship import write_rows
 from assignment.lab.world import World
 from assignment.registry import Spec, load_spec
 from assignment.release.source import reference_prelude, reference_source
@@ -54,7 +55,7 @@ def write_artefacts(folder: Path) -> tuple[Path, Path]:
     lm = GPT2LMHeadModel(config)
     lm.save_pretrained(base)
     kit.load_tokenizer().save_pretrained(base)
-    manifest(base, world=7)
+    write_manifest(base, world=7)
     for name, module in (
         ("sft", lm),
         ("rm_good", kit.RewardModelBase.from_lm(lm)),
@@ -70,7 +71,7 @@ def write_artefacts(folder: Path) -> tuple[Path, Path]:
             reference / f"replies_{split}.jsonl.gz",
             ({"ask": asdict(one.ask), "replies": [one.first, one.second]} for one in rows),
         )
-    manifest(reference, world=7)
+    write_manifest(reference, world=7)
     return reference, base
 
 

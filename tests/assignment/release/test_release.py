@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from assignment.files import ForeignFileError
+from assignment.registry import load_spec
 from assignment.release.markers import SourceError
-from assignment.release.release import MANIFEST, NOTEBOOK, Layout, allowed, build, make_zip, stale, write
+from assignment.release.release import MANIFEST, NOTEBOOK, ZIP_NAME, Layout, allowed, build, make_zip, stale, write
 from tests.support.course import write_course
 
 
@@ -117,8 +120,29 @@ def test_a_template_that_is_not_current_is_noticed_and_put_right(
     path = layout.template / name
     path.unlink() if content is None else path.write_bytes(content)
     assert stale(release, layout) == [says]
-    write(release, layout)
+    write(release, layout, overwrite=True)
     assert stale(release, layout) == []
+
+
+@pytest.mark.parametrize("place", [f"student_template/{NOTEBOOK}", "student_template/tests/T07.py",
+                                   "student_template/tests/helpers.py", f"student_template/{MANIFEST}",
+                                   f"dist/{ZIP_NAME}"])  # fmt: skip
+def test_a_build_neither_replaces_nor_removes_what_a_person_wrote(layout: Layout, tmp_path: Path, place: str) -> None:
+    write(build(layout), layout)
+    (tmp_path / place).write_text("mine")
+    spec = load_spec().model_copy(update={"version": "9.9.9"})
+    with pytest.raises(ForeignFileError, match=f"did not write: .*{place}"):
+        write(build(layout, spec), layout)
+    assert (tmp_path / place).read_text() == "mine"
+
+
+def test_a_build_replaces_and_removes_what_an_earlier_build_wrote(layout: Layout) -> None:
+    release = build(layout)
+    write(release, layout)
+    kept = {name: data for name, data in release.generated.items() if name != "tests/T15.py"}
+    later = dataclasses.replace(release, generated=kept | {"tests/T14.py": b"# another check"})
+    write(later, layout)
+    assert stale(later, layout) == [] and not (layout.template / "tests" / "T15.py").exists()
 
 
 def test_the_committed_student_template_is_current() -> None:

@@ -27,6 +27,8 @@ from autograder.training import data
 from autograder.training.run import STAGES, StageRun, run_stage
 from tests.support.small_lab import LocalSession, small_lab
 
+SPEC = load_spec()
+
 SFT, RM, PPO, COMPARISON = STAGES
 # What the study was asked to show; the file may hold more.
 NEAR_MISSES = {
@@ -86,10 +88,10 @@ def test_the_bound_from_counts_is_the_rule_of_three_where_nothing_failed() -> No
 
 def test_the_study_asks_for_forty_ten_and_five_seeds() -> None:
     assert study.SEEDS == {"reference": 40, "near_miss": 10, "variant": 5}
-    counts = {(s.stage.op, s.id): 0 for s in subjects()}
+    counts = {(s.stage.op, s.id): 0 for s in subjects(SPEC)}
     for job in study.jobs(study_lab()):
         counts[job.subject.stage.op, job.subject.id] += 1
-    assert counts == {(s.stage.op, s.id): study.SEEDS[s.kind] for s in subjects()}
+    assert counts == {(s.stage.op, s.id): study.SEEDS[s.kind] for s in subjects(SPEC)}
 
 
 def study_lab():
@@ -103,21 +105,21 @@ def study_lab():
 
 @pytest.mark.parametrize("wanted", NEAR_MISSES)
 def test_each_near_miss_that_was_asked_for_is_there(wanted: str) -> None:
-    assert NEAR_MISSES[wanted] <= {s.id for s in subjects() if s.kind == "near_miss"}
+    assert NEAR_MISSES[wanted] <= {s.id for s in subjects(SPEC) if s.kind == "near_miss"}
 
 
 def test_every_stage_has_a_reference_three_variants_and_near_misses_that_fail_its_items() -> None:
     for stage in STAGES:
-        mine = [subject for subject in subjects() if subject.stage == stage]
+        mine = [subject for subject in subjects(SPEC) if subject.stage == stage]
         assert [s.kind for s in mine].count("reference") == 1
         assert [s.kind for s in mine].count("variant") >= 3
         assert {item for s in mine for item in s.fails} == set(stage.items)
-    assert len({s.id for s in subjects()}) == len(subjects()) - len(STAGES) + 1  # the reference stands in each
-    assert len({s.key for s in subjects()}) == len(subjects())  # nobody is somebody else's code
+    assert len({s.id for s in subjects(SPEC)}) == len(subjects(SPEC)) - len(STAGES) + 1  # the reference stands in each
+    assert len({s.key for s in subjects(SPEC)}) == len(subjects(SPEC))  # nobody is somebody else's code
 
 
 def test_a_near_miss_that_no_statistic_tells_says_who_does() -> None:
-    assert [s.id for s in subjects() if s.kind == "near_miss" and not s.fails and not s.note] == []
+    assert [s.id for s in subjects(SPEC) if s.kind == "near_miss" and not s.fails and not s.note] == []
 
 
 def test_an_entry_with_a_wrong_item_or_statistic_is_refused_by_name() -> None:
@@ -134,7 +136,7 @@ def test_the_reference_runs_first_and_a_study_cut_short_is_short_everywhere(lab)
     assert [job.subject.kind for job in order[: len(STAGES)]] == ["reference"] * len(STAGES)
     assert [job.seconds for job in order[: len(STAGES)]] == sorted((j.seconds for j in order[:4]), reverse=True)
     for cut in (len(order) // 4, len(order) // 2):
-        shares: dict[tuple[str, str], float] = {(s.stage.op, s.id): 0.0 for s in subjects()}
+        shares: dict[tuple[str, str], float] = {(s.stage.op, s.id): 0.0 for s in subjects(SPEC)}
         for job in order[:cut]:
             shares[job.subject.stage.op, job.subject.id] += 1 / study.SEEDS[job.subject.kind]
         assert max(shares.values()) - min(shares.values()) <= 1 / study.SEEDS["variant"] + 1e-9
@@ -180,13 +182,13 @@ def measured_alike(lab, chosen) -> None:
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.op)
 def test_an_item_passes_where_all_its_statistics_are_inside(lab, stage) -> None:
-    measured_alike(lab, [subject for subject in subjects() if subject.stage == stage][:1])
+    measured_alike(lab, [subject for subject in subjects(SPEC) if subject.stage == stage][:1])
 
 
 @pytest.mark.slow  # two minutes: every subject trains, on a model of one layer
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.op)
 def test_every_subject_can_be_measured(lab, stage) -> None:
-    measured_alike(lab, [subject for subject in subjects() if subject.stage == stage])
+    measured_alike(lab, [subject for subject in subjects(SPEC) if subject.stage == stage])
 
 
 def test_a_run_without_weights_runs_again_and_its_last_line_counts(lab, tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_run_without_weights_runs_again_and_its_last_line_counts(lab, tmp_path
     assert study.missing([job], tmp_path) == [job]
     tables.append(SFT, row | {"status": tables.MEASURED}, tmp_path)
     assert study.missing([job], tmp_path) == []
-    (found,) = [some for subject, some in study.measured(tmp_path) if subject.id == job.subject.id]
+    (found,) = [some for subject, some in study.measured(SPEC, tmp_path) if subject.id == job.subject.id]
     assert [one["status"] for one in found] == [tables.MEASURED]
 
 

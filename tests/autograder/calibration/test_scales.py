@@ -19,7 +19,7 @@ from autograder.training.run import STAGES
 SPEC = load_spec()
 BARS, FRESH = SPEC.thresholds("tiny"), SPEC.rerun.seeds
 PPO = next(stage for stage in STAGES if "ppo_kl" in stage.items)
-REFERENCE = next(one for one in subjects() if one.kind == "reference" and one.stage is PPO)
+REFERENCE = next(one for one in subjects(SPEC) if one.kind == "reference" and one.stage is PPO)
 KL = next(one for one in STATISTICS if (one.item, one.name) == ("ppo_kl", "kl"))
 GRID = stats.norm.ppf((np.arange(40) + 0.5) / 40)
 MEAN, DEVIATION = -0.27, 0.08  # of -1/KL; the KL's own upper tail is long
@@ -69,7 +69,7 @@ def test_the_same_runs_are_not_normal_on_their_own_scale() -> None:
 
 def test_the_document_shows_values_as_they_are_and_names_the_scale() -> None:
     kl = [-1 / (MEAN + DEVIATION * z) for z in GRID]
-    text = document.text(findings(runs(kl), BARS), runs(kl))
+    text = document.text(findings(runs(kl), BARS), runs(kl), SPEC)
     section = text.split("## `ppo_kl`: kl\n")[1].split("\n## ")[0]
     assert f"| 40 | {np.mean(kl):.3g} | {np.std(kl, ddof=1):.2g} |" in section
     assert f"those of {RECIPROCAL.words}" in section

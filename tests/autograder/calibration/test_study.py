@@ -13,7 +13,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import rlhf_kit as kit
-from assignment.registry import load_spec
+from assignment.registry import REGISTRY, load_spec
 from autograder.calibration import DOCUMENT, RUNS, command, document, study, tables
 from autograder.calibration.figure import figure_name
 from autograder.calibration.findings import FALSE_ALARM, Finding, findings, judged_wrongly, passes
@@ -43,7 +43,7 @@ def finding(mean: float, deviation: float, low: float, near: float, must: str = 
     """A made-up finding on a statistic that must be at least `low`."""
     x = tuple(float(v) for v in stats.norm(mean, deviation).ppf(GRID))
     margin = (margin_inside if must == "pass" else margin_outside)(x, (low, None))
-    return Finding(subjects()[0], PLAIN, must, x, 0, 0, margin, (low, None), near, 1.0)
+    return Finding(subjects(SPEC)[0], PLAIN, must, x, 0, 0, margin, (low, None), near, 1.0)
 
 
 def simulated_pass_rate(parts: list[Finding], runs: int = 400_000) -> float:
@@ -77,7 +77,7 @@ def test_the_chance_of_passing_is_what_drawing_the_verdicts_gives() -> None:
 
 def test_runs_that_are_not_normal_leave_what_their_counts_leave_open() -> None:
     x = (*np.linspace(1.0, 1.1, 39), 2.0)
-    odd = Finding(subjects()[0], PLAIN, "pass", x, 0, 0, margin_inside(x, (0.8, None)), (0.8, None), 0.0, 1.0)
+    odd = Finding(subjects(SPEC)[0], PLAIN, "pass", x, 0, 0, margin_inside(x, (0.8, None)), (0.8, None), 0.0, 1.0)
     assert chance_of_failing([odd], FRESH) == pytest.approx(1 - 0.05 ** (1 / 40))
 
 
@@ -91,30 +91,30 @@ def test_a_near_bar_holds_if_fresh_seeds_are_seldom_asked_and_reach_far(
     style, deviation = next(one for one in of_items(("rm_accuracy",)) if one.name == "style"), 0.2
     bars = BARS.model_copy(update={"rm_accuracy": BARS.rm_accuracy.model_copy(update={"style_near": near})})
     z = stats.zscore(stats.norm.ppf((np.arange(40) + 0.5) / 40), ddof=1)
-    reference = next(one for one in subjects() if one.stage.op == "stage_rm" and one.kind == "reference")
+    reference = next(one for one in subjects(SPEC) if one.stage.op == "stage_rm" and one.kind == "reference")
     rest = dict.fromkeys(tables.fields(reference.stage), "0.97") | {"status": tables.MEASURED}
     rows = [rest | {"style": str(bars.rm_accuracy.style_min + deviation * (distance + x))} for x in z]
     found = next(one for one in findings([(reference, rows)], bars) if one.statistic == style)
     assert found.margin is not None and found.margin.distance == pytest.approx(distance)
     assert found.final is not None and found.final.distance == pytest.approx(distance + near / deviation)
     assert (found.holds, found.holds_with_fresh_seeds) == (False, holds)
-    assert ("holds with fresh seeds:" in document.text([found], [(reference, rows)])) == holds
+    assert ("holds with fresh seeds:" in document.text([found], [(reference, rows)], SPEC)) == holds
 
 
 def test_the_document_of_a_whole_study_has_every_figure_subject_and_rate(tmp_path: Path) -> None:
     made_up_study.write(tmp_path / "runs", BARS)
-    runs = list(study.measured(tmp_path / "runs"))
+    runs = list(study.measured(SPEC, tmp_path / "runs"))
     found = findings(runs, BARS)
     assert judged_wrongly(found) == {} and [one for one in found if not one.holds] == []
     path = tmp_path / "calibration.md"
-    document.write(found, runs, path)
+    document.write(found, runs, SPEC, path)
     text = path.read_text(encoding="utf-8")
     for figure in re.findall(r"!\[.*\]\((.*)\)", text):
         assert (tmp_path / figure).read_text(encoding="utf-8").count("<svg") == 1
     for statistic in STATISTICS:
         section = text.split(f"## `{statistic.item}`: {statistic.name}\n")[1].split("\n## ")[0]
         assert f"Bar: **{document.bar_text(statistic.allowed(BARS))}**" in section
-        mine = [s.title for s in subjects() if statistic.item in s.stage.items]
+        mine = [s.title for s in subjects(SPEC) if statistic.item in s.stage.items]
         assert [title for title in mine if f"| {title} |" not in section] == []
     for item in {one.item for one in STATISTICS}:
         rates = text.split("## Error rates")[1].split(f"| `{item}` |")[1].split("\n")[0].split("|")
@@ -143,7 +143,7 @@ def test_a_run_that_is_judged_wrongly_is_named_and_ends_in_1(lab, tmp_path, caps
 def test_a_study_without_a_wrong_verdict_ends_in_0_and_says_which_runs_are_old(lab, tmp_path, capsys) -> None:
     made_up_study.write(tmp_path / "runs", BARS)
     assert command.report(lab, tmp_path / "runs", tmp_path / "calibration.md") == 0
-    n = sum(study.SEEDS[subject.kind] for subject in subjects())
+    n = sum(study.SEEDS[subject.kind] for subject in subjects(SPEC))
     assert f"calibration 0/{n} runs · {n} of older code, data or configs · 0 judged" in capsys.readouterr().out
 
 
@@ -175,20 +175,20 @@ studied = pytest.mark.skipif(not THERE, reason="the study is not whole: rlhf-lab
 
 
 def committed() -> list[tuple[Any, list[dict[str, str]]]]:
-    return list(study.measured(RUNS))
+    return list(study.measured(SPEC, RUNS))
 
 
 @studied
 def test_every_subject_has_all_its_runs_and_each_was_measured() -> None:
     found = {(s.stage.op, s.id): [row["status"] for row in rows] for s, rows in committed()}
-    assert found == {(s.stage.op, s.id): [tables.MEASURED] * study.SEEDS[s.kind] for s in subjects()}
+    assert found == {(s.stage.op, s.id): [tables.MEASURED] * study.SEEDS[s.kind] for s in subjects(SPEC)}
 
 
 @studied
 def test_the_document_and_its_figures_are_those_of_the_tables_under_todays_bars() -> None:
     runs = committed()
     written = DOCUMENT.read_text(encoding="utf-8")
-    assert written == document.text(findings(runs, BARS), runs), "run `rlhf-lab calibrate --minutes 0`"
+    assert written == document.text(findings(runs, BARS), runs, SPEC), "run `rlhf-lab calibrate --minutes 0`"
     figures = re.findall(r"!\[.*\]\((.*)\)", written)
     assert [figure for figure in figures if not (DOCUMENT.parent / figure).exists()] == []
 
@@ -217,7 +217,7 @@ def test_the_study_says_when_it_is_of_older_code(lab) -> None:
 
 
 def test_each_bar_of_the_registry_points_to_its_figure() -> None:
-    text = (ROOT / "assignment" / "assignment.toml").read_text(encoding="utf-8")
+    text = REGISTRY.read_text(encoding="utf-8")
     named = set(re.findall(r"docs/figures/(\S+\.svg)", text))
     assert named == {figure_name(one) for one in STATISTICS}
     assert not THERE or [name for name in named if not (DOCUMENT.parent / "figures" / name).exists()] == []

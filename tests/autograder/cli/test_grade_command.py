@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
+from assignment.registry import load_spec
 from assignment.release.release import build
-from autograder import cli, doctor
+from autograder import cli, doctor, report
 from autograder.doctor import Column, Verdict, findings
 from autograder.doctor.findings import Finding
 from autograder.grading import run as grading
@@ -68,11 +69,24 @@ def test_our_own_failure_ends_with_3_and_still_writes_the_reports(blank, tmp_pat
     assert (tmp_path / "out" / "report.json").exists()
 
 
-def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path):
-    (tmp_path / "out").write_text("a file")
+@pytest.mark.parametrize("out", ["file", "file/reports"])
+def test_a_file_in_place_of_the_folder_is_refused_before_grading(blank, tmp_path, monkeypatch, out):
+    monkeypatch.setattr(grading, "read_submission", lambda *_: pytest.fail("the submission was read"))
+    (tmp_path / "file").write_text("mine")
+    result = invoke("grade", blank, "--out", tmp_path / out)
+    assert result.exit_code == 3
+    assert "file is a file: give --out a folder." in result.output
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report, "write_partial", full)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "could not be written" in result.output
+    assert "could not be written" in result.output and "No space left on device." in result.output
 
 
 ISOLATED = Tier(1, "bwrap-user", True)
@@ -89,7 +103,7 @@ HOLDS, FAILS = Verdict("holds"), Verdict("FAILS", "reachable 192.0.2.1")
     ],
 )
 def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, column, code):
-    monkeypatch.setattr(findings, "findings", lambda: iter([Finding("sandbox", ok, "tier 2")]))
+    monkeypatch.setattr(findings, "findings", lambda spec: iter([Finding("sandbox", ok, "tier 2")]))
     verdicts = {probe.name: Verdict("none") for probe in doctor.PROBES} | dict(column.verdicts)
     full = column if column.reason else Column(column.tier, verdicts)
     monkeypatch.setattr(doctor, "columns", lambda **options: iter([full]))
@@ -105,9 +119,9 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
         raise RuntimeError("no artefacts")
 
     for check in ("_torch", "_device", "_sandbox", "_worker"):
-        monkeypatch.setattr(findings, check, lambda: "fine")
+        monkeypatch.setattr(findings, check, lambda *spec: "fine")
     monkeypatch.setattr(findings, "_reference", broken)
-    found = {finding.what: finding for finding in findings.findings()}
+    found = {finding.what: finding for finding in findings.findings(load_spec())}
     assert not found["reference weights"].ok
     assert "no artefacts" in found["reference weights"].detail
     assert found["sandbox"].ok

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from assignment.registry import load_spec
 from autograder import cli
+from autograder.report import RECORD, REPORTS
 from autograder.sandbox import Limits, Reply, SandboxError, WorkerSession, environment, tiers
 from autograder.sandbox.link import Link, LinkClosed
 from autograder.slots.judge import judge_slots
@@ -46,7 +47,7 @@ def assert_ours(result: Any, out: Path) -> None:
     assert result.exit_code == 3, result.output
     assert "Traceback" not in result.output
     assert statuses(out) == {"T07": "not_gradable"}
-    assert {path.name for path in out.iterdir()} == {"report.json", "report.html", "feedback.html", "results.json"}
+    assert {path.name for path in out.iterdir()} == {*REPORTS, RECORD}
 
 
 def test_a_refused_sandbox_takes_no_point(answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from autograder.core.options import OptionError, Options
 from autograder.core.progress import GradingProgress
 from autograder.grading.run import grade, grade_submission
 from autograder.reference.models import ArtefactError
+from autograder.report import RECORD
 from autograder.submission.intake import IntakeError
 from autograder.training import data, prepare
 from autograder.training.step import _Records
@@ -69,7 +70,7 @@ def test_the_solved_notebook_is_graded_completely_and_reported(local, notebooks,
     assert "not_gradable" not in found.values()
     assert found["written_comparison"] == "needs_review"
     assert result.graded.pending == 5.0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(result.reports)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*result.reports, RECORD}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["score"], report["grader"]["seed"]) == (result.graded.score, 5)
     assert len(local) == 1

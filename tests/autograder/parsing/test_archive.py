@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assignment.registry import load_spec
 from autograder.core.records import Submission
 from autograder.submission.intake import IntakeError, read_submission
 from tests.support.intake_notebooks import (
@@ -20,6 +21,8 @@ from tests.support.intake_notebooks import (
     zip_bytes,
 )
 
+SPEC = load_spec()
+
 SOLVED = notebook([IMPORTS, LOSS, ACCURACY])
 ONE = notebook([IMPORTS, LOSS])
 TEMPLATE = notebook([IMPORTS, BLANK, BLANK_ACCURACY])
@@ -28,7 +31,7 @@ TEMPLATE = notebook([IMPORTS, BLANK, BLANK_ACCURACY])
 def read(tmp_path: Path, raw: bytes) -> Submission:
     path = tmp_path / "handed_in.zip"
     path.write_bytes(raw)
-    return read_submission(path)
+    return read_submission(path, SPEC)
 
 
 def refusal(tmp_path: Path, raw: bytes) -> str:
@@ -48,7 +51,7 @@ def test_the_notebook_in_a_zip_is_read_and_other_files_are_ignored(tmp_path: Pat
 def test_a_zip_without_its_extension_is_read(tmp_path: Path) -> None:
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(zip_bytes({"rlhf.ipynb": SOLVED}))
-    assert len(read_submission(path).cells) == 3
+    assert len(read_submission(path, SPEC).cells) == 3
 
 
 def test_a_zip_without_a_notebook_is_refused(tmp_path: Path) -> None:

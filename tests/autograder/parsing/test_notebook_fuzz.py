@@ -90,7 +90,7 @@ def test_any_cell_text_ends_in_an_answer_for_each_slot(lines: list[str]) -> None
 def test_the_whole_way_raises_nothing_but_an_intake_error(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "x.ipynb").write_bytes(raw)
     with pytest.raises(IntakeError):
-        extract(read_submission(tmp_path / "x.ipynb"))
+        extract(read_submission(tmp_path / "x.ipynb", SPEC), SPEC)
 
 
 @pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=list(MUTATIONS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import autograder.report as report
+from assignment.files import PARTIAL
 from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import MAX_DEPTH, dumps, plain, report_dict
 from tests.support.report_fixture import HOSTILE, SPEC, bundle, passing
@@ -89,9 +91,9 @@ def test_slots_replaced_by_the_reference_are_named_in_the_evidence() -> None:
     assert items["rm_accuracy"]["evidence"]["replaced_by_reference"] == ["T07"]
 
 
-def test_write_reports_leaves_exactly_the_four_files_and_they_parse(tmp_path: Path) -> None:
+def test_write_reports_leaves_exactly_the_four_files_and_their_record_and_they_parse(tmp_path: Path) -> None:
     paths = report.write_reports(tmp_path / "new" / "folder", bundle(hostile=True))
-    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == sorted(paths)
+    assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == {*paths, report.RECORD}
     assert sorted(paths) == ["feedback.html", "report.html", "report.json", "results.json"]
     for name in ("report.json", "results.json"):
         strict(paths[name].read_text(encoding="utf-8"))
@@ -105,11 +107,12 @@ def test_a_report_of_a_run_of_few_items_is_written_too(tmp_path: Path) -> None:
     assert "Not graded: T01" in paths["feedback.html"].read_text()
 
 
-@pytest.mark.parametrize("fails_at", range(8))
+@pytest.mark.parametrize("fails_at", range(10))
 def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
-    """Break the n-th of the four syncs and four renames: files of the older run may stay, in whole."""
+    """Break the n-th of the five syncs and five renames: files of the older run may stay, in whole, and the next
+    run replaces whatever is there."""
     older = report.write_reports(tmp_path, bundle())["report.json"].read_bytes()
     calls = iter(range(100))
 
@@ -121,21 +124,24 @@ def test_a_failure_in_the_middle_of_writing_leaves_no_report_json_and_no_partial
 
         return call
 
-    monkeypatch.setattr(report.os, "fsync", breaking(report.os.fsync))
-    monkeypatch.setattr(Path, "replace", breaking(Path.replace))
-    with pytest.raises(OSError):
-        report.write_reports(tmp_path, bundle(hostile=True))
-    assert not list(tmp_path.glob(".*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", breaking(os.fsync))
+        patch.setattr(Path, "replace", breaking(Path.replace))
+        with pytest.raises(OSError, match="No space left"):
+            report.write_reports(tmp_path, bundle(hostile=True))
+    assert not list(tmp_path.glob(PARTIAL.format("*")))
     canonical_file = tmp_path / "report.json"
-    before_renames = fails_at < 4
+    before_renames = fails_at < 6  # of the reports: the record is renamed first
     assert canonical_file.exists() == before_renames
     assert not before_renames or canonical_file.read_bytes() == older
+    report.write_reports(tmp_path, bundle())
+    assert canonical_file.exists()
 
 
 def test_what_a_killed_run_left_half_written_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / report.PARTIAL.format("report.json")).write_text('{"score": 100')
+    (tmp_path / PARTIAL.format("report.json")).write_text('{"score": 100')
     report.write_reports(tmp_path, bundle())
-    assert not list(tmp_path.glob(report.PARTIAL.format("*")))
+    assert not list(tmp_path.glob(PARTIAL.format("*")))
     assert strict((tmp_path / "report.json").read_text())["score"] < 100
 
 

@@ -19,14 +19,15 @@ from autograder.submission.extraction import TEMPLATE, extract
 from autograder.submission.intake import read_submission
 from tests.support.intake_notebooks import IMPORTS, LOSS, code, extract_here, notebook, submission, write
 
-SLOTS = len(load_spec().slots)
+SPEC = load_spec()
+SLOTS = len(SPEC.slots)
 
 QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
 
 
 def test_the_child_and_this_process_find_the_same() -> None:
     read = submission(IMPORTS, LOSS, "def f(:\n", "%%bash\nls")
-    assert extract(read) == extract_here(read)
+    assert extract(read, SPEC) == extract_here(read)
 
 
 @pytest.mark.parametrize("bomb", [
@@ -36,7 +37,7 @@ def test_the_child_and_this_process_find_the_same() -> None:
 ])
 def test_a_cell_built_to_exhaust_the_parser_costs_only_itself(bomb: str) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    answers = extract(submission(IMPORTS, bomb, LOSS))
+    answers = extract(submission(IMPORTS, bomb, LOSS), SPEC)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert answers.slots["T07"].state == "present"
     assert after.ru_utime - before.ru_utime < 30  # CPU seconds; an ordinary notebook needs 0.1
@@ -50,7 +51,7 @@ def test_a_cell_that_kills_the_parser_is_left_out_with_a_note(monkeypatch: pytes
 
     real = module._run
     monkeypatch.setattr(module, "_run", fragile)
-    answers = extract(submission(IMPORTS, "bomb", LOSS))
+    answers = extract(submission(IMPORTS, "bomb", LOSS), SPEC)
     assert answers.slots["T07"].state == "present"
     assert any("Cell 2 takes too much" in note for note in answers.notes)
 
@@ -60,7 +61,7 @@ def test_if_nothing_can_be_read_every_slot_says_so(monkeypatch: pytest.MonkeyPat
         raise LimitedError("timeout")
 
     monkeypatch.setattr(module, "_run", never)
-    answers = extract(submission(LOSS))
+    answers = extract(submission(LOSS), SPEC)
     assert {answer.state for answer in answers.slots.values()} == {"missing"} and len(answers.slots) == SLOTS
 
 
@@ -87,24 +88,24 @@ def test_results_and_notes_of_intake_are_passed_on() -> None:
 
 
 def test_two_notebooks_of_one_answer_by_two_editors_are_the_same(tmp_path: Path) -> None:
-    plain = read_submission(write(tmp_path / "a.ipynb", notebook([IMPORTS, LOSS])))
+    plain = read_submission(write(tmp_path / "a.ipynb", notebook([IMPORTS, LOSS])), SPEC)
     imports, loss = (source.replace("\n", "\r\n") for source in (IMPORTS, LOSS))
     crlf = notebook([code(imports.splitlines(keepends=True)), loss])
-    other = read_submission(write(tmp_path / "b.ipynb", crlf, "utf-8-sig"))
+    other = read_submission(write(tmp_path / "b.ipynb", crlf, "utf-8-sig"), SPEC)
     assert extract_here(plain) == extract_here(other)
 
 
 def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_path: Path) -> None:
     path = tmp_path / "solved.ipynb"
     path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
-    answers = extract_here(read_submission(path))
+    answers = extract_here(read_submission(path, SPEC))
     assert Counter(answer.state for answer in answers.slots.values()) == {"present": SLOTS}
     assert "load_base_model()" not in answers.prelude and answers.notes == ()
 
 
 @pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")
 def test_the_handout_itself_is_all_blank_with_an_empty_written_part() -> None:
-    answers = extract(read_submission(TEMPLATE))
+    answers = extract(read_submission(TEMPLATE, SPEC), SPEC)
     assert Counter(answer.state for answer in answers.slots.values()) == {"blank": SLOTS}
     assert set(answers.written.values()) == {""}
     assert "load_base_model()" not in answers.prelude

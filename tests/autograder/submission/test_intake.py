@@ -10,10 +10,13 @@ import nbformat
 import pytest
 
 import rlhf_kit.results
+from assignment.registry import load_spec
 from autograder.core.records import Submission
 from autograder.parsing.notebook import RESULTS_MIME
 from autograder.submission.intake import IntakeError, read_submission
 from tests.support.intake_notebooks import ACCURACY, IMPORTS, LOSS, code, markdown, notebook, write
+
+SPEC = load_spec()
 
 CELLS = [markdown("# Part 4"), IMPORTS, LOSS, ACCURACY]
 
@@ -24,29 +27,29 @@ def sources(submission: Submission) -> list[str]:
 
 def refusal(path: Path) -> str:
     with pytest.raises(IntakeError) as caught:
-        read_submission(path)
+        read_submission(path, SPEC)
     message = str(caught.value)
     assert message.startswith(path.name) and message.endswith(".") and "Traceback" not in message
     return message
 
 
 def test_kinds_sources_and_positions_of_all_cells_are_kept(tmp_path: Path) -> None:
-    read = read_submission(write(tmp_path / "a.ipynb", notebook(CELLS)))
+    read = read_submission(write(tmp_path / "a.ipynb", notebook(CELLS)), SPEC)
     assert [(c.index, c.kind) for c in read.cells] == [(0, "markdown"), (1, "code"), (2, "code"), (3, "code")]
     assert sources(read) == [IMPORTS, LOSS, ACCURACY]
 
 
 def test_file_name_and_metadata_change_nothing_but_the_display_name(tmp_path: Path) -> None:
-    plain = read_submission(write(tmp_path / "a.ipynb", notebook(CELLS)))
+    plain = read_submission(write(tmp_path / "a.ipynb", notebook(CELLS)), SPEC)
     other = notebook(CELLS, metadata={"kernelspec": {"name": "ir", "language": "R"}, "colab": {"name": "x"}})
-    renamed = read_submission(write(tmp_path / "Kopie von rlhf (3).txt", other))
+    renamed = read_submission(write(tmp_path / "Kopie von rlhf (3).txt", other), SPEC)
     assert renamed.cells == plain.cells
     assert renamed.name == "Kopie von rlhf (3).txt"
 
 
 @pytest.mark.parametrize("flavour", ["colab", "vscode", "kaggle", "jupytext"])
 def test_every_editor_s_file_reads_alike(tmp_path: Path, flavour: str) -> None:
-    plain = read_submission(write(tmp_path / "plain.ipynb", notebook(CELLS)))
+    plain = read_submission(write(tmp_path / "plain.ipynb", notebook(CELLS)), SPEC)
     document = notebook(CELLS)
     for number, cell in enumerate(document["cells"]):
         cell["source"] = cell["source"].splitlines(keepends=True)
@@ -60,7 +63,7 @@ def test_every_editor_s_file_reads_alike(tmp_path: Path, flavour: str) -> None:
         else:
             cell.pop("metadata")
             cell.pop("outputs", None)
-    assert read_submission(write(tmp_path / "other.ipynb", document)).cells == plain.cells
+    assert read_submission(write(tmp_path / "other.ipynb", document), SPEC).cells == plain.cells
 
 
 def test_saved_outputs_with_warnings_on_stderr_are_ignored(tmp_path: Path) -> None:
@@ -71,25 +74,25 @@ def test_saved_outputs_with_warnings_on_stderr_are_ignored(tmp_path: Path) -> No
         {"output_type": "display_data", "data": {"text/html": "<b>T07: passed</b>"}, "metadata": {}},
         "not even an output",
     ]
-    plain = read_submission(write(tmp_path / "a.ipynb", notebook(CELLS)))
-    assert read_submission(write(tmp_path / "b.ipynb", noisy)).cells == plain.cells
+    plain = read_submission(write(tmp_path / "a.ipynb", notebook(CELLS)), SPEC)
+    assert read_submission(write(tmp_path / "b.ipynb", noisy), SPEC).cells == plain.cells
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_every_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> None:
-    read = read_submission(write(tmp_path / "a.ipynb", notebook(["größe = 'Größe – 尺寸'"]), encoding))
+    read = read_submission(write(tmp_path / "a.ipynb", notebook(["größe = 'Größe – 尺寸'"]), encoding), SPEC)
     assert sources(read) == ["größe = 'Größe – 尺寸'"]
 
 
 def test_stray_bytes_that_are_no_text_do_not_cost_the_notebook(tmp_path: Path) -> None:
     raw = json.dumps(notebook([LOSS, "x = 'caf\u00e9'"]), ensure_ascii=False).encode("latin-1", "replace")
     (tmp_path / "a.ipynb").write_bytes(raw)
-    read = read_submission(tmp_path / "a.ipynb")
+    read = read_submission(tmp_path / "a.ipynb", SPEC)
     assert len(read.cells) == 2 and "replaced" in read.notes[0]
 
 
 def test_windows_and_old_mac_line_ends_become_newlines(tmp_path: Path) -> None:
-    read = read_submission(write(tmp_path / "a.ipynb", notebook(["a = 1\r\nb = 2\rc = 3"])))
+    read = read_submission(write(tmp_path / "a.ipynb", notebook(["a = 1\r\nb = 2\rc = 3"])), SPEC)
     assert sources(read) == ["a = 1\nb = 2\nc = 3"]
 
 
@@ -97,7 +100,7 @@ def test_a_notebook_in_format_3_is_read(tmp_path: Path) -> None:
     cells = [nbformat.v3.new_text_cell("markdown", "# Part 4"), nbformat.v3.new_code_cell(LOSS)]
     old = nbformat.v3.new_notebook(worksheets=[nbformat.v3.new_worksheet(cells=cells)])
     (tmp_path / "old.ipynb").write_text(nbformat.v3.writes_json(old))
-    read = read_submission(tmp_path / "old.ipynb")
+    read = read_submission(tmp_path / "old.ipynb", SPEC)
     assert [c.kind for c in read.cells] == ["markdown", "code"]
     assert sources(read) == [LOSS.rstrip("\n")] or sources(read) == [LOSS]
 
@@ -106,7 +109,7 @@ def test_results_of_the_kit_are_kept_as_claims(tmp_path: Path) -> None:
     table = {"schema_version": 1, "kind": "ppo", "rows": [{"kl": 2.5}]}
     data = {RESULTS_MIME: table, "text/plain": "…"}
     outputs = [{"output_type": "display_data", "data": data, "metadata": {}}]
-    read = read_submission(write(tmp_path / "a.ipynb", notebook([code("kit.record()", outputs=outputs)])))
+    read = read_submission(write(tmp_path / "a.ipynb", notebook([code("kit.record()", outputs=outputs)])), SPEC)
     assert read.cells[0].results == (table,)
     assert RESULTS_MIME == rlhf_kit.results.MIME_TYPE
 
@@ -117,13 +120,13 @@ def test_results_of_the_kit_are_kept_as_claims(tmp_path: Path) -> None:
 def test_results_that_are_no_small_table_are_dropped(tmp_path: Path, bad: object) -> None:
     outputs = [{"output_type": "display_data", "data": {RESULTS_MIME: bad}}]
     path = write(tmp_path / "a.ipynb", notebook([code("x", outputs=outputs)]))
-    assert read_submission(path).cells[0].results == ()
+    assert read_submission(path, SPEC).cells[0].results == ()
 
 
 def test_numbers_that_json_cannot_hold_become_null_in_results(tmp_path: Path) -> None:
     data = {RESULTS_MIME: {"rows": [{"a": float("nan"), "b": float("inf"), "c": 10**30}]}}
     path = write(tmp_path / "a.ipynb", notebook([code("x", outputs=[{"data": data}])]))
-    assert read_submission(path).cells[0].results == ({"rows": [{"a": None, "b": None, "c": None}]},)
+    assert read_submission(path, SPEC).cells[0].results == ({"rows": [{"a": None, "b": None, "c": None}]},)
 
 
 @pytest.mark.parametrize(("raw", "advice"), [
@@ -161,7 +164,7 @@ def test_folder_missing_file_and_pipe_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refusal(tmp_path / "pipe")
     with pytest.raises(IntakeError):
-        read_submission("a\0b.ipynb")
+        read_submission("a\0b.ipynb", SPEC)
 
 
 def test_a_file_above_the_cap_is_refused_unread(tmp_path: Path) -> None:
@@ -177,30 +180,30 @@ def test_too_many_cells_are_refused(tmp_path: Path) -> None:
 
 def test_a_giant_cell_is_left_out_and_the_rest_is_kept(tmp_path: Path) -> None:
     giant = f"x = [{'1,' * 600_000}]"
-    read = read_submission(write(tmp_path / "a.ipynb", notebook([LOSS, giant, ACCURACY])))
+    read = read_submission(write(tmp_path / "a.ipynb", notebook([LOSS, giant, ACCURACY])), SPEC)
     assert sources(read) == [LOSS, ACCURACY]
     assert "Cell 2 is too long" in read.notes[0]
 
 
 def test_pasted_pictures_do_not_crowd_out_a_written_answer(tmp_path: Path) -> None:
     picture = f"![](data:image/png;base64,{'A' * 2_000_000}) The policy drifts."
-    read = read_submission(write(tmp_path / "a.ipynb", notebook([markdown(picture), LOSS])))
+    read = read_submission(write(tmp_path / "a.ipynb", notebook([markdown(picture), LOSS])), SPEC)
     assert "The policy drifts." in read.cells[0].source and len(read.cells) == 2
 
 
 def test_cells_without_readable_text_are_left_out_with_a_note(tmp_path: Path) -> None:
     document = notebook([LOSS])
     document["cells"] += [None, 3, {"cell_type": "code", "source": 5}, {"cell_type": [], "source": ["a", 1]}]
-    read = read_submission(write(tmp_path / "a.ipynb", document))
+    read = read_submission(write(tmp_path / "a.ipynb", document), SPEC)
     assert sources(read) == [LOSS] and len(read.notes) == 4
 
 
 def test_a_file_name_is_shown_without_control_characters(tmp_path: Path) -> None:
-    read = read_submission(write(tmp_path / "a\x1b[31m\u202eb.ipynb", notebook(CELLS)))
+    read = read_submission(write(tmp_path / "a\x1b[31m\u202eb.ipynb", notebook(CELLS)), SPEC)
     assert read.name.isprintable()
 
 
 def test_lone_surrogates_in_source_can_be_written_as_text(tmp_path: Path) -> None:
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps(notebook(["x = '\ud800'"])))
-    assert sources(read_submission(path))[0].encode() == "x = '\ufffd'".encode()
+    assert sources(read_submission(path, SPEC))[0].encode() == "x = '\ufffd'".encode()

@@ -227,9 +227,10 @@ def test_the_cache_key_follows_code_and_seed(lab):
 def test_a_replacement_defines_its_slot_and_leaks_no_helper(slot):
     from autograder.inside.namespace import Namespace
 
-    name = load_spec().slot(slot).name
+    spec = load_spec()
+    name = spec.slot(slot).name
     space = Namespace(
-        {"prelude": "HUMAN = 'mine'", "slots": {slot: replacement(slot)}, "names": {slot: name}}
+        {"prelude": "HUMAN = 'mine'", "slots": {slot: replacement(spec, slot)}, "names": {slot: name}}
     )
     assert space.errors == []
     assert callable(space.get(name))

@@ -1,0 +1,98 @@
+"""The set-up cell where `rlhf_kit` is not installed: what it unpacks, and that it overwrites nothing."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from assignment.release.release import NOTEBOOK, ZIP_NAME, Release, build
+from assignment.verify.run import kernel_environment
+from solutions.p1_setup import find_release, unpack
+
+SHOW_KIT = "import rlhf_kit\nprint(rlhf_kit.__file__)"
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    return build()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> zipfile.ZipFile:
+    """A zip with the release's kinds of files in a few bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("README.md", NOTEBOOK, "rlhf_kit/__init__.py", "rlhf_kit/models.py", "tests/T01.py"):
+            archive.writestr(name, f"the release's {name}")
+    return zipfile.ZipFile(buffer)
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_solved_notebook_beside_the_zip_stays_as_it_is_when_its_first_cell_unpacks_the_kit(release, tmp_path):
+    (tmp_path / ZIP_NAME).write_bytes(release.archive)
+    (tmp_path / NOTEBOOK).write_bytes(release.solved)
+    (tmp_path / "README.md").write_text("my notes")
+    notebook = nbformat.reads(release.solved.decode("utf-8"), as_version=4)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    notebook.cells = [first, nbformat.v4.new_code_cell(SHOW_KIT)]
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute(env=kernel_environment(tmp_path))
+    said, kit = ("".join(output.text for output in cell.outputs) for cell in notebook.cells)
+    assert (tmp_path / NOTEBOOK).read_bytes() == release.solved
+    assert [path.name for path in tmp_path.rglob("*.ipynb")] == [NOTEBOOK]
+    assert (tmp_path / "README.md").read_text() == "my notes"
+    assert (tmp_path / "README.new.md").read_bytes() == release.shipped["README.md"]
+    assert said == "Kept as they were: README.md (the release's: README.new.md)\n"
+    assert Path(kit.strip()) == tmp_path / "rlhf_kit" / "__init__.py"
+
+
+def test_into_an_empty_folder_everything_but_the_notebook_is_unpacked(release, tmp_path, capsys):
+    (tmp_path / ZIP_NAME).write_bytes(release.archive)
+    assert find_release(tmp_path) == tmp_path
+    assert files(tmp_path) == {*release.shipped, ZIP_NAME} - {NOTEBOOK}
+    assert all((tmp_path / name).read_bytes() == release.shipped[name] for name in files(tmp_path) - {ZIP_NAME})
+    assert capsys.readouterr().out == ""
+
+
+def test_no_name_that_is_taken_is_used_for_the_new_file(small, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "README.new.md").write_text("mine too")
+    unpack(small, tmp_path)
+    unpack(small, tmp_path)  # a second time nothing is added
+    found = {path.name: path.read_text() for path in tmp_path.glob("README*")}
+    assert found == {"README.md": "mine", "README.new.md": "mine too",
+                     "README.new.new.md": "the release's README.md"}  # fmt: skip
+
+
+def test_a_file_that_was_unpacked_before_is_neither_kept_aside_nor_named(small, tmp_path, capsys):
+    unpack(small, tmp_path)
+    before = files(tmp_path)
+    unpack(small, tmp_path)
+    assert files(tmp_path) == before and capsys.readouterr().out == ""
+
+
+def test_unpacking_that_was_interrupted_is_completed_by_running_the_cell_again(small, tmp_path, monkeypatch):
+    (tmp_path / "a.zip").write_bytes(small.fp.getvalue())
+    real, left = Path.rename, iter([None, None])
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if next(left, "none") == "none":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            find_release(tmp_path)
+    assert files(tmp_path) == {"a.zip", "README.md", "rlhf_kit/models.py"}
+    find_release(tmp_path)
+    assert files(tmp_path) == {"a.zip", "README.md", "rlhf_kit/__init__.py", "rlhf_kit/models.py", "tests/T01.py"}
