@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -154,9 +153,8 @@ def spec_of(text: str, path: str | Path = REGISTRY) -> Spec:
     return _assemble(tables)
 
 
-@lru_cache(maxsize=8)
 def load_spec(path: Path | None = None) -> Spec:
-    """Read and check the registry (cached per path).
+    """Read and check the registry: once, at an entry point, which hands it on.
 
     Raises:
         SpecError: the file cannot be read, or what it says is wrong (see `spec_of`).

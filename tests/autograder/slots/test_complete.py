@@ -94,7 +94,7 @@ def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Pa
         ('code = "1"\nkeeps = { T09 = "1/2" }', "X1: keeps names T09, which is not among its items"),
         ('code = "1"\nkeeps = { T08 = "half" }',
          "X1: keeps has an entry that is neither a fraction such as 6/7 nor one of gradient, field_kinds"),
-        ('code = "1"\nsigns = { T08 = "W99" }', "X1: signs names W99; there are W1, "),
+        ('code = "1"\nsigns = { T09 = "W1" }', "X1: signs names T09, which is not among its items"),
     ],
 )  # fmt: skip
 def test_a_known_mistake_that_is_not_usable_is_named_by_file_and_id(library: Path, entry: str, says: str) -> None:
