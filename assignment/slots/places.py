@@ -92,4 +92,5 @@ def unfinished(root: Path) -> Iterator[str]:
                 continue
             found = re.findall(rf"TODO\(({SLOT_ID})\)", path.read_text(encoding="utf-8"))
             for id_ in dict.fromkeys(found):
-                yield f"{path.relative_to(root).as_posix()}: {found.count(id_)} times TODO({id_}): fill in what it asks"
+                marks = f"{found.count(id_)} mark{'s' if found.count(id_) > 1 else ''}"
+                yield f"{path.relative_to(root).as_posix()}: {marks} TODO({id_}): fill in what each asks"

@@ -50,7 +50,7 @@ def ta_page(grading: Grading) -> str:
         success=[(criterion, *met_text(criterion.met), _title(spec, criterion.id))
                  for criterion in graded.success_criteria],
         charts=evidence.charts(results, spec, run.profile),
-        comparison=_rows(results, "comparison", "rows"),
+        comparison=_rows(results),
         generations=_generations(results),
         written=_written(spec, answers, items),
         groups=[(criterion, [_detail(item, results, answers, spec) for item in criterion.items])
@@ -82,11 +82,12 @@ def _title(spec: Spec, item_id: str) -> str:
     return spec.items[item_id].title if item_id in spec.items else item_id
 
 
-def _rows(results: Mapping[str, ItemResult], item_id: str, key: str) -> evidence.Node | None:
-    rows = results[item_id].evidence.get(key) if item_id in results else None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        return None
-    return evidence.records_table(rows)
+def _rows(results: Mapping[str, ItemResult]) -> evidence.Node | None:
+    """The table of an item that brings rows as its evidence, as the comparison of policies does."""
+    for rows in (result.evidence.get("rows") for result in results.values()):
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            return evidence.records_table(rows)
+    return None
 
 
 def _generations(results: Mapping[str, ItemResult]) -> list[dict[str, Any]]:

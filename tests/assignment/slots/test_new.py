@@ -56,7 +56,7 @@ def test_what_is_still_to_be_filled_in_is_named_in_each_of_the_files(root: Path)
     new_slot("T16", 9, root).write(root)
     found = list(problems(load_spec(root / "assignment/registry/assignment.toml"), root))
     assert {line.split(": ")[0] for line in found} == NEW | LONGER
-    assert all(line.endswith("TODO(T16): fill in what it asks") for line in found)
+    assert all(line.endswith("TODO(T16): fill in what each asks") for line in found)
 
 
 def test_the_command_says_what_it_wrote_and_the_gate_what_is_left(root: Path) -> None:

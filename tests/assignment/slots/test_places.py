@@ -40,7 +40,7 @@ def test_every_slot_is_whole() -> None:
          "solutions/checks/T07.py: slot T07 has no public check"),
         (without_t07_mistakes, "tests/solutions/mistakes.py: slot T07 has no mistake that its public check must catch"),
         (lambda root: (root / "autograder/slots/oracles/odd.py").write_text("# TODO(T07): the source\n"),
-         "autograder/slots/oracles/odd.py: 1 times TODO(T07): fill in what it asks"),
+         "autograder/slots/oracles/odd.py: 1 mark TODO(T07): fill in what each asks"),
         (lambda root: (root / "solutions/checks/T77.py").write_text(""),
          "solutions/checks/T77.py: T77 is no slot of the registry; remove the file"),
         (lambda root: (root / MISTAKES).write_text('MISTAKES: list = [("T77", "", "", "")]\n'), None),
