@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from assignment.registry import load_spec
+from assignment.registry import load_spec, spec_of
 from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
 from autograder.programs.assemble import code_of
 from autograder.quality.checks import RunDefinitions, definitions_in, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
+from tests.support.registries import BONUS_T08, edited
 from tests.support.small_lab import LocalSession
 
 SPEC = load_spec()
@@ -51,6 +52,13 @@ def test_shares_are_prorated_by_slots_attempted() -> None:
     for result in judged(IMPORTS, LOSS, ACCURACY).values():
         assert (result.status, result.share) == ("partial", pytest.approx(2 / 15))
         assert "Seen: 2 of 15 slots answered. No findings. Try: Answer more slots" in result.message
+
+
+@pytest.mark.parametrize("cells", [(LOSS,), (LOSS, ACCURACY)], ids=["left out", "answered"])
+def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple[str, ...]) -> None:
+    bonus = spec_of(edited(*BONUS_T08))
+    for result in judge_quality(extract_here(submission(IMPORTS, *cells)), bonus, fine).values():
+        assert result.share == pytest.approx(1 / 14) and "1 of 14 slots answered" in result.message
 
 
 def test_the_reference_earns_everything() -> None:
