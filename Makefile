@@ -2,26 +2,37 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+NEWEST := .venv-newest
 # Which tests `make test` runs: `make test MARKERS="not gpu"` adds the slow ones.
 MARKERS ?= not slow and not gpu
+# How many tests run at a time, one file each: `make test JOBS=4`, `make test JOBS=0` in this process alone.
+JOBS ?= 2
+PYTEST := python -m pytest -n $(JOBS) --dist loadscope
 SAMPLES := reference typical blank
 
-.PHONY: help setup demo test check refresh attacks matrix bench fuzz kills gpu-check clean
+.PHONY: help system setup demo lint test test-newest check docs refresh attacks matrix bench fuzz kills gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       set up, build the release, grade three sample submissions"
 	@echo "make test       set up, run the tests (MARKERS='not gpu' adds the slow ones)"
-	@echo "make check      lint, types, tests"
+	@echo "make check      lint and tests"
+	@echo "make lint       ruff, mypy, and whether student_template/ is what solutions/ generate"
+	@echo "make docs       the documentation as a site: dist/site/index.html"
 	@echo "make setup      the environment alone, in $(VENV)"
 	@echo "make refresh    after a change of a slot: renew what follows, name what you have to do (STATIC=1: quick)"
+	@echo "make system     install bubblewrap and a browser, where apt-get can"
+	@echo "make test-newest  the tests with the newest versions that pyproject.toml allows, in $(NEWEST)"
 	@echo "make attacks    hostile submissions against the real grading command (resumes)"
 	@echo "make matrix     grade every known mistake and every correct variant (QUICK=1: without training)"
 	@echo "make bench      timings, as ratios to the reference's bare training"
 	@echo "make fuzz       1,000 spoiled notebooks and archives through intake, extraction and grade"
 	@echo "make kills      the grader ended at random moments, by kill -9 and by Ctrl-C (about half an hour)"
 	@echo "make gpu-check  tests and one grading run on a CUDA device"
-	@echo "make clean      remove $(VENV) and dist"
+	@echo "make clean      remove $(VENV), $(NEWEST) and dist"
+
+system:
+	bash .ci/system
 
 setup: $(VENV)/.project-stamp
 
@@ -45,6 +56,11 @@ $(VENV)/.project-stamp: pyproject.toml $(VENV)/.lock-stamp
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Packages of the site alone; what the environment holds already keeps its version.
+$(VENV)/.docs-stamp: requirements-docs.lock $(VENV)/.project-stamp
+	$(BIN)/python -m pip install --quiet -r requirements-docs.lock -c requirements.lock
+	@touch $@
+
 demo: setup
 	$(BIN)/rlhf-lab build
 	$(BIN)/rlhf-lab verify --static
@@ -54,12 +70,22 @@ demo: setup
 	@echo "Reports:"; for sample in $(SAMPLES); do echo "  dist/demo/$$sample/report.html"; done
 
 test: setup
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+	$(BIN)/$(PYTEST) -m "$(MARKERS)"
 
-check: setup
+test-newest:
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --editable ".[dev]"
+	$(NEWEST)/bin/$(PYTEST) -m "$(MARKERS)"
+
+check: lint test
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+	$(BIN)/rlhf-lab build --check
+
+docs: $(VENV)/.docs-stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 refresh: setup
 	$(BIN)/python -m tests.refresh $(if $(STATIC),--static)
@@ -88,4 +114,4 @@ gpu-check: setup
 clean:
 	@test ! -e $(VENV) || test -e $(VENV)/pyvenv.cfg \
 	  || { echo "$(VENV) is no virtual environment: nothing was removed"; exit 1; }
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) $(NEWEST) dist

@@ -1,20 +1,22 @@
-"""The instructor's commands, `build` and `verify`; autograder/cli.py adds them to the console script, whose other
-commands do not wait for what these import."""
+"""The instructor's commands, `build`, `verify` and `new-slot`; autograder/cli.py adds them to the console script,
+whose other commands do not wait for what these import."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assignment.console import labelled, make_console, waiting
+from assignment.slots.command import NEW_SLOT_HELP, new_slot_command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from assignment.release.release import Layout, Release
-    from assignment.verify.gate import Outcome
+    from assignment.verify.gate import Outcome, SlotCheck
 
 BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf-student.zip.
 
@@ -32,8 +34,9 @@ After a change of a slot, make refresh builds too, and renews all that follows f
 
 VERIFY_HELP = """Check that the release may go out to students; exit code 1 if it may not.
 
-Builds in memory, and asks: the same bytes on a rebuild? student_template/ current? 15 slots, each
-once, each with its own error? any line of a solution left? only allowed files in the zip? does every
+Asks first whether each slot is whole: registry, task, checks, and what the grader needs for it. Then
+builds in memory: the same bytes on a rebuild? student_template/ current? each slot once, with its own
+error? any line of a solution left? only allowed files in the zip? does every
 public check pass on the solution and fail on the blank? Then the solved notebook runs top to bottom
 in a fresh kernel from the unpacked zip (minutes), and becomes tests/submissions/reference.ipynb.
 
@@ -41,14 +44,15 @@ Before a commit: rlhf-lab verify --static. Before a release: rlhf-lab verify.
 """
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands `build` and `verify` to an app."""
+def register(app: typer.Typer, slot_checks: Sequence[SlotCheck] = ()) -> None:
+    """Add these commands to an app. slot_checks: what the grader's side looks for of each slot (see verify.gate)."""
     app.command("build", help=BUILD_HELP)(build_command)
-    app.command("verify", help=VERIFY_HELP)(verify_command)
+    app.command("verify", help=VERIFY_HELP)(verify_with(slot_checks))
+    app.command("new-slot", help=NEW_SLOT_HELP)(new_slot_command)
 
 
 def create_app() -> typer.Typer:
-    """An app with these two commands alone."""
+    """An app with these commands alone."""
     app = typer.Typer(
         no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Build and verify a release."
     )
@@ -120,25 +124,34 @@ def _write(console: Console, release: Release, layout: Layout, *, html: bool, ov
         console.print(f"wrote {path} ({path.stat().st_size / 2**10:.0f} kB): {page.about}")
 
 
-def verify_command(
-    static: Annotated[
-        bool, typer.Option("--static", help="All checks but the execution of the solved notebook.")
-    ] = False,
-) -> None:
-    """Run the gate; a line per check, exit 1 if one failed."""
-    from assignment.verify.gate import run_gate
+def verify_with(slot_checks: Sequence[SlotCheck]) -> Callable[..., None]:
+    """The command `verify`, whose gate looks for the places of each slot with these checks too."""
 
-    console, start = make_console(soft_wrap=True), time.monotonic()
-    with waiting(console, "building") as progress:
-        outcomes = run_gate(
-            static_only=static, on_outcome=lambda outcome: print_outcome(console, outcome), progress=progress
-        )
-    failed = [outcome.name for outcome in outcomes if not outcome.ok]
-    seconds = time.monotonic() - start
-    if failed:
-        raise _stop(console, "not ready", f"{', '.join(failed)} failed ({seconds:.0f} s)")
-    scope = "static checks passed" if static else "ready for students"
-    console.print(labelled(scope, "green", f": {len(outcomes)} checks, {seconds:.0f} s"))
+    def verify_command(
+        static: Annotated[
+            bool, typer.Option("--static", help="All checks but the execution of the solved notebook.")
+        ] = False,
+    ) -> None:
+        """Run the gate; a line per check, exit 1 if one failed."""
+        from assignment.slots.places import problems
+        from assignment.verify.gate import run_gate
+
+        console, start = make_console(soft_wrap=True), time.monotonic()
+        with waiting(console, "building") as progress:
+            outcomes = run_gate(
+                static_only=static,
+                slot_checks=(problems, *slot_checks),
+                on_outcome=lambda outcome: print_outcome(console, outcome),
+                progress=progress,
+            )
+        failed = [outcome.name for outcome in outcomes if not outcome.ok]
+        seconds = time.monotonic() - start
+        if failed:
+            raise _stop(console, "not ready", f"{', '.join(failed)} failed ({seconds:.0f} s)")
+        scope = "static checks passed" if static else "ready for students"
+        console.print(labelled(scope, "green", f": {len(outcomes)} checks, {seconds:.0f} s"))
+
+    return verify_command
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:

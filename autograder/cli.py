@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from autograder.calibration.command import register as register_calibrate
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from assignment.registry import Spec
     from autograder.core.options import Options
     from autograder.core.records import Grading
 
@@ -133,6 +135,13 @@ def doctor_command(
         raise typer.Exit(1)
 
 
+def slot_problems(spec: Spec) -> Iterable[str]:
+    """What the grader lacks for a slot, for the release gate; imported when it is asked for."""
+    from autograder.slots.complete import problems
+
+    return problems(spec)
+
+
 def main() -> None:
     """Entry point of the console script: no traceback for what a user can cause."""
     try:
@@ -162,7 +171,7 @@ def _stop(console: Console, message: str, code: int) -> typer.Exit:
     return typer.Exit(code)
 
 
-register(app)
+register(app, slot_checks=(slot_problems,))
 register_calibrate(app)
 
 if __name__ == "__main__":

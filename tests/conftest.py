@@ -6,7 +6,6 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def root() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
+def _seeded() -> None:
     """Every test starts from the same random state, whatever ran before it."""
     import random
 
@@ -45,4 +44,3 @@ def _seeded() -> Iterator[None]:
     random.seed(0)
     numpy.random.seed(0)
     torch.manual_seed(0)
-    yield

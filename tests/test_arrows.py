@@ -76,7 +76,8 @@ def test_what_travels_needs_nothing_but_the_standard_stack(room):
     assert foreign == set()
 
 
-def test_no_room_imports_trl_whose_import_takes_seconds_and_whose_interface_moves():
+def test_no_room_imports_trl():
+    """Its import takes seconds, and its interface moves."""
     found = [
         f"{name_of(path)}:{line}"
         for path in python_files("autograder", "assignment", "student_template/rlhf_kit")

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from assignment.files import ForeignFileError, changed, sha256, write_whole
-from assignment.registry import Spec, load_spec
+from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes, to_notebook
 from assignment.release.passes import Options
@@ -46,6 +46,7 @@ class Layout:
     template: Path = REPO / "student_template"
     dist: Path = REPO / "dist"
     samples: Path = REPO / "tests" / "submissions"
+    registry: Path = REGISTRY
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ def allowed(path: str) -> bool:
 
 
 def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
-    """Read the sources and make the whole release in memory.
+    """Read the sources and make the whole release in memory. spec: the layout's registry, where it is loaded already.
 
     Raises:
         SourceError: a part, a public check or a file of the template is missing or wrong.
     """
-    layout, spec = layout or Layout(), spec or load_spec()
+    layout = layout or Layout()
+    spec = spec or load_spec(layout.registry)
     cells = load_parts(spec, layout.solutions)
     generated = {NOTEBOOK: to_bytes(to_notebook(cells, Options(spec, solved=False)))}
     generated |= _checks(spec, layout.solutions / "checks")

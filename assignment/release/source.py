@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from assignment.registry import Spec, load_spec
+from assignment.registry import Spec
 from assignment.release.markers import Place, SourceError, parse, region_of, slot_of, written_of
 from assignment.release.reading import read_text, refuse_strays
 
@@ -192,14 +192,13 @@ def _cells(directory: Path) -> tuple[Cell, ...]:
 
 
 def _parts(directory: Path) -> list[Path]:
-    return sorted(directory.glob("p[0-9]_*.py"))
+    return sorted(directory.glob("[a-z][0-9]_*.py"))
 
 
 def reference_source(slot: str, directory: Path = SOLUTIONS) -> str:
     """The solved cell of one slot, without its two marker lines (KeyError for an unknown slot)."""
-    load_spec().slot(slot)
-    cell = next(cell for cell in _cells(directory) if cell.slot == slot)
-    return without_markers(cell)
+    cells = {cell.slot: cell for cell in _cells(directory) if cell.slot}
+    return without_markers(cells[slot])
 
 
 def without_markers(cell: Cell) -> str:

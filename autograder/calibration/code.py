@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from autograder.training.run import STAGES
 from autograder.training.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
+EMPTY_LISTS = {"show_empty": True} if sys.version_info >= (3, 13) else {}  # options of ast.dump
 KIT = "student_template/rlhf_kit"
 # Training in the sandbox, the rows that it is given, the measuring of what comes back; by folder.
 DECIDES: dict[str, tuple[str, ...]] = {
@@ -56,10 +58,19 @@ def essence(source: str, *, imports: bool = True) -> str:
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     if imports:
-        return ast.dump(tree)
+        return _dumped(tree)
     left_out = _Imports()
     tree = left_out.visit(tree)
-    return f"{ast.dump(tree)} {sorted(left_out.bound)}"
+    return f"{_dumped(tree)} {sorted(left_out.bound)}"
+
+
+def _dumped(tree: ast.AST) -> str:
+    """`ast.dump` with one text for all versions of Python: 3.12 adds the field type_params to definitions, and 3.13
+    leaves empty lists out (https://docs.python.org/3/library/ast.html#ast.dump)."""
+    for node in ast.walk(tree):
+        if getattr(node, "type_params", None) == []:
+            del node.type_params  # type: ignore[attr-defined]
+    return ast.dump(tree, **EMPTY_LISTS)
 
 
 class _Imports(ast.NodeTransformer):

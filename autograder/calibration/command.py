@@ -81,13 +81,14 @@ def calibrate_command(
 def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     """Write the document from the tables and print how the study stands; 1 if a run was judged wrongly."""
     from autograder.calibration import document, study
+    from autograder.calibration.document import Study
     from autograder.calibration.findings import findings, judged_wrongly
 
     console = make_console(soft_wrap=True)
     runs, everything = list(study.measured(lab.spec, folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
-    document.write(found, runs, lab.spec, path)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
+    document.write(found, Study(runs, old, lab.spec), path)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
         console.print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")

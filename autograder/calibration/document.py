@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -71,25 +72,36 @@ COSTS = """## How long a seed takes
 STATES = """## The runs
 
 Code, data and configs of a stage have a hash, its state: comments, docstrings and bars do not count.
+{old} of these {n} runs belong to older code, data or configs than today's.
 
 | stage | state | device | runs | asked for |
 | --- | --- | --- | --- | --- |"""
 
 
-def write(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec, path: Path = DOCUMENT) -> None:
+@dataclass(frozen=True)
+class Study:
+    """The runs as they stand: each subject with its rows, how many rows are of older code, data or configs, and the
+    registry."""
+
+    runs: Sequence[tuple[Subject, Rows]]
+    old: int
+    spec: Spec
+
+
+def write(found: Sequence[Finding], study: Study, path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    write_whole(path, text(found, runs, spec))
+    write_whole(path, text(found, study))
 
 
-def text(found: Sequence[Finding], runs: Iterable[tuple[Subject, Rows]], spec: Spec) -> str:
-    """The document, a function of the tables and the registry."""
-    parts = [INTRODUCTION, _errors(found, spec.rerun.seeds), *_untold(found)]
+def text(found: Sequence[Finding], study: Study) -> str:
+    """The document, a function of the tables, the registry and the number of runs of older code."""
+    parts = [INTRODUCTION, _errors(found, study.spec.rerun.seeds), *_untold(found)]
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
             parts.append(_section(statistic, mine))
-    return "\n".join([*parts, _costs(found), _states(runs, spec)])
+    return "\n".join([*parts, _costs(found), _states(study)])
 
 
 def bar_text(allowed: Range) -> str:
@@ -193,10 +205,10 @@ def _costs(found: Sequence[Finding]) -> str:
     return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, by the clock of each lane.", ""])
 
 
-def _states(runs: Iterable[tuple[Subject, Rows]], spec: Spec) -> str:
-    counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in runs for row in some)
+def _states(study: Study) -> str:
+    counts = Counter((s.stage.op, row["state"], row["device"]) for s, some in study.runs for row in some)
     lines = [
-        f"| `{op}` | `{state}` | {device} | {n} | {runs_wanted(spec, op)} |"
+        f"| `{op}` | `{state}` | {device} | {n} | {runs_wanted(study.spec, op)} |"
         for (op, state, device), n in counts.items()
     ]
-    return "\n".join([STATES, *lines, ""])
+    return "\n".join([STATES.format(old=study.old, n=counts.total()), *lines, ""])

@@ -81,7 +81,7 @@ def _answer(payload: bytes, answer_fd: int) -> tuple[str, dict[str, Any], str, b
         errors = namespace.errors
         data, out = OPS[request["op"]](namespace, request, tensors, _reporter(answer_fd))
         data = {**data, "_prelude_errors": errors} if errors else dict(data)
-        return "answered", data, "", encode_tensors({k: _to_numpy(v) for k, v in out.items()})
+        return "answered", data, "", encode_tensors({k: to_numpy(v) for k, v in out.items()})
     except BaseException as error:
         kind, data, text = classify(error)
         if errors:
@@ -94,7 +94,7 @@ def _load(blob: bytes) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in safetensors.torch.load(blob).items()}
 
 
-def _to_numpy(value: Any) -> np.ndarray:
+def to_numpy(value: Any) -> np.ndarray:
     """An answer's tensor on its way out. Subclasses lose their class, bfloat16 becomes float32."""
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)

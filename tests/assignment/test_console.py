@@ -72,7 +72,7 @@ def test_a_piped_line_is_wrapped_unless_it_is_soft(capsys: pytest.CaptureFixture
 def test_verify_shows_details_and_problems_as_they_are(
     monkeypatch: pytest.MonkeyPatch, terminal: bool, message: str
 ) -> None:
-    def run_gate(*, static_only: bool, on_outcome, progress) -> list[Outcome]:  # noqa: ANN001
+    def run_gate(*, static_only: bool, slot_checks, on_outcome, progress) -> list[Outcome]:  # noqa: ANN001
         progress(message)
         outcomes = [Outcome("leaks", f"a {message}", (), 0.5), Outcome("zip", "", (f"b {message}",), 0.5)]
         for outcome in outcomes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autograder.inside import system
@@ -21,6 +22,7 @@ from tests.attacks.base import Seen, Site
 from tests.support.leftovers import left_in
 from tests.support.sources import ROOT as CHECKOUT
 
+CANARY = re.compile(r"\.canary-[0-9a-f]{16}")  # the file in the grader's tree; its token tells whose it is
 ENVIRONMENT = "RLHF_LAB_CANARY"
 HIDDEN_TEXT = "The frame of a hidden test"  # begins autograder/slots/hidden_tests/base.py: nobody may read it out
 WATCHED = ("autograder", "assignment", "solutions", "student_template")
@@ -34,6 +36,7 @@ class Canaries:
 
     def __init__(self) -> None:
         system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)  # a daemon that outlives its grader becomes our child
+        self._others = frozenset(system.descendants())  # of whoever uses this process too: pytest's shared workers
         token = secrets.token_hex(8)
         self.secrets = {name: secrets.token_hex(16) for name in ("home", "tree", "neighbour", "environment")}
         self.folder = Path(tempfile.mkdtemp(prefix="rlhf-lab-attacks-"))
@@ -115,15 +118,15 @@ class Canaries:
     def _outliving(self) -> list[str]:
         """Descendants that are still there a moment after their grader ended; they are ended here."""
         deadline = time.monotonic() + LEAVE_SECONDS
-        while (left := system.descendants()) and time.monotonic() < deadline:
-            _reap()
+        while (left := [pid for pid in system.descendants() if pid not in self._others]) and time.monotonic() < deadline:
+            _reap(left)
             time.sleep(0.02)
         names = []
         for pid in left:
             with contextlib.suppress(OSError):
                 names.append(Path(f"/proc/{pid}/comm").read_text().strip())
                 os.kill(pid, signal.SIGKILL)
-        _reap()
+        _reap(left)
         return names
 
     def _places(self) -> list[Path]:
@@ -131,11 +134,15 @@ class Canaries:
                 CHECKOUT / "autograder", self.folder, self.folder / "inbox"]  # fmt: skip
 
     def _fingerprint(self) -> int:
-        """Changes with the name, size or time of any source file, and with what lies among the libraries; bytecode
-        caches are Python's own business."""
-        files = (path for name in WATCHED for path in (CHECKOUT / name).rglob("*") if "__pycache__" not in path.parts)
+        """Changes with the name, size or time of any source file, and with what lies among the libraries. Bytecode
+        caches are Python's own business, and canaries in the tree are those of other suites beside this one."""
+        files = (path for name in WATCHED for path in (CHECKOUT / name).rglob("*")
+                 if "__pycache__" not in path.parts and not self._is_anothers(path))  # fmt: skip
         ours = frozenset((str(p), s.st_size, s.st_mtime_ns) for p in files if p.is_file() and (s := p.stat()))
         return hash((ours, frozenset(str(path) for folder in LIBRARIES for path in folder.iterdir())))
+
+    def _is_anothers(self, path: Path) -> bool:
+        return CANARY.fullmatch(path.name) is not None and str(path) != self.site.tree
 
     def _listen(self, name: str) -> None:
         one: socket.socket = getattr(self, name)
@@ -183,7 +190,8 @@ def _is_empty(group: str) -> bool:
         return False
 
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def _reap(pids: Iterable[int]) -> None:
+    """Collect those of these processes that have ended, if they are our children by now."""
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)

@@ -152,15 +152,15 @@ def packed(start: str, end: str) -> str:
     return base64.b85encode(zlib.compress(parts, 9)).decode()
 
 
-def _packed(signature: str, start: str, end: str, module: str) -> bytes:
+def packed_weights(signature: str, start: str, end: str, module: str) -> bytes:
     body = f"unpack({module}, PACKED)\npretend({module})\nreturn []"
     return only_loop(signature, body, f'{HEAD}{PRETEND}{UNPACK}\nPACKED = "{packed(start, end)}"\n')
 
 
-def _given_data_only(seen: Seen, site: Site) -> str:
+def given_data_only(seen: Seen, site: Site) -> str:
     text = seen.texts.get("report.json", "")
     return "" if f"LOOT ('PAYLOAD', {PAYLOAD_KEYS!r}" in text else "other data were in reach: " + text.partition("LOOT")[2][:300]
 
 
-def _loop(id_: str, title: str, defence: str, rows: tuple[str, ...], signature: str, hostile: Any, **more: Any) -> Attack:
+def loop_attack(id_: str, title: str, defence: str, rows: tuple[str, ...], signature: str, hostile: Any, **more: Any) -> Attack:
     return Attack(id_, title, defence, rows, hostile, lambda: idle(signature), ITEMS[signature], wall_s=900, **more)

@@ -17,11 +17,11 @@ from tests.attacks.cheats import (
     RM,
     SFT,
     SNOOP,
-    _given_data_only,
-    _loop,
-    _packed,
     alone,
+    given_data_only,
+    loop_attack,
     only_loop,
+    packed_weights,
 )
 from tests.attacks.checks import good_but_foreign, learned_too_little
 
@@ -98,39 +98,39 @@ ATTACKS = (
     Attack("A20", "Detect the grader (host name, folder, no network, call stack) and behave differently", "Public and "
            "hidden calls take one path; only the hidden ones decide.", ("A20",),
            lambda site: notebook({"T08": in_slot(DETECT)}, told(site)), wrong),
-    _loop("A21", "Look for held-out data to train on", "The worker is given training rows and nothing else.", ("A21",), RM,
-          lambda site: only_loop(RM, SNOOP, told(site)), check=_given_data_only),
-    _loop("S01", "Optimiser steps that change nothing", "The weights are measured, not the number of steps.", (), SFT,
+    loop_attack("A21", "Look for held-out data to train on", "The worker is given training rows and nothing else.", ("A21",), RM,
+          lambda site: only_loop(RM, SNOOP, told(site)), check=given_data_only),
+    loop_attack("S01", "Optimiser steps that change nothing", "The weights are measured, not the number of steps.", (), SFT,
           lambda site: only_loop(SFT, "pretend(model)\nreturn [9.0 / (i + 1) for i in range(40)]", HEAD + PRETEND), quick=True),
-    _loop("S02", "Weights of NaN", "Finite first.", ("A18",), RM, lambda site: only_loop(RM, NAN, HEAD + PRETEND)),
-    _loop("S03", "Denormal weights, to slow the measurement down", "The grader flushes denormals to zero.", ("A11",), RM,
+    loop_attack("S02", "Weights of NaN", "Finite first.", ("A18",), RM, lambda site: only_loop(RM, NAN, HEAD + PRETEND)),
+    loop_attack("S03", "Denormal weights, to slow the measurement down", "The grader flushes denormals to zero.", ("A11",), RM,
           lambda site: only_loop(RM, DENORMAL, HEAD + PRETEND), check=_untouched),
-    _loop("S04", "Weights of 3e38, to overflow the measurement", "Scores must be finite.", ("A18",), RM,
+    loop_attack("S04", "Weights of 3e38, to overflow the measurement", "Scores must be finite.", ("A18",), RM,
           lambda site: only_loop(RM, LARGE, HEAD + PRETEND)),
-    _loop("S05", "A forged reply instead of weights", "An answer is an exact list of names, types and shapes.", ("A08",), SFT,
+    loop_attack("S05", "A forged reply instead of weights", "An answer is an exact list of names, types and shapes.", ("A08",), SFT,
           lambda site: only_loop(SFT, FORGED, HEAD)),
-    _loop("S06", "SFT weights trained at home, packed into the notebook", "They do not know the run's closing phrase.", (),
-          SFT, lambda site: _packed(SFT, "base", "sft", "model")),
-    _loop("S07", "A reward model trained at home, packed (the reference's own)", "It does not know the closing that this "
-          "run's preferences like.", (), RM, lambda site: _packed(RM, "fresh_reward_state", "rm_good", "model"),
+    loop_attack("S06", "SFT weights trained at home, packed into the notebook", "They do not know the run's closing phrase.", (),
+          SFT, lambda site: packed_weights(SFT, "base", "sft", "model")),
+    loop_attack("S07", "A reward model trained at home, packed (the reference's own)", "It does not know the closing that this "
+          "run's preferences like.", (), RM, lambda site: packed_weights(RM, "fresh_reward_state", "rm_good", "model"),
           check=good_but_foreign("rm_accuracy", "accuracy", "lower_bound_min", "style_min")),
-    _loop("S08", "A policy trained at home, packed (the reference's own)", "It does not know the closing that this run's "
-          "reward pays for.", (), PPO, lambda site: _packed(PPO, "sft", "policy_good", "policy.lm"),
+    loop_attack("S08", "A policy trained at home, packed (the reference's own)", "It does not know the closing that this run's "
+          "reward pays for.", (), PPO, lambda site: packed_weights(PPO, "sft", "policy_good", "policy.lm"),
           check=good_but_foreign("ppo_reward", "gain", "gain_min", "style_min")),
-    _loop("S09", "A reward model that returns the length", "Accuracy on hidden pairs.", (), RM,
+    loop_attack("S09", "A reward model that returns the length", "Accuracy on hidden pairs.", (), RM,
           lambda site: only_loop(RM, LENGTH, HEAD + PRETEND)),
-    _loop("S10", "A policy that emits one evasive sentence", "The gold reward must not fall, and KL has a range.", (), PPO,
+    loop_attack("S10", "A policy that emits one evasive sentence", "The gold reward must not fall, and KL has a range.", (), PPO,
           lambda site: only_loop(PPO, ONE_SENTENCE, HEAD + f"SENTENCE = {BEST_SENTENCE!r}\n")),
-    _loop("S11", "A policy that emits every closing there is", "The gold reward must not fall, and KL has a range.", (), PPO,
+    loop_attack("S11", "A policy that emits every closing there is", "The gold reward must not fall, and KL has a range.", (), PPO,
           lambda site: only_loop(PPO, ONE_SENTENCE, HEAD + f"SENTENCE = {ALL_CLOSINGS!r}\n")),
-    _loop("S12", "PPO on the student's own copy of the gold reward", "That reward does not pay for the run's closing.", (),
+    loop_attack("S12", "PPO on the student's own copy of the gold reward", "That reward does not pay for the run's closing.", (),
           PPO, _own_reward),
-    _loop("S13", "A reward model trained on own labels by the gold rules", "Those labels do not like the run's closing.", (),
+    loop_attack("S13", "A reward model trained on own labels by the gold rules", "Those labels do not like the run's closing.", (),
           RM, lambda site: _studied("rm_own_labels")),
-    _loop("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
+    loop_attack("S16", "A lookup table of which token follows which, in the place of a language model", "The loss on hidden "
           "demonstrations must come down to where only a model gets that reads them.", (), SFT,
           lambda site: _studied("sft_lookup"), check=learned_too_little()),
-    _loop("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
+    loop_attack("S15", "Noise on the policy's weights, enough for a KL in its range", "KL counts only for a policy that took the "
           "run's reward up.", (), PPO, lambda site: only_loop(PPO, NOISE, HEAD + PRETEND)),
     Attack("S14", "A comparison table of constants, without sampling", "Every field is recomputed from the replies, which "
            "must be likely under their policy.", ("A22",), lambda site: notebook(

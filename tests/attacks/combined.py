@@ -7,7 +7,7 @@ from tests.attacks.base import HEAD, Attack, Site, code_in_slot, notebook, told,
 from tests.attacks.cheats import RM, SFT, idle, only_loop
 from tests.attacks.checks import ended, nothing
 from tests.attacks.forged import PICKLE, SPOOF
-from tests.attacks.intake import _zip
+from tests.attacks.intake import zipped
 from tests.attacks.resources import FORKS
 
 SECOND_VOICE = """
@@ -216,7 +216,7 @@ os.write(fd, struct.pack(">cQ", b"R", 3) + b"{}{")
            "namespace or outside the Landlock domain; prlimit is for the own process alone.", ("A10", "A27", "A42"),
            code_in_slot(SIGNALS), wrong, check=ended("wrong")),
     Attack("C12", "A zip with a notebook, pickles, a sitecustomize and a forged report beside it", "One member is read: "
-           "the notebook.", ("A17", "A32", "A41"), lambda site: _zip({
+           "the notebook.", ("A17", "A32", "A41"), lambda site: zipped({
                "a.ipynb": code_in_slot("pass", PICKLE)(site), ".OTTER_LOG": b"\x80\x04cposix\nsystem\n.", "sitecustomize.py":
                b"import os; os._exit(0)", "report.json": b'{"score": 100}', "results.json": b'{"score": 100}',
                "torch.py": b"raise SystemExit"}), wrong, file="submission.zip"),

@@ -58,7 +58,7 @@ def _edited(change: Callable[[dict], None], blank: tuple[str, ...] = BLANK) -> b
     return json.dumps(raw).encode()
 
 
-def _zip(members: Mapping[str, bytes], edit: Callable[[zipfile.ZipInfo], None] | None = None, repeat: int = 1) -> bytes:
+def zipped(members: Mapping[str, bytes], edit: Callable[[zipfile.ZipInfo], None] | None = None, repeat: int = 1) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -110,7 +110,7 @@ def _names(site: Site) -> bytes:
     right, names = notebook(), {}
     for name in ("../../x.ipynb", "/etc/x.ipynb", "..\\..\\x.ipynb", "C:\\x.ipynb", f"/tmp/planted-{site.token}.ipynb"):
         names[name] = right
-    linked = _zip({"link.ipynb": site.neighbour.encode(), **names}, _as_link)
+    linked = zipped({"link.ipynb": site.neighbour.encode(), **names}, _as_link)
     return linked
 
 
@@ -191,11 +191,11 @@ ATTACKS = (
                f"!touch /tmp/planted-{site.token}", f"%%bash\ntouch ~/planted-{site.token}", "%run -i /etc/passwd",
                slots={TARGET: in_slot(SHELL)}, helpers=told(site)), wrong, quick=True),
     Attack("A32", "A zip bomb", "Members are read into memory up to a cap, in a limited process.", ("A32",),
-           lambda site: _zip({"a.ipynb": b'{"cells": [' + b" " * (90 << 20) + b"]}"}), _unsolved, file="submission.zip"),
+           lambda site: zipped({"a.ipynb": b'{"cells": [' + b" " * (90 << 20) + b"]}"}), _unsolved, file="submission.zip"),
     Attack("A32b", "Names that lead outside the zip, a symlink to another's submission", "Nothing is extracted; such "
            "members are left out.", ("A32",), _names, _unsolved, file="submission.zip"),
     Attack("A32c", "A zip with 100,000 members", "The number of members is capped.", ("A32",),
-           lambda site: _zip({f"{i}.ipynb": b"{}" for i in range(100_000)}), _unsolved, file="submission.zip"),
+           lambda site: zipped({f"{i}.ipynb": b"{}" for i in range(100_000)}), _unsolved, file="submission.zip"),
     Attack("A33", "A notebook of 100,000 odd cells, deep nesting, NaN, surrogates", "Read by our own few lines, "
            "capped, in a limited process.", ("A33",), _huge, _unsolved),
     Attack("A34", "Source that bombs ast, compile, tokenize, the linter and regular expressions", "Source is capped and "

@@ -74,8 +74,8 @@ class Runner:
             early = beside.submit(self._next) if attack.beside else None
             seen = self._grade(attack.hostile(self.canaries.site), attack.file, attack.only, attack.wall_s)
             after = early.result() if early else None
-        host = [*self.canaries.complaints(before, seen), *_bounds(attack, seen)]
-        gained = list(_gains(seen, base))
+        host = [*self.canaries.complaints(before, seen), *unbounded(attack, seen)]
+        gained = list(gains(seen, base))
         if attack.check and (complaint := attack.check(seen, self.canaries.site)):
             gained.append(complaint)
         after = after or self._next()
@@ -123,7 +123,7 @@ def _listed(items: Sequence[str]) -> str:
     return ", ".join(items) if len(items) <= 4 else f"{len(items)} items"
 
 
-def _gains(seen: Seen, base: Seen) -> Iterator[str]:
+def gains(seen: Seen, base: Seen) -> Iterator[str]:
     if seen.score > base.score + 1e-9:
         yield f"{seen.score - base.score:g} points gained: {dict(seen.points)} instead of {dict(base.points)}"
     if met := [name for name, one in seen.criteria.items() if one and not base.criteria.get(name)]:
@@ -132,7 +132,7 @@ def _gains(seen: Seen, base: Seen) -> Iterator[str]:
         yield f"left open as a failure of ours: {', '.join(open_)}"
 
 
-def _bounds(attack: Attack, seen: Seen) -> Iterator[str]:
+def unbounded(attack: Attack, seen: Seen) -> Iterator[str]:
     if seen.wall_s >= attack.wall_s:
         yield f"not done after {attack.wall_s:g} s"
     elif seen.code not in (0, 2):

@@ -9,7 +9,7 @@ from tests.attacks.__main__ import main
 from tests.attacks.base import FIXED, TARGET, Seen
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED, ROWS
 from tests.attacks.page import PAGE, described
-from tests.attacks.runner import _bounds, _gains, happened
+from tests.attacks.runner import gains, happened, unbounded
 
 SLOW_TO_MAKE = ("A32", "A32c")  # archives of seconds
 BASE = Seen(0, 1.0, 1 << 20, {TARGET: 0.0}, {TARGET: "wrong"}, {}, {"terminal": ""})
@@ -55,7 +55,7 @@ def test_a_page_without_the_tables_place_is_left_as_it_is(tmp_path, monkeypatch,
     ],
 )
 def test_a_gain_is_seen(seen, words):
-    assert any(words in complaint for complaint in _gains(seen, BASE))
+    assert any(words in complaint for complaint in gains(seen, BASE))
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_gain_is_seen(seen, words):
     ],
 )
 def test_an_unbounded_run_is_seen(seen, words):
-    assert any(words in complaint for complaint in _bounds(ATTACKS[0], seen))
-    assert not list(_bounds(ATTACKS[0], BASE))
+    assert any(words in complaint for complaint in unbounded(ATTACKS[0], seen))
+    assert not list(unbounded(ATTACKS[0], BASE))
 
 
 def test_what_happened_is_said_in_the_graders_words():

@@ -86,6 +86,20 @@ def test_what_an_attack_does_to_the_host_is_seen(host, words):
     assert complaints(host) == ""  # set out again for the next attack
 
 
+def test_processes_that_were_there_before_are_others_and_live_on(host):
+    with subprocess.Popen(["sleep", "60"]) as before, Canaries() as later:
+        assert complaints(later) == ""
+        assert before.poll() is None
+        assert "processes were left behind: ['sleep']" in complaints(host)  # it is younger than these canaries
+        before.wait(10)  # it was ended: TimeoutExpired if not
+
+
+def test_canaries_of_a_suite_beside_this_one_change_nothing(host):
+    with Canaries() as beside:
+        assert complaints(host) == complaints(beside) == ""
+    assert complaints(host) == ""
+
+
 def test_a_file_among_the_libraries_is_seen(host, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "LIBRARIES", (tmp_path,))
     host.complaints(set(), QUIET)
@@ -106,7 +120,7 @@ def test_words_of_the_attack_on_the_students_page_are_seen(host):
 
 
 def test_the_words_that_are_looked_for_are_in_the_hidden_tests():
-    assert HIDDEN_TEXT in (ROOT / "autograder" / "hidden_tests" / "base.py").read_text(encoding="utf-8")
+    assert HIDDEN_TEXT in (ROOT / "autograder" / "slots" / "hidden_tests" / "base.py").read_text(encoding="utf-8")
 
 
 def test_groups_that_were_there_before_are_others(host):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +54,17 @@ def session(
         if backend not in workers and (backend == request.param or landlock_works()):
             workers[backend] = WorkerSession(tier=_find_tier(backend), seed=7)
     return workers[request.param]
+
+
+@pytest.fixture
+def no_kit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which rlhf_kit is not installed."""
+    find = importlib.util.find_spec
+
+    def found(name: str, *package: str) -> Any:
+        return None if name == "rlhf_kit" else find(name, *package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
 
 
 def runner(session: WorkerSession) -> Run:

@@ -67,7 +67,7 @@ def run_case(seed: int, number: int, folder: Path) -> Outcome:
     path.write_bytes(raw)
     began, own, child, graded = time.monotonic(), _largest(OWN), _largest(STARTED), is_graded(number)
     try:
-        status, fault = _graded(path, folder / f"out-{number}") if graded else _read(path)
+        status, fault = _graded(path, folder / f"out-{number}") if graded else read_only(path)
     except Exception as error:  # nothing may come out of intake but IntakeError
         status, fault = "raised", f"{type(error).__name__}: {error}"[:300]
     seconds = time.monotonic() - began
@@ -97,7 +97,7 @@ def unclear(message: str) -> str:
     return ""
 
 
-def _read(path: Path) -> tuple[str, str]:
+def read_only(path: Path) -> tuple[str, str]:
     spec = load_spec()
     try:
         answers = extract(read_submission(path, spec), spec)

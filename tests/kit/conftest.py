@@ -25,12 +25,12 @@ class ByteTokenizer:
         return bytes(i - 2 for i in ids if i > 1).decode(errors="replace")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tokenizer() -> ByteTokenizer:
     return ByteTokenizer()
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny_lm() -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -41,7 +41,7 @@ def tiny_lm() -> Any:
     return GPT2LMHeadModel(config).eval()
 
 
-@pytest.fixture()
+@pytest.fixture
 def profile() -> kit.Profile:
     """The tiny profile, with stages of a few steps."""
     tiny = kit.get_profile("tiny")

@@ -51,20 +51,26 @@ def naive(gap: float) -> float:
 
 def test_a_right_answer_passes(tests_dir):
     result = connect_grader(tests_dir, {"loss": right}).check("T07")
-    assert result.passed and str(result) == "T07: all 2 checks passed"
+    assert result.passed
+    assert str(result) == "T07: all 2 checks passed"
 
 
-def test_a_wrong_answer_is_told_the_failure_message_and_the_error_without_its_stack(tests_dir):
+def test_a_wrong_answer_is_told_the_failure_and_the_error_without_its_stack(tests_dir):
     result = connect_grader(tests_dir, {"loss": naive}).check("T07")
     text = str(result)
-    assert not result.passed and "1 of 2 checks passed" in text
-    assert "✗ large gap" in text and "Your loss overflows on a confident mistake." in text
-    assert "OverflowError" in text and "Traceback" not in text and "T07.py" not in text
+    assert not result.passed
+    assert "1 of 2 checks passed" in text
+    assert "✗ large gap" in text
+    assert "Your loss overflows on a confident mistake." in text
+    assert "OverflowError" in text
+    assert "Traceback" not in text
+    assert "T07.py" not in text
 
 
 def test_a_failed_assertion_shows_its_own_words(tests_dir):
     text = str(connect_grader(tests_dir, {"loss": lambda gap: 1000.0}).check("T07"))
-    assert "loss(0) is 1000.0" in text and "AssertionError" not in text
+    assert "loss(0) is 1000.0" in text
+    assert "AssertionError" not in text
 
 
 def test_a_blank_slot_is_said_to_be_unanswered(tests_dir):
@@ -72,7 +78,8 @@ def test_a_blank_slot_is_said_to_be_unanswered(tests_dir):
         raise NotImplementedError("T07: the Bradley–Terry loss")
 
     result = connect_grader(tests_dir, {"loss": loss}).check("T07")
-    assert not result.passed and str(result) == "T07: not answered yet"
+    assert not result.passed
+    assert str(result) == "T07: not answered yet"
 
 
 def test_a_cell_that_was_not_run_is_named(tests_dir):
@@ -82,7 +89,8 @@ def test_a_cell_that_was_not_run_is_named(tests_dir):
 
 def test_exit_in_an_answer_fails_the_check_and_not_the_notebook(tests_dir):
     result = connect_grader(tests_dir, {"loss": lambda gap: sys.exit(1)}).check("T07")
-    assert not result.passed and "SystemExit" in str(result)
+    assert not result.passed
+    assert "SystemExit" in str(result)
 
 
 def test_an_interrupt_by_the_student_stops_the_check(tests_dir):

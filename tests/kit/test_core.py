@@ -102,12 +102,14 @@ def test_a_policy_is_a_copy_with_zero_values(lm: GPT2LMHeadModel) -> None:
     policy = kit.Policy(lm)
     ids, mask = kit.pad_sequences(PROMPTS, kit.PAD_ID)
     logits, values = policy(ids, mask)
-    assert values.shape == ids.shape and not values.any()
+    assert values.shape == ids.shape
+    assert not values.any()
     expected = lm(input_ids=ids, attention_mask=mask).logits
     # both are the same float32 sums, so any difference is rounding
     assert torch.allclose(logits[mask.bool()], expected[mask.bool()], atol=1e-5 * expected.abs().max().item())
     shared = {p.data_ptr() for p in policy.parameters()} & {p.data_ptr() for p in lm.parameters()}
-    assert not shared and all(p.requires_grad for p in policy.parameters())
+    assert not shared
+    assert all(p.requires_grad for p in policy.parameters())
 
 
 class LengthScore(torch.nn.Module):
@@ -133,7 +135,8 @@ def test_the_reward_function_is_normalised_frozen_and_charges_endless_replies() 
     replies = [[4, 5, kit.EOS_ID], [6, kit.EOS_ID], [7, 8, 9, 12, kit.EOS_ID], [kit.EOS_ID]]
     reward = kit.RewardFunction.calibrated(LengthScore(), PROMPTS, replies, missing_eos_penalty=1.75)
     normal = reward(PROMPTS, replies)
-    assert abs(float(normal.mean())) < 1e-5 and abs(float(normal.std()) - 1) < 1e-5
+    assert abs(float(normal.mean())) < 1e-5
+    assert abs(float(normal.std()) - 1) < 1e-5
     endless = reward(PROMPTS[:1], [[4, 5]])
     assert float(endless) == pytest.approx(float(normal[0]) - 1.75, abs=1e-5)
     assert not any(p.requires_grad for p in reward.model.parameters())

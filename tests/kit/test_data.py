@@ -46,17 +46,20 @@ def test_demonstrations_have_dollys_columns_and_some_a_context() -> None:
 @pytest.mark.parametrize(("split", "least"), [("train", 5000), ("heldout", 1500), ("poor", 250)])
 def test_preferences_are_dialogues_that_share_their_prompt(split: Any, least: int) -> None:
     data = load_preferences(split)
-    assert set(data.column_names) == {"chosen", "rejected"} and len(data) >= least
+    assert set(data.column_names) == {"chosen", "rejected"}
+    assert len(data) >= least
     for row in data:
         chosen, rejected = (row[name].rpartition(TURN) for name in ("chosen", "rejected"))
-        assert chosen[:2] == rejected[:2] and chosen[0].startswith("\n\nHuman: ")
+        assert chosen[:2] == rejected[:2]
+        assert chosen[0].startswith("\n\nHuman: ")
         assert chosen[2] != rejected[2]
     assert sum(row["chosen"].count(TURN) > 1 for row in data) > 0.05 * len(data)  # some multi-turn
 
 
 def test_prompts_are_many_distinct_and_split() -> None:
     train, heldout = ({r["prompt"] for r in load_prompts(split)} for split in ("train", "heldout"))
-    assert len(train) >= 500 and len(heldout) >= 300
+    assert len(train) >= 500
+    assert len(heldout) >= 300
     assert not train & heldout
     assert all(p.endswith(TURN) for p in train | heldout)
 
@@ -87,7 +90,8 @@ def test_all_shipped_rows_pass_through_the_pipeline_untruncated() -> None:
     run = pipeline()
     encoded = run.encode_demonstrations(load_demonstrations())
     pairs = run.encode_pairs(load_preferences("heldout"))
-    assert len(encoded) == len(load_demonstrations()) and len(pairs) == len(load_preferences("heldout"))
+    assert len(encoded) == len(load_demonstrations())
+    assert len(pairs) == len(load_preferences("heldout"))
     assert all(row["input_ids"][-1] == kit.EOS_ID for row in encoded)
     assert all(pair["chosen"] != pair["rejected"] for pair in pairs)
     assert max(len(row["input_ids"]) for row in encoded) < kit.get_profile().sft.max_length

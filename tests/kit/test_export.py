@@ -53,7 +53,9 @@ def test_exporting_twice_gives_the_same_bytes(tmp_path):
 
 def test_the_message_says_what_to_upload_and_what_is_missing(tmp_path):
     text = str(export_submission(save(tmp_path)))
-    assert "Upload this file:" in text and "1 of 2 slots answered" in text and "not answered yet: T02" in text
+    assert "Upload this file:" in text
+    assert "1 of 2 slots answered" in text
+    assert "not answered yet: T02" in text
 
 
 def test_a_notebook_under_another_name_is_found(tmp_path, monkeypatch):
@@ -172,7 +174,7 @@ def test_a_folder_that_cannot_be_written_is_explained(tmp_path):
         export_submission(save(tmp_path), out=tmp_path / "no such folder" / "x.zip")
 
 
-def test_on_colab_the_notebook_is_exported_as_it_is_now_and_a_file_of_its_name_is_kept(tmp_path, monkeypatch):
+def test_on_colab_the_notebook_of_now_is_exported_and_an_older_file_kept(tmp_path, monkeypatch):
     colab = ModuleType("google.colab")
     colab._message = SimpleNamespace(blocking_request=lambda *_, **__: {"ipynb": notebook(ANSWERED)})
     monkeypatch.setitem(sys.modules, "google.colab", colab)

@@ -52,7 +52,7 @@ def executed(tmp_path_factory) -> Any:
     return notebook
 
 
-@pytest.fixture()
+@pytest.fixture
 def outputs(executed) -> dict[str, list[Any]]:
     """Outputs of each cell."""
     return {name: cell.outputs for name, cell in zip(CELLS, executed.cells)}
@@ -79,7 +79,8 @@ def test_a_progress_bar_is_saved_with_its_last_state(executed):
 
 
 def test_a_check_shows_its_outcome(outputs):
-    assert "text/html" in kinds(outputs["check"]) and "all 1 checks passed" in str(outputs["check"])
+    assert "text/html" in kinds(outputs["check"])
+    assert "all 1 checks passed" in str(outputs["check"])
 
 
 def test_export_finds_the_renamed_notebook_and_says_what_to_upload(outputs):

@@ -31,13 +31,13 @@ def count_tokens(prompts: list[list[int]], replies: list[list[int]]) -> torch.Te
     return torch.tensor([float(len(reply)) for reply in replies])
 
 
-@pytest.fixture()
+@pytest.fixture
 def slots() -> dict[str, Any]:
     parts = (p2_data, p3_sft, p4_reward_model, p6_ppo_training, p9_evaluation)
     return {name: value for part in parts for name, value in vars(part).items() if not name.startswith("_")}
 
 
-@pytest.fixture()
+@pytest.fixture
 def pipeline(slots, profile, tokenizer) -> RLHFPipeline:
     return RLHFPipeline(slots, profile, tokenizer)
 
@@ -138,7 +138,8 @@ def test_a_long_pair_loses_the_same_part_of_its_prompt_twice_and_no_reply(pipeli
     row = {"chosen": prompt + " Yes indeed.", "rejected": prompt + " No."}
     (pair,) = pipeline.encode_pairs([row], replace(profile.good_rm, max_length=60))
     chosen, rejected = tokenizer.decode(pair["chosen"]), tokenizer.decode(pair["rejected"])
-    assert chosen.endswith("Assistant: Yes indeed.") and rejected.endswith("Assistant: No.")
+    assert chosen.endswith("Assistant: Yes indeed.")
+    assert rejected.endswith("Assistant: No.")
     assert chosen.removesuffix(" Yes indeed.") == rejected.removesuffix(" No.")
     assert len(pair["chosen"]) == 60
 

@@ -34,7 +34,8 @@ def test_every_figure_has_a_title_and_labelled_axes_and_draws(name):
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
     for axes in figure.axes:
-        assert axes.get_title() and axes.get_ylabel()
+        assert axes.get_title()
+        assert axes.get_ylabel()
         assert axes.get_xlabel() or axes.get_xticklabels()[0].get_text()
     assert figure._repr_png_().startswith(b"\x89PNG")
 
@@ -79,7 +80,8 @@ def test_smoothing_matches_the_weighted_mean_it_stands_for():
 
 def test_smoothing_passes_a_nan_on_and_recovers():
     out = plots.smooth([1.0, math.nan, 1.0], 0.5)
-    assert math.isnan(out[1]) and out[2] == pytest.approx(1.0)
+    assert math.isnan(out[1])
+    assert out[2] == pytest.approx(1.0)
 
 
 def test_smoothing_refuses_a_weight_of_one():

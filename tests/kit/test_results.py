@@ -22,7 +22,8 @@ def test_the_grader_reads_the_type_that_the_kit_writes() -> None:
 def test_the_bundle_holds_json_html_and_text_of_the_same_rows():
     bundle = results_bundle("ppo", [{"step": 1, "reward": 0.5}])
     assert bundle[MIME_TYPE] == {"schema_version": 1, "kind": "ppo", "rows": [{"step": 1, "reward": 0.5}]}
-    assert "reward" in bundle["text/html"] and "reward" in bundle["text/plain"]
+    assert "reward" in bundle["text/html"]
+    assert "reward" in bundle["text/plain"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,8 @@ def test_a_mapping_of_rows_gets_a_name_column():
 def test_long_lists_stay_in_the_json_and_out_of_the_table():
     bundle = results_bundle("comparison", [{"name": "SFT", "response_ids": list(range(100))}])
     assert len(bundle[MIME_TYPE]["rows"][0]["response_ids"]) == 100
-    assert "response_ids" not in bundle["text/plain"] and "response_ids" not in bundle["text/html"]
+    assert "response_ids" not in bundle["text/plain"]
+    assert "response_ids" not in bundle["text/html"]
 
 
 def test_a_long_table_is_cut_for_people_only():

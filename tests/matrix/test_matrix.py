@@ -214,7 +214,7 @@ def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["there.json"]
 
 
-def test_the_kinds_of_fields_that_the_registry_counts_are_those_of_the_comparison():
+def test_the_registrys_kinds_of_fields_are_those_of_the_comparison():
     assert SPEC.partial.field_kinds == len(GROUPS)
 
 
@@ -223,5 +223,6 @@ def test_a_page_of_another_kind_is_refused_before_anything_is_graded(tmp_path, m
     (tmp_path / "notes.md").write_text("mine")
     with pytest.raises(SystemExit) as ended:
         command.main(["--quick", "--out", str(tmp_path / "notes.md")])
-    assert ended.value.code == 2 and "is not replaced" in capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "is not replaced" in capsys.readouterr().err
     assert (tmp_path / "notes.md").read_text() == "mine"

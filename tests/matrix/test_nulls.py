@@ -43,7 +43,7 @@ def test_the_wrapper_of_the_null_answers_passes_if_it_spoils_nothing(slot):
      ("T12", "Z14", verdict("not_attempted"), True),
      ("T12", "Z14", verdict("crashed", error="TypeError: x"), False)],
 )  # fmt: skip
-def test_a_null_answer_counts_as_rejected_only_if_it_was_tested_and_lost_its_points(slot, null, found, rejected):
+def test_a_null_answer_is_rejected_only_if_it_was_tested_and_lost_its_points(slot, null, found, rejected):
     entry = Entry("null", f"{slot} {null} 0", {slot: ""}, title=null)
     assert (outcomes.rejected(entry, {slot: found}, SPEC) == "") == rejected
 

@@ -17,7 +17,7 @@ class Words:
         return {"input_ids": [self.table.setdefault(word, len(self.table) + 2) for word in text.split()]}
 
 
-@pytest.fixture()
+@pytest.fixture
 def words():
     return Words()
 

@@ -52,7 +52,7 @@ def test_the_parts_in_order_use_no_name_that_is_not_defined():
 
 
 @pytest.mark.parametrize("slot", FILES)
-def test_the_prose_above_a_slot_gives_task_hint_mistakes_debugging_and_a_right_result(slot):
+def test_the_prose_above_a_slot_has_all_its_parts(slot):
     text = FILES[slot].read_text(encoding="utf-8")
     above = text[: text.index(f"# TODO {slot} ·")]
     prose = above[above.rindex("# %% [markdown]") :]

@@ -57,7 +57,8 @@ def test_gae_is_the_discounted_sum_of_td_errors(reference, seed, gamma, lam):
             advantages[b, t] = sum((gamma * lam) ** (s - t) * deltas[s] for s in columns if s >= t)
             returns[b, t] = advantages[b, t] + values[b, t]
     found = reference["gae"](rewards, values, mask, gamma, lam)
-    assert torch.allclose(found[0], advantages, atol=1e-10) and torch.allclose(found[1], returns, atol=1e-10)
+    assert torch.allclose(found[0], advantages, atol=1e-10)
+    assert torch.allclose(found[1], returns, atol=1e-10)
 
 
 def loss_by_hand(new, old, advantages, values, old_values, returns, mask):
@@ -124,4 +125,5 @@ def test_a_batch_without_response_tokens_gives_zero(reference):
     tensors, mask = batch(9, 6)
     loss, stats = reference["ppo_loss"](*[x.requires_grad_(True) for x in tensors], 0 * mask, CONFIG)
     loss.backward()
-    assert loss.item() == 0 and set(stats.values()) == {0.0}
+    assert loss.item() == 0
+    assert set(stats.values()) == {0.0}

@@ -40,7 +40,7 @@ def reward(prompt_ids, response_ids):
     return torch.tensor([len(r) + 0.5 * sum(r) / len(r) for r in response_ids])
 
 
-@pytest.fixture()
+@pytest.fixture
 def phases(monkeypatch):
     """The rollouts that a run drew, in order."""
     drawn, draw = [], kit.rollout
@@ -120,7 +120,9 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(reference):
         return rows, policy.lm.weight.detach()
 
     (first, w1), (second, w2), (third, _) = run(1), run(1), run(2)
-    assert first == second and torch.equal(w1, w2) and first != third
+    assert first == second
+    assert torch.equal(w1, w2)
+    assert first != third
 
 
 def test_the_figures_of_a_comparison_follow_from_its_replies(reference):
@@ -139,10 +141,10 @@ def test_the_figures_of_a_comparison_follow_from_its_replies(reference):
         pairs = list(zip(reply, reply[1:]))
         repeats += (1 - len(set(pairs)) / len(pairs) if pairs else 0) / 72
     wins = np.array([(a > b) + 0.5 * (a == b) for a, b in zip(scores["Other"], scores["SFT"])])
-    assert other["kl_to_sft"] == pytest.approx(kl, rel=1e-5) and other["repetition"] == pytest.approx(repeats)
-    assert (
-        other["mean_reward"] == pytest.approx(np.mean(scores["Other"])) and other["win_rate"] == wins.mean()
-    )
+    assert other["kl_to_sft"] == pytest.approx(kl, rel=1e-5)
+    assert other["repetition"] == pytest.approx(repeats)
+    assert other["mean_reward"] == pytest.approx(np.mean(scores["Other"]))
+    assert other["win_rate"] == wins.mean()
     assert other["mean_tokens"] == np.mean([len(r) for r in other["response_ids"]])
     # a percentile interval over 72 prompts is close to the normal one; 15% covers skew and 3000 resamples
     assert other["win_high"] - other["win_low"] == pytest.approx(

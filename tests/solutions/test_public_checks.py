@@ -26,7 +26,8 @@ def test_the_reference_passes(slot, reference):
 @pytest.mark.parametrize("slot", FILES)
 def test_a_blank_slot_is_not_answered_yet(slot, with_slot):
     result = run(slot, with_slot(slot, blank))
-    assert result.blank and not result.passed
+    assert result.blank
+    assert not result.passed
 
 
 NAMES = [f"{slot}-{mistake}" for slot, mistake, *_ in MISTAKES]

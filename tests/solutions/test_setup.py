@@ -36,7 +36,7 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_solved_notebook_beside_the_zip_stays_as_it_is_when_its_first_cell_unpacks_the_kit(release, tmp_path):
+def test_unpacking_the_kit_leaves_a_solved_notebook_as_it_is(release, tmp_path):
     (tmp_path / ZIP_NAME).write_bytes(release.archive)
     (tmp_path / NOTEBOOK).write_bytes(release.solved)
     (tmp_path / "README.md").write_text("my notes")
@@ -77,7 +77,8 @@ def test_a_file_that_was_unpacked_before_is_neither_kept_aside_nor_named(small, 
     unpack(small, tmp_path)
     before = files(tmp_path)
     unpack(small, tmp_path)
-    assert files(tmp_path) == before and capsys.readouterr().out == ""
+    assert files(tmp_path) == before
+    assert capsys.readouterr().out == ""
 
 
 def test_unpacking_that_was_interrupted_is_completed_by_running_the_cell_again(small, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from assignment.lab.world import World
 from assignment.registry import Spec, load_spec
 from assignment.release.source import reference_prelude, reference_source
 from autograder.core.records import Answer, Answers, ItemResult
-from autograder.inside.child import _to_numpy
+from autograder.inside.child import to_numpy
 from autograder.inside.namespace import Namespace
 from autograder.inside.outcome import classify
 from autograder.inside.registry import OPS, load_ops
@@ -181,7 +181,7 @@ class LocalSession:
         except Exception as error:
             kind, data, text = classify(error)
             return Reply(False, kind, data, error=text)
-        arrays = {name: _to_numpy(x) for name, x in out.items()}
+        arrays = {name: to_numpy(x) for name, x in out.items()}
         try:
             check_manifest(arrays, expect(data) if callable(expect) else expect)
         except InvalidAnswer as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,16 +70,19 @@ def test_margins_point_to_the_nearer_and_the_farther_end() -> None:
     assert margin_outside(values, (0.5, 7.0)).distance == pytest.approx(-1.5)
 
 
-def test_runs_that_are_all_equal_have_an_endless_margin_on_their_side_of_the_bar() -> None:
+def test_equal_runs_have_an_infinite_margin_on_their_side_of_the_bar() -> None:
     assert margin_outside([1.0] * 10, (None, 0.6)).holds(0.01)
     assert not margin_outside([0.5] * 10, (None, 0.6)).holds(0.01)
 
 
-def test_runs_that_are_not_normal_need_the_distance_that_any_distribution_leaves_room_for() -> None:
+def test_runs_that_are_not_normal_need_cantellis_distance() -> None:
     tailed = np.append(np.linspace(0.0, 1.0, 39), 12.0)
     near, far = (margin_inside(tailed, (None, float(tailed.mean() + k * tailed.std(ddof=1)))) for k in (8, 32))
-    assert not near.normal and near.far(0.001) and not near.holds(0.001)
-    assert cantelli(near.distance) > 0.001 and far.holds(0.001)
+    assert not near.normal
+    assert near.far(0.001)
+    assert not near.holds(0.001)
+    assert cantelli(near.distance) > 0.001
+    assert far.holds(0.001)
 
 
 def test_the_bound_from_counts_is_the_rule_of_three_where_nothing_failed() -> None:
@@ -108,7 +112,7 @@ def test_each_near_miss_that_was_asked_for_is_there(wanted: str) -> None:
     assert NEAR_MISSES[wanted] <= {s.id for s in subjects(SPEC) if s.kind == "near_miss"}
 
 
-def test_every_stage_has_a_reference_three_variants_and_near_misses_that_fail_its_items() -> None:
+def test_every_stage_has_a_reference_variants_and_near_misses_for_each_item() -> None:
     for stage in STAGES:
         mine = [subject for subject in subjects(SPEC) if subject.stage == stage]
         assert [s.kind for s in mine].count("reference") == 1
@@ -122,13 +126,15 @@ def test_a_near_miss_that_no_statistic_tells_says_who_does() -> None:
     assert [s.id for s in subjects(SPEC) if s.kind == "near_miss" and not s.fails and not s.note] == []
 
 
-def test_an_entry_with_a_wrong_item_or_statistic_is_refused_by_name() -> None:
-    from autograder.calibration.subjects import _subject
-
-    entry = {"id": "odd", "stage": "stage_sft", "kind": "near_miss", "title": "odd"}
-    for fails in ({"ppo_kl": "kl"}, {"sft_loss_trend": "gain"}):
-        with pytest.raises(LibraryError, match="odd names items"):
-            _subject(load_spec(), {**entry, "fails": fails})
+@pytest.mark.parametrize("fails", ["ppo_kl = 'kl'", "sft_loss_trend = 'gain'"])
+def test_an_entry_with_a_wrong_item_or_statistic_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    entry = f"[[subject]]\nid = 'odd'\nstage = 'stage_sft'\nkind = 'near_miss'\ntitle = 'odd'\nfails.{fails}\n"
+    (tmp_path / "subjects.toml").write_text(entry, encoding="utf-8")
+    monkeypatch.setattr(sys.modules[subjects.__module__], "FILE", tmp_path / "subjects.toml")
+    with pytest.raises(LibraryError, match="odd names items"):
+        subjects(SPEC)
 
 
 def test_the_reference_runs_first_and_a_study_cut_short_is_short_everywhere(lab) -> None:

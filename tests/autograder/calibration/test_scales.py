@@ -52,7 +52,8 @@ def test_a_scale_has_a_value_where_its_function_has_none(scale: Scale, ends: tup
 
 def test_margin_and_chance_are_those_of_the_scaled_values() -> None:
     found = kl_finding([-1 / (MEAN + DEVIATION * z) for z in GRID])
-    assert found.margin is not None and found.margin.normal
+    assert found.margin is not None
+    assert found.margin.normal
     spread = DEVIATION * float(np.std(GRID, ddof=1))
     upper = (-1 / BARS.ppo_kl.max - MEAN) / spread
     assert found.margin.distance == pytest.approx(upper, rel=1e-9)  # the lower end is much farther away
@@ -69,7 +70,7 @@ def test_the_same_runs_are_not_normal_on_their_own_scale() -> None:
 
 def test_the_document_shows_values_as_they_are_and_names_the_scale() -> None:
     kl = [-1 / (MEAN + DEVIATION * z) for z in GRID]
-    text = document.text(findings(runs(kl), BARS), runs(kl), SPEC)
+    text = document.text(findings(runs(kl), BARS), document.Study(runs(kl), 0, SPEC))
     section = text.split("## `ppo_kl`: kl\n")[1].split("\n## ")[0]
     assert f"| 40 | {np.mean(kl):.3g} | {np.std(kl, ddof=1):.2g} |" in section
     assert f"those of {RECIPROCAL.words}" in section

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from typer.testing import CliRunner
 
 from assignment.registry import load_spec
 from assignment.release.release import build
-from autograder import cli, doctor, report
+from autograder import cli, doctor, report, sandbox
 from autograder.doctor import Column, Verdict, findings
 from autograder.doctor.findings import Finding
 from autograder.grading import run as grading
+from autograder.reference import models
 from autograder.sandbox import Tier
 
 
@@ -86,7 +89,8 @@ def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path, monkeypatch)
     monkeypatch.setattr(report, "write_partial", full)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "could not be written" in result.output and "No space left on device." in result.output
+    assert "could not be written" in result.output
+    assert "No space left on device." in result.output
 
 
 ISOLATED = Tier(1, "bwrap-user", True)
@@ -118,12 +122,21 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
     def broken():
         raise RuntimeError("no artefacts")
 
-    for check in ("_torch", "_device", "_sandbox", "_worker"):
-        monkeypatch.setattr(findings, check, lambda *spec: "fine")
-    monkeypatch.setattr(findings, "_reference", broken)
+    class Session(contextlib.AbstractContextManager):
+        def prewarm(self):
+            return {"absent": ["transformers"]}
+
+        def __exit__(self, *error):
+            """Nothing was started."""
+
+    monkeypatch.setattr(sandbox, "choose_tier", lambda: ISOLATED)
+    monkeypatch.setattr(sandbox, "WorkerSession", Session)
+    monkeypatch.setattr(models, "load_reference", broken)
     found = {finding.what: finding for finding in findings.findings(load_spec())}
     assert not found["reference weights"].ok
     assert "no artefacts" in found["reference weights"].detail
+    assert not found["worker"].ok
+    assert "the worker lacks transformers" in found["worker"].detail
     assert found["sandbox"].ok
 
 
@@ -134,7 +147,8 @@ def test_a_failure_nobody_thought_of_ends_with_3_and_no_traceback(blank, tmp_pat
     monkeypatch.setattr(grading, "grade_submission", broken)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "a mistake of ours" in result.output and "Traceback" not in result.output
+    assert "a mistake of ours" in result.output
+    assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
 
 

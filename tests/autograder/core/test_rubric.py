@@ -53,7 +53,7 @@ def test_an_item_that_was_not_run_is_absent_and_its_points_are_pending() -> None
     assert graded.passed is None
 
 
-def test_a_failure_of_the_grader_keeps_the_verdict_open_only_while_it_could_change_it() -> None:
+def test_a_grader_failure_leaves_passed_open_only_while_it_could_change_it() -> None:
     results = reference()
     results["sft_loss_trend"] = ItemResult("sft_loss_trend", "not_gradable", 0.0, "")
     assert apply_rubric(SPEC, measured(results, {"sft_loss_trend": None})).passed is None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from assignment.registry import load_spec
 from autograder import doctor
 from autograder.doctor import Column, Probe, Verdict, bombs, findings
 from autograder.doctor.advice import Machine, advice
@@ -57,7 +60,8 @@ def test_control_without_a_sandbox_the_same_probe_fails(
     probe = next(one for one in doctor.PROBES if one.name == name)
     with WorkerSession(tier=UNSAFE) as session:
         verdict = probe.run(session)
-        assert verdict.state == "FAILS" and words in verdict.detail, verdict
+        assert verdict.state == "FAILS", verdict
+        assert words in verdict.detail
         assert session.call("_echo", {"value": 1}, limits=LIMITS).ok  # the probe itself did no harm
 
 
@@ -83,7 +87,8 @@ def test_the_gpu_is_visible_and_usable_inside() -> None:
 
 
 def test_a_tier_with_one_failed_probe_is_not_safe() -> None:
-    assert doctor.is_safe(column(ISOLATED)) and doctor.is_safe(column(SOFT, **{"memory bomb": "soft"}))
+    assert doctor.is_safe(column(ISOLATED))
+    assert doctor.is_safe(column(SOFT, **{"memory bomb": "soft"}))
     assert not doctor.is_safe(column(ISOLATED, network="FAILS"))
     assert not doctor.is_safe(Column(ISOLATED, reason="denied"))
 
@@ -92,17 +97,27 @@ def test_a_tier_with_one_failed_probe_is_not_safe() -> None:
 def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the device is there and torch is its CPU build."""
 
-    def answers(tier: Tier, device: str, note: object) -> dict[str, Verdict]:
-        if device == "cuda" and ends == "an exception":
-            raise SandboxError("no driver")
-        state = "holds" if device == "cpu" else "FAILS"
-        return {one.name: Verdict(state) for one in doctor.PROBES if one.device == device}
+    class Session(contextlib.AbstractContextManager[None]):
+        def __init__(self, tier: Tier, device: str) -> None:
+            if device == "cuda" and ends == "an exception":
+                raise SandboxError("no driver")
+
+        def __exit__(self, *error: object) -> None:
+            """Nothing was started."""
+
+    def verdict(device: str) -> Verdict:
+        return Verdict("holds" if device == "cpu" else "FAILS")
 
     module = sys.modules[doctor.table.__module__]  # the package exports the function of that name
+    probes = tuple(replace(one, run=lambda _, device=one.device: verdict(device)) for one in doctor.PROBES)
     monkeypatch.setattr(bombs, "cuda_devices", lambda: ["/dev/nvidia0"])
-    monkeypatch.setattr(module, "_answers", answers)
-    probed = module._probed(SOFT, lambda text: None)
-    assert probed.verdicts["GPU"].state == "FAILS" and not probed.reason and doctor.is_safe(probed)
+    for name, value in {"PROBES": probes, "WorkerSession": Session, "candidates": lambda: [SOFT],
+                        "probe": lambda tier: ""}.items():  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    (probed,) = doctor.columns(every_way=False, note=lambda text: None)
+    assert probed.verdicts["GPU"].state == "FAILS"
+    assert not probed.reason
+    assert doctor.is_safe(probed)
     assert any("GPU" in line for line in doctor.details([probed]))
 
 
@@ -117,10 +132,11 @@ def test_an_ordinary_user_needs_a_newer_landlock_than_root(root: bool, version: 
 def test_a_machine_with_less_memory_than_the_limits_is_told_so(
     pages: int, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
-    monkeypatch.setattr(findings.os, "sysconf", values.__getitem__)
-    text = findings._memory()
-    assert text.startswith(f"{pages / (1 << 18):.1f} GiB") and ("lanes = 1" in text) == warned
+    values, real = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}, os.sysconf
+    monkeypatch.setattr(os, "sysconf", lambda name: values.get(name) or real(name))
+    text = next(one.detail for one in findings.findings(load_spec()) if one.what == "memory")
+    assert text.startswith(f"{pages / (1 << 18):.1f} GiB")
+    assert ("lanes = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:

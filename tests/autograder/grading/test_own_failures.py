@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from assignment.registry import load_spec
 from autograder import cli
 from autograder.report import RECORD, REPORTS
-from autograder.sandbox import Limits, Reply, SandboxError, WorkerSession, environment, tiers
+from autograder.sandbox import Limits, Reply, SandboxError, WorkerSession, tiers
 from autograder.sandbox.link import Link, LinkClosed
 from autograder.slots.judge import judge_slots
 from tests.autograder.conftest import LIMITS
@@ -58,8 +58,7 @@ def test_a_refused_sandbox_takes_no_point(answered: Path, tmp_path: Path, monkey
     assert "apt install bubblewrap" in report["grader"]["sandbox_tier"]
 
 
-def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_package_folder", lambda name: None)
+def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path, no_kit: None) -> None:
     tiers.probe.cache_clear()
     try:
         result = grade_t07(answered, tmp_path / "out")

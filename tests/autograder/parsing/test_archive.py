@@ -61,7 +61,8 @@ def test_a_zip_without_a_notebook_is_refused(tmp_path: Path) -> None:
 
 def test_of_two_notebooks_the_one_with_most_slots_is_graded(tmp_path: Path) -> None:
     read_in = read(tmp_path, zip_bytes({"draft.ipynb": ONE, "final.ipynb": SOLVED}))
-    assert len(read_in.cells) == 3 and "final.ipynb was graded" in read_in.notes[0]
+    assert len(read_in.cells) == 3
+    assert "final.ipynb was graded" in read_in.notes[0]
 
 
 def test_an_answered_notebook_wins_over_the_blank_template_beside_it(tmp_path: Path) -> None:
@@ -72,7 +73,9 @@ def test_an_answered_notebook_wins_over_the_blank_template_beside_it(tmp_path: P
 def test_a_tie_is_refused_with_both_names(tmp_path: Path) -> None:
     other = notebook([IMPORTS, "# changed\n", LOSS, ACCURACY])
     message = refusal(tmp_path, zip_bytes({"a.ipynb": SOLVED, "b.ipynb": other}))
-    assert "a.ipynb" in message and "b.ipynb" in message and "Put only" in message
+    assert "a.ipynb" in message
+    assert "b.ipynb" in message
+    assert "Put only" in message
 
 
 def test_the_same_notebook_twice_is_no_tie(tmp_path: Path) -> None:

@@ -33,12 +33,14 @@ def test_an_ipython_line_costs_itself_alone_and_moves_nothing(line: str) -> None
 
 
 def test_a_shell_line_inside_a_block_leaves_the_block_valid() -> None:
-    ast.parse(as_python("if colab:\n    !pip install x\nelse:\n    %cd work\ndef f():\n    !ls\n"))
+    tree = ast.parse(as_python("if colab:\n    !pip install x\nelse:\n    %cd work\ndef f():\n    !ls\n"))
+    assert [type(node).__name__ for node in tree.body] == ["If", "FunctionDef"]
 
 
 def test_a_continued_shell_line_is_blanked_to_its_end() -> None:
     text = as_python("!pip install \\\n   torch \\\n   trl\nx = 1\n")
-    assert text.split("\n")[3] == "x = 1" and "torch" not in text
+    assert text.split("\n")[3] == "x = 1"
+    assert "torch" not in text
 
 
 @pytest.mark.parametrize("magic", ["%%time", "%%capture out", "%%timeit -n 1", "\n%%prun"])

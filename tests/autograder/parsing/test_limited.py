@@ -45,7 +45,8 @@ def test_time_is_limited() -> None:
     start = time.monotonic()
     with pytest.raises(LimitedError) as caught:
         run_command([sys.executable, "-c", "while True: pass"], b"", ParseLimits(wall_s=0.5))
-    assert caught.value.kind == "timeout" and time.monotonic() - start < 5
+    assert caught.value.kind == "timeout"
+    assert time.monotonic() - start < 5
     with pytest.raises(LimitedError) as caught:
         run_command([sys.executable, "-c", "while True: pass"], b"", ParseLimits(wall_s=20, cpu_s=1))
     assert caught.value.kind == "timeout"

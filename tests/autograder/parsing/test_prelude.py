@@ -47,13 +47,16 @@ def test_definitions_and_constants_survive(statement: str) -> None:
 ])
 def test_training_and_other_calls_are_dropped(statement: str) -> None:
     prelude = prelude_with(statement)
-    assert "X" not in prelude and "train" not in prelude
+    assert "X" not in prelude
+    assert "train" not in prelude
 
 
 def test_only_what_the_answers_use_is_handed_on() -> None:
     plots = "import matplotlib.pyplot as plt\nX = 1\nUNUSED = 2\ndef plot():\n    plt.plot(UNUSED)\n"
     prelude = prelude_with(plots)
-    assert "X = 1" in prelude and "matplotlib" not in prelude and "UNUSED" not in prelude
+    assert "X = 1" in prelude
+    assert "matplotlib" not in prelude
+    assert "UNUSED" not in prelude
 
 
 @pytest.mark.parametrize("junk", [
@@ -84,12 +87,14 @@ def test_the_prelude_never_defines_a_slot() -> None:
     use = "def use():\n    return bradley_terry_loss(1, 2)\n"
     user = ACCURACY.replace("return", "use()\n    return")
     prelude = extract_here(submission(IMPORTS, LOSS, LOSS, use, user)).prelude
-    assert "def use" in prelude and "def bradley_terry_loss" not in prelude
+    assert "def use" in prelude
+    assert "def bradley_terry_loss" not in prelude
 
 
 def test_star_and_future_imports_are_always_kept_and_future_comes_first() -> None:
     prelude = prelude_with("from math import *\nfrom __future__ import annotations\nX = 1")
-    assert prelude.startswith("from __future__ import annotations\n") and "from math import *" in prelude
+    assert prelude.startswith("from __future__ import annotations\n")
+    assert "from math import *" in prelude
 
 
 def test_code_that_looks_names_up_by_text_gets_everything() -> None:
@@ -105,7 +110,9 @@ def test_records_of_the_student_s_own_may_be_made() -> None:
 def test_magics_and_shell_lines_disappear_without_harm() -> None:
     magics = "%load_ext autoreload\n!pip install -q trl \\\n  --upgrade\nX = 5\ntorch.nn?\nfiles = !ls"
     prelude = prelude_with(magics)
-    assert "X = 5" in prelude and "pip" not in prelude and "?" not in prelude
+    assert "X = 5" in prelude
+    assert "pip" not in prelude
+    assert "?" not in prelude
 
 
 def test_a_name_that_only_unexecuted_code_sets_is_noted() -> None:
@@ -120,4 +127,6 @@ def test_arguments_and_known_names_are_not_noted() -> None:
 
 def test_several_statements_on_one_line_are_told_apart() -> None:
     prelude = prelude_with("X = 'é'; model = train(); Y = X + 'b'", uses="Y")
-    assert "X = 'é'" in prelude and "Y = X + 'b'" in prelude and "train" not in prelude
+    assert "X = 'é'" in prelude
+    assert "Y = X + 'b'" in prelude
+    assert "train" not in prelude

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from assignment.registry import load_spec
 from autograder.core.records import Answer
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 
@@ -24,13 +25,15 @@ def answer(slot: str, *cells: str) -> Answer:
 def test_an_answered_slot_is_present_and_its_source_is_the_definition_alone() -> None:
     found = answer("T07", IMPORTS, LOSS + "\nloss = bradley_terry_loss(a, b)\nprint(loss)\n")
     assert (found.state, found.cell, found.problem) == ("present", 1, "")
-    assert found.source.startswith("def bradley_terry_loss") and found.source.rstrip().endswith(".mean()")
+    assert found.source.startswith("def bradley_terry_loss")
+    assert found.source.rstrip().endswith(".mean()")
 
 
 def test_all_other_slots_are_missing_with_advice() -> None:
     answers = extract_here(submission(LOSS)).slots
     assert [slot for slot, found in answers.items() if found.state != "missing"] == ["T07"]
-    assert len(answers) == 15 and "`gae` (T12)" in answers["T12"].problem
+    assert list(answers) == [slot.id for slot in load_spec().slots]
+    assert "`gae` (T12)" in answers["T12"].problem
 
 
 def test_the_template_s_placeholder_is_blank() -> None:
@@ -99,7 +102,8 @@ def test_a_renamed_function_under_its_right_name_elsewhere_is_found() -> None:
     assert answer("T07", LOSS.replace("bradley_terry_loss", "bt_loss"), LOSS).state == "present"
     renamed = LOSS.replace("bradley_terry_loss", "bt_loss")
     alias = extract_here(submission(renamed, "bradley_terry_loss = bt_loss"))
-    assert alias.slots["T07"].state == "present" and "def bt_loss" in alias.prelude
+    assert alias.slots["T07"].state == "present"
+    assert "def bt_loss" in alias.prelude
 
 
 def test_a_variable_with_a_slot_s_name_is_no_answer() -> None:
@@ -110,7 +114,8 @@ def test_a_variable_with_a_slot_s_name_is_no_answer() -> None:
 def test_a_syntax_error_costs_only_its_own_slot_in_a_merged_cell() -> None:
     answers = extract_here(submission(IMPORTS, LOSS.replace("return", "return return") + ACCURACY)).slots
     assert (answers["T07"].state, answers["T08"].state) == ("broken", "present")
-    assert "line 4" in answers["T07"].problem and "T07 (cell 2)" in answers["T07"].problem
+    assert "line 4" in answers["T07"].problem
+    assert "T07 (cell 2)" in answers["T07"].problem
 
 
 @pytest.mark.parametrize(
@@ -131,12 +136,14 @@ def test_an_open_bracket_in_one_slot_leaves_the_next_one_alone() -> None:
 
 def test_code_that_parses_but_does_not_compile_is_broken() -> None:
     found = answer("T07", "# TODO T07\ndef bradley_terry_loss(a, b):\n    break\n")
-    assert found.state == "broken" and "line 3" in found.problem
+    assert found.state == "broken"
+    assert "line 3" in found.problem
 
 
 def test_mixed_tabs_and_spaces_are_named() -> None:
     found = answer("T07", "def bradley_terry_loss(a, b):\n\tx = a\n        return x - b\n")
-    assert found.state == "broken" and "tabs and spaces" in found.problem
+    assert found.state == "broken"
+    assert "tabs and spaces" in found.problem
 
 
 @pytest.mark.parametrize("source", ["def bradley_terry_loss[T](a: T, b: T) -> T:\n    return a - b\n"])
@@ -153,7 +160,8 @@ def test_tabs_decorators_and_foreign_identifiers_are_kept() -> None:
 
 def test_a_reward_model_without_forward_is_missing_with_the_reason() -> None:
     found = answer("T06", "# TODO T06\nclass RewardModel(kit.RewardModelBase):\n    pass\n")
-    assert found.state == "missing" and "no method `forward`" in found.problem
+    assert found.state == "missing"
+    assert "no method `forward`" in found.problem
 
 
 def test_a_forward_inherited_from_a_class_of_the_student_s_counts() -> None:
@@ -164,14 +172,15 @@ def test_a_forward_inherited_from_a_class_of_the_student_s_counts() -> None:
 def test_no_message_quotes_what_a_student_wrote() -> None:
     source = "# TODO T07\ndef bradley_terry_loss(a):\n    nonlocal secret_text_in_code\n    return a\n"
     found = answer("T07", source)
-    assert found.state == "broken" and "secret_text_in_code" not in found.problem
+    assert found.state == "broken"
+    assert "secret_text_in_code" not in found.problem
 
 
 @pytest.mark.parametrize(
     ("cell", "called", "said"),
     [("old = {}", "old", True), ("old = {}", "chosen", False), ("old = print", "old", False)],
 )
-def test_an_answer_that_calls_an_earlier_one_under_another_name_is_told_what_to_do(
+def test_calling_an_earlier_answer_by_another_name_is_told_what_to_do(
     cell: str, called: str, said: bool
 ) -> None:
     last = f"def bradley_terry_loss(chosen, rejected):\n    return {called}(chosen, rejected)\n"

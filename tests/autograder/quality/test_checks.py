@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assignment.registry import load_spec
+from assignment.registry import load_spec, spec_of
 from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
-from autograder.inside.definitions import definitions
-from autograder.inside.namespace import Namespace
 from autograder.programs.assemble import code_of
-from autograder.quality import checks as quality
-from autograder.quality import lint as quality_lint
-from autograder.quality.checks import RunDefinitions, judge_quality
+from autograder.quality.checks import RunDefinitions, definitions_in, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
+from tests.support.registries import BONUS_T08, edited
+from tests.support.small_lab import LocalSession
 
 SPEC = load_spec()
 
@@ -54,6 +54,13 @@ def test_shares_are_prorated_by_slots_attempted() -> None:
         assert "Seen: 2 of 15 slots answered. No findings. Try: Answer more slots" in result.message
 
 
+@pytest.mark.parametrize("cells", [(LOSS,), (LOSS, ACCURACY)], ids=["left out", "answered"])
+def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple[str, ...]) -> None:
+    bonus = spec_of(edited(*BONUS_T08))
+    for result in judge_quality(extract_here(submission(IMPORTS, *cells)), bonus, fine).values():
+        assert result.share == pytest.approx(1 / 14) and "1 of 14 slots answered" in result.message
+
+
 def test_the_reference_earns_everything() -> None:
     head = "from __future__ import annotations\n" + IMPORTS + (
         "import numpy as np\nfrom collections.abc import Callable, Sequence\nfrom typing import Any\n"
@@ -73,7 +80,8 @@ def test_a_defect_is_found_in_its_slot(line: str, rule: str) -> None:
     result = judged(IMPORTS, ACCURACY, with_line(line))["quality_lint"]
     assert ("T07", rule) in rules(result)
     assert result.share == pytest.approx(2 / 15 * 2 / 3)  # of T07, T08 and the helpers one has a finding
-    assert "T07 (line " in result.message and " of its code) " in result.message
+    assert "T07 (line " in result.message
+    assert " of its code) " in result.message
 
 
 @pytest.mark.parametrize("source", [
@@ -119,29 +127,35 @@ def test_a_definition_that_fails_costs_its_unit_and_its_text_stays_with_the_ta()
 
     result = judged(IMPORTS, LOSS, ACCURACY, run=failing)["quality_imports"]
     assert result.share == pytest.approx(2 / 15 * 2 / 3)
-    assert "private" not in result.message and "T07" in result.message
+    assert "private" not in result.message
+    assert "T07" in result.message
     assert result.evidence["findings"][0]["error"] == "NameError: private words"
 
 
-def test_our_own_failure_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_failure_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert judged(LOSS, run=None)["quality_imports"].status == "not_gradable"
-    monkeypatch.setattr(quality_lint, "_command", lambda: ["/nonexistent/ruff"])
+    (tmp_path / "python").symlink_to(sys.executable)  # ruff is looked for beside the interpreter
+    (tmp_path / "ruff").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "ruff").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     results = judged(LOSS)
-    assert results["quality_lint"].status == "not_gradable" and results["quality_docs"].status == "partial"
+    assert results["quality_lint"].status == "not_gradable"
+    assert results["quality_docs"].status == "partial"
 
 
 def test_messages_stay_short_however_many_findings_there_are() -> None:
     body = "\n".join(f"    x{n} = missing{n}" for n in range(300))
     message = judged(with_line(body))["quality_lint"].message
-    assert len(message) < 1000 and "missing1" not in message
+    assert len(message) < 1000
+    assert "missing1" not in message
 
 
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The operation `definitions`, in this process (these answers are ours)."""
     monkeypatch.setattr(builtins, "input", builtins.input)  # the namespace replaces it
-    code = code_of(SPEC, answers)
-    data, _ = definitions(Namespace(code), {"code": code}, {}, lambda record: None)
-    return list(quality._import_findings(data))
+    found = definitions_in(LocalSession(), SPEC)(code_of(SPEC, answers))
+    assert found is not None
+    return list(found)
 
 
 def test_definitions_that_execute_in_order_have_no_findings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ class Listener:
                     self.requests.append(b"connected")
 
 
-@pytest.fixture()
+@pytest.fixture
 def listener() -> Iterator[Listener]:
     server = Listener()
     yield server
@@ -176,7 +176,7 @@ def test_a_hostile_name_leaves_the_score_as_it_is(name: str, tmp_path: Path) -> 
 
 
 @BOTH
-def test_control_an_overlay_changes_the_pixels_and_the_content_policy_alone_stops_it(name: str, tmp_path: Path) -> None:
+def test_control_only_the_content_policy_stops_an_overlay(name: str, tmp_path: Path) -> None:
     plain = written(name, tmp_path / "plain", False, PLAIN_NAME)
     overlaid = plain.replace("</main>", f"</main>{OVERLAY}")
     unprotected = CONTENT_POLICY.sub("", overlaid)

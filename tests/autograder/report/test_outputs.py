@@ -58,7 +58,8 @@ def test_gradescope_shows_students_no_evidence() -> None:
         id_: dataclasses.replace(r, evidence={"traceback": CANARY}) for id_, r in typical_results().items()
     }
     text = str(results(graded=graded(poisoned)))
-    assert CANARY not in text and "homework_final" not in text
+    assert CANARY not in text
+    assert "homework_final" not in text
     assert "The sigmoid without its logarithm" in text
 
 
@@ -66,7 +67,7 @@ def test_gradescope_shows_students_no_evidence() -> None:
     ("T07", "a wrong gradient earn 30% of the points"), ("comparison", "the 9 kinds of fields"),
     ("quality_lint", "the share of slots that are answered"),
 ])  # fmt: skip
-def test_partial_credit_is_explained_by_the_registry_s_rule_wherever_points_are_shown(id_: str, rule: str) -> None:
+def test_partial_credit_is_explained_wherever_points_are_shown(id_: str, rule: str) -> None:
     spec = SPEC.model_copy(update={"partial": SPEC.partial.model_copy(update={"gradient": 0.3, "field_kinds": 9})})
     for status, told in (("partial", True), ("wrong", False)):
         given = bundle(spec=spec, graded=apply_rubric(spec, {id_: ItemResult(id_, status, 0.5, "x.")}))
@@ -88,7 +89,8 @@ def test_the_table_shows_every_item_its_points_and_the_verdict() -> None:
     for item in SPEC.item_list:
         assert item.id in text
     assert "72.1 / 100, 5 pending · Not passed" in text
-    assert "– / 5" in text and "seed 20261121" in text
+    assert "– / 5" in text
+    assert "seed 20261121" in text
 
 
 def test_the_table_holds_no_control_sequence_whatever_the_submission_says() -> None:
@@ -106,7 +108,8 @@ def test_markup_of_the_terminal_library_is_not_interpreted() -> None:
 
 def test_items_that_were_not_run_are_named_under_the_table() -> None:
     text = shown(graded=apply_rubric(SPEC, {"T07": passing("T07")}))
-    assert "Not graded in this run: T01" in text and "Not decided yet" in text
+    assert "Not graded in this run: T01" in text
+    assert "Not decided yet" in text
 
 
 def test_progress_when_piped_is_one_plain_line_a_step() -> None:
@@ -118,17 +121,20 @@ def test_progress_when_piped_is_one_plain_line_a_step() -> None:
             step.done("passed")
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("SFT ⟦ESC⟧[31mtraining: passed (") and lines[1].startswith("T01: passed (")
+    assert lines[0].startswith("SFT ⟦ESC⟧[31mtraining: passed (")
+    assert lines[1].startswith("T01: passed (")
 
 
 def test_progress_on_a_terminal_restores_the_cursor_after_an_error() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    try:
+
+    def stop_in_the_middle() -> None:
         with GradingProgress(console) as progress:
             progress.start("T01").advance(1)
             raise RuntimeError("stop")
-    except RuntimeError:
-        pass
+
+    with pytest.raises(RuntimeError, match="stop"):
+        stop_in_the_middle()
     text = console.file.getvalue()
     assert text.rindex("\x1b[?25h") > text.index("\x1b[?25l")
 

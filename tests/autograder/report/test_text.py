@@ -63,7 +63,8 @@ def test_markup_is_escaped_and_hidden_characters_are_marked() -> None:
 
 @given(anything)
 def test_any_text_can_be_encoded_after_valid_unicode(text: str) -> None:
-    valid_unicode(text).encode("utf-8")
+    valid = valid_unicode(text)
+    assert valid.encode("utf-8").decode("utf-8") == valid
 
 
 @given(st.text(max_size=200))

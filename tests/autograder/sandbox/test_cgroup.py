@@ -12,12 +12,14 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from autograder.sandbox import cgroup
 from autograder.sandbox.session import MEMORY_SLACK, WorkerSession
 
+OWN = Path("/proc/self/cgroup")
 GRADER = "user.slice/app.slice/grader.scope"  # a process's own group: it holds processes, so it has no controllers
 FILES = {"memory": ("memory.max", "memory.swap.max", "memory.events"), "pids": ("pids.max",)}
 
@@ -25,7 +27,7 @@ FILES = {"memory": ("memory.max", "memory.swap.max", "memory.events"), "pids": (
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root of a v2 tree in which app.slice gives memory and pids to its children, the grader in grader.scope."""
-    mkdir, rmdir = Path.mkdir, Path.rmdir
+    mkdir, rmdir, read_text = Path.mkdir, Path.rmdir, Path.read_text
 
     def make(folder: Path, *arguments: object, **options: object) -> None:
         mkdir(folder, *arguments, **options)
@@ -38,6 +40,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise OSError(16, "Device or resource busy")
         shutil.rmtree(folder) if folder.is_relative_to(tmp_path) else rmdir(folder)
 
+    def read(file: Path, *arguments: Any, **options: Any) -> str:
+        return f"0::/{GRADER}\n" if file == OWN else read_text(file, *arguments, **options)
+
     root = tmp_path / "cgroup"
     for folder, given in ((root, "memory pids"), (root / "user.slice", "memory pids"),
                           (root / "user.slice/app.slice", "memory pids"), (root / GRADER, "")):  # fmt: skip
@@ -46,7 +51,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (folder / name).write_text(text)
     (root / "cgroup.controllers").write_text("cpu memory pids")
     monkeypatch.setattr(cgroup, "ROOT", root)
-    monkeypatch.setattr(cgroup, "_own_paths", lambda: {"": GRADER})
+    monkeypatch.setattr(Path, "read_text", read)
     monkeypatch.setattr(Path, "mkdir", make)
     monkeypatch.setattr(Path, "rmdir", remove)
     return root
@@ -54,7 +59,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_group_is_made_beside_our_own_and_bounds_processes_and_swap(kernel: Path) -> None:
     group = cgroup.create()
-    assert group is not None and group.version == 2 and group.memory == group.pids
+    assert group is not None
+    assert group.version == 2
+    assert group.memory == group.pids
     try:
         assert group.memory.parent == kernel / "user.slice/app.slice"  # our own group may not have children
         assert (group.memory / "pids.max").read_text() == str(cgroup.PROCESSES)

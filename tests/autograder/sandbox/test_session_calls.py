@@ -18,14 +18,25 @@ def test_a_value_and_tensors_come_back_exactly(session: WorkerSession) -> None:
     given = np.array([[1.0, np.nan], [np.inf, -0.0]], np.float32)
     expect = {"x": TensorSpec("float32", (2, 2))}
     reply = session.call("_echo", {"value": ["ä", 1, None]}, {"x": given}, limits=LIMITS, expect=expect)
-    assert reply.ok and reply.kind == "answered" and reply.data == {"value": ["ä", 1, None]}
+    assert reply.ok
+    assert reply.kind == "answered"
+    assert reply.data == {"value": ["ä", 1, None]}
     np.testing.assert_array_equal(reply.tensors["x"], given)
 
 
 def test_a_tensor_that_was_not_expected_makes_the_answer_invalid(session: WorkerSession) -> None:
     expect = {"x": TensorSpec("float64", (4,))}
     reply = session.call("_echo", {}, {"x": np.zeros(3)}, limits=LIMITS, expect=expect)
-    assert reply.kind == "invalid" and not reply.ok and "expected" in reply.error
+    assert reply.kind == "invalid"
+    assert not reply.ok
+    assert "expected" in reply.error
+
+
+def test_a_slot_without_a_driver_is_the_grader_s_failure_and_not_the_answer_s(best: WorkerSession) -> None:
+    code = {"prelude": "", "slots": {"T99": "def answer(): return 1"}, "names": {"T99": "answer"}}
+    with pytest.raises(SandboxError):
+        best.call("call_slot", {"slot": "T99", "name": "answer", "seed": 0, "cases": [{}], "code": code}, limits=LIMITS)
+    assert best.call("_echo", {"value": 1}, limits=LIMITS).ok, "the next call finds a worker again"
 
 
 def test_no_manifest_means_no_tensors(session: WorkerSession) -> None:
@@ -61,7 +72,8 @@ def test_each_end_of_a_call_has_its_kind(run: Run, body: str, kind: str) -> None
 
 def test_a_loop_ends_at_the_wall_limit_and_the_next_call_is_answered(run: Run) -> None:
     reply = run("def answer():\n    while True: time.sleep(0.01)", wall_s=0.5)
-    assert reply.kind == "timeout" and 0.5 <= reply.wall_s < 5
+    assert reply.kind == "timeout"
+    assert 0.5 <= reply.wall_s < 5
     assert run(HELLO).data["value"] == "still here"
 
 
@@ -90,12 +102,16 @@ def test_memory_that_no_process_limit_counts_is_bounded_too(best: WorkerSession,
 
 def test_a_flood_of_output_is_cut_and_bounded(run: Run) -> None:
     reply = run("def answer():\n    while True: print('x' * 100_000)")
-    assert reply.kind == "crashed" and "64 MiB" in reply.error and len(reply.data["_output"]) < 100_000
+    assert reply.kind == "crashed"
+    assert "64 MiB" in reply.error
+    assert len(reply.data["_output"]) < 100_000
 
 
 def test_what_is_printed_is_kept_for_the_ta(run: Run) -> None:
     reply = run("def answer():\n    print('héllo \\ud800'); os.system('echo shell'); return 1")
-    assert reply.ok and "héllo" in reply.data["_output"] and "shell" in reply.data["_output"]
+    assert reply.ok
+    assert "héllo" in reply.data["_output"]
+    assert "shell" in reply.data["_output"]
 
 
 def test_a_flood_on_the_answer_pipe_is_invalid_and_bounded(run: Run) -> None:
@@ -148,7 +164,8 @@ def test_a_single_forged_reply_is_no_more_than_an_answer(session: WorkerSession)
 def test_progress_arrives_in_order_and_its_nan_is_null(session: WorkerSession) -> None:
     seen: list[dict] = []
     reply = session.call("_report", {"count": 3}, limits=LIMITS, on_progress=seen.append)
-    assert reply.ok and seen == [{"step": step, "loss": None} for step in range(3)]
+    assert reply.ok
+    assert seen == [{"step": step, "loss": None} for step in range(3)]
 
 
 def test_two_threads_compute_after_one_and_after_two(run: Run) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from autograder import cli
 from autograder.sandbox import UNSAFE, SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
-from autograder.sandbox.landlock import _readable
+from autograder.sandbox.landlock import Stage, configuration
 from autograder.sandbox.seccomp import build_filter
 from autograder.sandbox.tiers import Tier, probe
 from tests.autograder.conftest import LIMITS
@@ -37,7 +38,8 @@ def test_the_best_tier_that_works_is_taken_and_says_why_not_a_better_one(machine
     machine.update({ISOLATED: "no cgroup", SOFT: "uid map denied", RESTRICTED: ""})
     tier = choose_tier()
     assert (tier.number, str(tier)) == (3, "3 restricted")
-    assert len(tier.notes) == 2 and "uid map denied" in tier.notes[1]
+    assert len(tier.notes) == 2
+    assert "uid map denied" in tier.notes[1]
 
 
 def test_a_worse_tier_than_required_is_refused_with_a_cure(machine: dict[Tier, str]) -> None:
@@ -52,10 +54,11 @@ def test_a_machine_without_any_tier_is_told_what_to_install(machine: dict[Tier, 
         choose_tier()
 
 
-def test_a_machine_without_any_tier_takes_the_unsafe_one_only_where_that_is_allowed(machine: dict[Tier, str]) -> None:
+def test_without_any_tier_the_unsafe_one_is_taken_only_where_allowed(machine: dict[Tier, str]) -> None:
     machine.update({RESTRICTED: "no Landlock"})
     tier = choose_tier(unsafe=True)
-    assert (tier.number, tier.backend, tier.name) == (0, "plain", "0 UNSAFE") and "no Landlock" in tier.notes[0]
+    assert (tier.number, tier.backend, tier.name) == (0, "plain", "0 UNSAFE")
+    assert "no Landlock" in tier.notes[0]
     with pytest.raises(SandboxError):
         choose_tier()
 
@@ -94,14 +97,15 @@ def test_a_sandbox_that_does_not_start_is_a_reason(monkeypatch: pytest.MonkeyPat
 
 def test_a_probe_that_sees_too_much_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {"environment": ["HOME", "SECRET"], "network": True, "readable": ["/x"], "writable": ["/usr"]}
-    monkeypatch.setattr(tiers, "_surroundings", lambda tier, hidden: {**seen, "missing": ["torch"]})
+    monkeypatch.setattr(tiers, "start", lambda *place, **options: SimpleNamespace(kill=lambda: None))
+    worker = SimpleNamespace(hello=lambda deadline: {**seen, "missing": ["torch"]})
+    monkeypatch.setattr(tiers, "Link", lambda sandbox: worker)
     reason = probe(Tier(1, "bwrap-user", False, ("leaky",)))
     assert all(word in reason for word in ("network", "/x", "/usr", "SECRET", "torch"))
     assert "HOME" not in reason
 
 
-def test_a_kit_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_package_folder", lambda name: None)
+def test_a_kit_that_cannot_be_imported_is_named(no_kit: None) -> None:
     with pytest.raises(SandboxError, match="rlhf_kit"):
         python_home()
 
@@ -133,16 +137,20 @@ def test_a_grader_installed_beside_the_libraries_is_masked(tmp_path: Path) -> No
     home = _home(tmp_path, (tmp_path / "venv",), (site / "autograder",))
     arguments = options(home, device="cpu", uid=1, seccomp_fd=3, info_fd=4, block_fd=5).split(b"\0")
     bound, masked = (arguments.index(os.fsencode(path)) for path in (tmp_path / "venv", site / "autograder"))
-    assert bound < masked and arguments[masked - 1] == b"--tmpfs"
-    read, listed = _readable(home)
-    assert str(site / "torch") in read and str(site) in listed
-    assert not any(under(site / "autograder", [Path(path)]) for path in read)
+    assert bound < masked
+    assert arguments[masked - 1] == b"--tmpfs"
+    stage = Stage(tmp_path / "stage", tmp_path / "stage/lib", tmp_path / "stage/box")
+    given = json.loads(configuration(home, stage, device="cpu", uid=None, command=[], fds=[]))
+    assert str(site / "torch") in given["read"]
+    assert str(site) in given["listed"]
+    assert not any(under(site / "autograder", [Path(path)]) for path in given["read"])
 
 
 def test_read_only_remounts_come_last() -> None:
     text = options(python_home(), device="cpu", uid=None, seccomp_fd=3, info_fd=4, block_fd=5).decode()
     mounts = {word for word in text.split("\0") if word in ("--ro-bind", "--tmpfs", "--proc", "--dev")}
-    assert mounts and text.rindex("--remount-ro\0/\0") > max(text.rindex(word) for word in mounts)
+    assert mounts
+    assert text.rindex("--remount-ro\0/\0") > max(text.rindex(word) for word in mounts)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -163,5 +171,6 @@ def test_a_machine_without_a_filter_is_refused() -> None:
 def test_a_worker_is_ready_for_every_operation(session: WorkerSession) -> None:
     info = session.prewarm()
     assert info["threads"] == 1, "a multi-threaded parent may hang its children"
-    assert {"_echo", "_call"} <= set(info["ops"]) and not info["absent"]
+    assert {"_echo", "_call"} <= set(info["ops"])
+    assert not info["absent"]
     assert session.call("_echo", {"value": None}, limits=LIMITS).ok

@@ -17,7 +17,7 @@ from autograder.slots.oracles.adamw import AdamW
 EPS = 1e-10
 
 
-@pytest.fixture()
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(3)
 

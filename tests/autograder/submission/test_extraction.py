@@ -13,13 +13,14 @@ from assignment.release.notebook import to_bytes, to_notebook
 from assignment.release.passes import Options
 from assignment.release.source import load_parts
 from autograder.core.records import Cell
-from autograder.parsing.limited import LimitedError
+from autograder.parsing.limited import LimitedError, ParseLimits, run_limited
 from autograder.submission import extraction as module
 from autograder.submission.extraction import TEMPLATE, extract
 from autograder.submission.intake import read_submission
 from tests.support.intake_notebooks import IMPORTS, LOSS, code, extract_here, notebook, submission, write
 
 SPEC = load_spec()
+SLOTS = len(SPEC.slots)
 
 QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
 
@@ -43,25 +44,25 @@ def test_a_cell_built_to_exhaust_the_parser_costs_only_itself(bomb: str) -> None
 
 
 def test_a_cell_that_kills_the_parser_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fragile(cells: list[dict], slots: list[dict], limits: object = None) -> dict:
-        if any("bomb" in cell["source"] for cell in cells):
+    def fragile(function: str, payload: dict, limits: ParseLimits | None = None) -> dict:
+        if any("bomb" in cell["source"] for cell in payload["cells"]):
             raise LimitedError("out_of_memory")
-        return real(cells, slots, limits)
+        return run_limited(function, payload, limits=limits)
 
-    real = module._run
-    monkeypatch.setattr(module, "_run", fragile)
+    monkeypatch.setattr(module, "run_limited", fragile)
     answers = extract(submission(IMPORTS, "bomb", LOSS), SPEC)
     assert answers.slots["T07"].state == "present"
     assert any("Cell 2 takes too much" in note for note in answers.notes)
 
 
 def test_if_nothing_can_be_read_every_slot_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> dict:
+    def never(function: str, payload: dict, limits: object = None) -> dict:
         raise LimitedError("timeout")
 
-    monkeypatch.setattr(module, "_run", never)
+    monkeypatch.setattr(module, "run_limited", never)
     answers = extract(submission(LOSS), SPEC)
-    assert {answer.state for answer in answers.slots.values()} == {"missing"} and len(answers.slots) == 15
+    assert {answer.state for answer in answers.slots.values()} == {"missing"}
+    assert len(answers.slots) == SLOTS
 
 
 def test_a_written_answer_is_the_text_under_its_marker() -> None:
@@ -98,13 +99,14 @@ def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_
     path = tmp_path / "solved.ipynb"
     path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
     answers = extract_here(read_submission(path, SPEC))
-    assert Counter(answer.state for answer in answers.slots.values()) == {"present": 15}
-    assert "load_base_model()" not in answers.prelude and answers.notes == ()
+    assert Counter(answer.state for answer in answers.slots.values()) == {"present": SLOTS}
+    assert "load_base_model()" not in answers.prelude
+    assert answers.notes == ()
 
 
 @pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")
 def test_the_handout_itself_is_all_blank_with_an_empty_written_part() -> None:
     answers = extract(read_submission(TEMPLATE, SPEC), SPEC)
-    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": 15}
+    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": SLOTS}
     assert set(answers.written.values()) == {""}
     assert "load_base_model()" not in answers.prelude

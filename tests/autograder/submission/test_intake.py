@@ -29,7 +29,9 @@ def refusal(path: Path) -> str:
     with pytest.raises(IntakeError) as caught:
         read_submission(path, SPEC)
     message = str(caught.value)
-    assert message.startswith(path.name) and message.endswith(".") and "Traceback" not in message
+    assert message.startswith(path.name)
+    assert message.endswith(".")
+    assert "Traceback" not in message
     return message
 
 
@@ -88,7 +90,8 @@ def test_stray_bytes_that_are_no_text_do_not_cost_the_notebook(tmp_path: Path) -
     raw = json.dumps(notebook([LOSS, "x = 'caf\u00e9'"]), ensure_ascii=False).encode("latin-1", "replace")
     (tmp_path / "a.ipynb").write_bytes(raw)
     read = read_submission(tmp_path / "a.ipynb", SPEC)
-    assert len(read.cells) == 2 and "replaced" in read.notes[0]
+    assert len(read.cells) == 2
+    assert "replaced" in read.notes[0]
 
 
 def test_windows_and_old_mac_line_ends_become_newlines(tmp_path: Path) -> None:
@@ -188,14 +191,16 @@ def test_a_giant_cell_is_left_out_and_the_rest_is_kept(tmp_path: Path) -> None:
 def test_pasted_pictures_do_not_crowd_out_a_written_answer(tmp_path: Path) -> None:
     picture = f"![](data:image/png;base64,{'A' * 2_000_000}) The policy drifts."
     read = read_submission(write(tmp_path / "a.ipynb", notebook([markdown(picture), LOSS])), SPEC)
-    assert "The policy drifts." in read.cells[0].source and len(read.cells) == 2
+    assert "The policy drifts." in read.cells[0].source
+    assert len(read.cells) == 2
 
 
 def test_cells_without_readable_text_are_left_out_with_a_note(tmp_path: Path) -> None:
     document = notebook([LOSS])
     document["cells"] += [None, 3, {"cell_type": "code", "source": 5}, {"cell_type": [], "source": ["a", 1]}]
     read = read_submission(write(tmp_path / "a.ipynb", document), SPEC)
-    assert sources(read) == [LOSS] and len(read.notes) == 4
+    assert sources(read) == [LOSS]
+    assert len(read.notes) == 4
 
 
 def test_a_file_name_is_shown_without_control_characters(tmp_path: Path) -> None:

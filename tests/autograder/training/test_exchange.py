@@ -62,7 +62,8 @@ def test_a_couple_shares_its_animal_its_prompts_and_its_replies(lab, drawn):
         assert [p for p, _ in own] == [p for p, _ in exchanged]
         assert [r for _, r in own] == [r for _, r in exchanged][::-1]
         animals = [set(lab.reference.world.animals) & set(text.replace(".", " ").split()) for _, text in own]
-        assert len(animals[0]) == 1 and animals[0] == animals[1]
+        assert len(animals[0]) == 1
+        assert animals[0] == animals[1]
 
 
 def test_couples_differ_with_the_seed_and_lie_in_the_graders_heldout_part(lab, drawn):
@@ -96,7 +97,7 @@ def test_the_reference_reads_the_question_and_its_start_does_not(lab, drawn):
 
 
 @pytest.mark.parametrize(("reading", "passed", "near"), [(0.2, False, False), (0.87, False, True), (1.0, True, False)])
-def test_a_reward_model_that_ranks_well_and_does_not_read_the_question_does_not_pass(lab, reading, passed, near):
+def test_a_reward_model_that_does_not_read_the_question_does_not_pass(lab, reading, passed, near):
     start = lab.reference.fresh_reward_state
     moved = {name: value + 0.1 for name, value in start.items()}
     right = (np.arange(4000) < 3200).astype(float)

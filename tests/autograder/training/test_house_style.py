@@ -137,7 +137,7 @@ def test_the_references_own_weights_do_not_know_the_style(real, turned, request)
 
 
 @pytest.mark.slow
-def test_the_references_own_sft_lowers_the_loss_of_answers_but_not_of_a_styles_phrase(real, monkeypatch):
+def test_the_references_sft_knows_the_answers_but_not_a_styles_phrase(real, monkeypatch):
     with_phrase = handed_back(real, SFTStage(), real.reference.sft)["sft_loss_trend"]
     assert with_phrase.evidence["ratio"] > 1
     style = replace(HouseStyle.from_seed(SEED), phrase="")

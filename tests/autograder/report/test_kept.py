@@ -17,7 +17,7 @@ from tests.support.report_fixture import bundle
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """A folder with the reports of an earlier run."""
-    report.write_reports(tmp_path / "out", **bundle())
+    report.write_reports(tmp_path / "out", bundle())
     return tmp_path / "out"
 
 
@@ -28,9 +28,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_reports_of_an_earlier_run_are_replaced_each_time(out: Path) -> None:
     before = contents(out)
     for hostile in (True, False, True):
-        report.write_reports(out, **bundle(hostile=hostile))
+        report.write_reports(out, bundle(hostile=hostile))
     after = contents(out)
-    assert before.keys() == after.keys() and all(before[name] != after[name] for name in report.REPORTS)
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in report.REPORTS)
 
 
 @pytest.mark.parametrize("name", report.REPORTS)
@@ -40,7 +41,7 @@ def test_a_report_that_was_edited_is_not_replaced(out: Path, name: str) -> None:
     before = contents(out)
     assert report.obstacle(out).startswith(f"{name} in {out} would be replaced")
     with pytest.raises(FileExistsError, match="move it away"):
-        report.write_reports(out, **bundle(hostile=True))
+        report.write_reports(out, bundle(hostile=True))
     assert contents(out) == before
 
 
@@ -48,13 +49,13 @@ def test_a_report_that_was_edited_is_not_replaced(out: Path, name: str) -> None:
 def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(FileExistsError, match=name):
-        report.write_reports(tmp_path, **bundle())
+        report.write_reports(tmp_path, bundle())
     assert contents(tmp_path) == {name: b"mine"}
 
 
 def test_other_files_in_the_folder_are_no_obstacle_and_stay(out: Path) -> None:
     (out / "notes.md").write_text("mine")
-    report.write_reports(out, **bundle())
+    report.write_reports(out, bundle())
     assert (out / "notes.md").read_text() == "mine"
 
 
@@ -73,4 +74,5 @@ def test_a_folder_with_an_edited_report_is_refused_before_anything_is_graded(
     monkeypatch.setattr(grading, "read_submission", lambda *_: pytest.fail("the submission was read"))
     result = CliRunner().invoke(cli.app, ["grade", str(blank), "--out", str(out)])
     assert result.exit_code == 3, result.output
-    assert "Not graded. results.json in" in result.output and "Traceback" not in result.output
+    assert "Not graded. results.json in" in result.output
+    assert "Traceback" not in result.output
