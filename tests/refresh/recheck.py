@@ -44,16 +44,15 @@ def solutions(spec: Spec) -> list[Row]:
     return rows("solutions", found, "each passes its hidden test")
 
 
-def library(spec: Spec) -> list[Row]:
-    """The known mistakes: every edit matches, and the right answers that they are edits of pass the hidden tests."""
-    try:
-        bases = load().bases
-        invented()
-    except (LibraryError, ValueError) as error:
-        return rows(name_of(LIBRARY), [f"{error}: adapt the entry, then run this again"])
-    failed = {slot: slot_runs.failed_checks(slot, slot_runs.base_sources(), SEED) for slot in bases}
+def library() -> list[Row]:
+    """The library's own right answers, which its mistakes are edits of, pass the hidden tests too."""
+    failed = {slot: slot_runs.failed_checks(slot, slot_runs.base_sources(), SEED) for slot in load().bases}
     found = [f"[base.{slot}] fails its hidden test ({names}): {ADAPT}" for slot, names in failed.items() if names]
-    return rows(name_of(LIBRARY), found, "each edit matches, each right answer passes its hidden test")
+    try:
+        invented()
+    except ValueError as error:
+        found.append(f"{error}: adapt its edit in tests/matrix/invented.py")
+    return rows(name_of(LIBRARY), found, "each right answer passes its hidden test")
 
 
 def typical(spec: Spec, release: Release) -> list[Row]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from assignment.files import ForeignFileError, write_whole
+from assignment.registry import Spec
 from assignment.release import sample
 from assignment.release.html import FOLDER, both_pages
 from assignment.release.notebook import to_bytes
 from assignment.release.release import ZIP_NAME, Layout, Release, stale, write
+from assignment.slots import places as own_places
 from assignment.verify.gate import Outcome, run_gate
 from assignment.verify.static import digests
+from autograder.slots import complete
 from tests.matrix.store import digest, hashes_of
 from tests.refresh.rows import Row, checked, name_of, rows
 from tests.submissions import make
@@ -49,6 +52,11 @@ def samples(release: Release, layout: Layout) -> list[Row]:
             write_whole(path, data)
         found.append(Row(name_of(path), "current" if current else "renewed"))
     return found
+
+
+def places(spec: Spec) -> list[Row]:
+    """Each slot has all that belongs to it, the known mistakes among it, as `rlhf-lab verify` asks first."""
+    return rows("slots", [*own_places.problems(spec), *complete.problems(spec)], "each has what belongs to it")
 
 
 def reference(

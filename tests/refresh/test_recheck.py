@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,16 @@ from assignment.registry import Spec, load_spec
 from assignment.release.release import build
 from autograder.slots import misconceptions
 from autograder.slots.misconceptions import load
-from tests.refresh import recheck
+from tests.refresh import recheck, renew
 from tests.refresh.rows import Row
 from tests.submissions import make
-from tests.support import stamps
+from tests.support import slot_runs, stamps
 
 SPEC = load_spec()
 
 
 def test_every_solution_and_every_right_answer_of_ours_is_found_well() -> None:
-    found = [*recheck.solutions(SPEC), *recheck.library(SPEC), *recheck.typical(SPEC, build())]
+    found = [*recheck.solutions(SPEC), *recheck.library(), *recheck.typical(SPEC, build())]
     assert [row for row in found if row.state != "current"] == [] and len(found) == 3
 
 
@@ -43,8 +44,8 @@ def test_a_solution_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
-    [('" " + example["response"].strip()', '" " + example["reply"]', "occurs 0 times in the base"),
-     ("[base.T01]", "[base.T01", "adapt the entry")],
+    [("""edit = [['" " + example', 'example']]""", """edit = [['" " + sample', 'example']]""", "D16: '"),
+     ("[base.T01]", "[base.T01", "cannot be read")],
 )  # fmt: skip
 def test_a_known_mistake_whose_edit_no_longer_matches_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, says: str
@@ -52,12 +53,15 @@ def test_a_known_mistake_whose_edit_no_longer_matches_is_named(
     for path in misconceptions.LIBRARY.glob("*.toml"):
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     monkeypatch.setattr(misconceptions, "LIBRARY", tmp_path)
-    load.cache_clear()
-    try:
-        (row,) = recheck.library(SPEC)
-    finally:
-        load.cache_clear()
-    assert row.state == "by hand" and says in row.detail
+    found = renew.places(SPEC)
+    assert {row.state for row in found} == {"by hand"} and any(f"data.toml: {says}" in row.detail for row in found)
+
+
+def test_a_right_answer_of_ours_that_is_wrong_now_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    bases = {**load().bases, "T08": load().bases["T08"].replace("return", "return 0 *")}
+    monkeypatch.setattr(slot_runs, "load", lambda: replace(load(), bases=bases))
+    (row,) = recheck.library()
+    assert row.state == "by hand" and row.detail.startswith("[base.T08] fails its hidden test (")
 
 
 def test_a_right_answer_of_the_typical_sample_that_is_wrong_now_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
