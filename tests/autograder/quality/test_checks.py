@@ -58,7 +58,8 @@ def test_shares_are_prorated_by_slots_attempted() -> None:
 def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple[str, ...]) -> None:
     bonus = spec_of(edited(*BONUS_T08))
     for result in judge_quality(extract_here(submission(IMPORTS, *cells)), bonus, fine).values():
-        assert result.share == pytest.approx(1 / 14) and "1 of 14 slots answered" in result.message
+        assert result.share == pytest.approx(1 / 14)
+        assert "1 of 14 slots answered" in result.message
 
 
 def test_the_reference_earns_everything() -> None:

@@ -83,7 +83,8 @@ def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     tests, drivers = json.loads(done.stdout.splitlines()[-1])
     assert tests.startswith("autograder/slots/oracles/losses.py:10: cannot be imported: NameError: ")
-    assert drivers.startswith("autograder/inside/drive_values.py:") and "cannot be imported: SyntaxError: " in drivers
+    assert drivers.startswith("autograder/inside/drive_values.py:")
+    assert "cannot be imported: SyntaxError: " in drivers
 
 
 @pytest.mark.parametrize(
