@@ -19,8 +19,9 @@ HEADING = "| id | attack | rows | what happens | tier 1 | tier 3 |\n| --- | --- 
 def write_docs() -> int:
     """Write the table into the page from verdicts on the present grader; 1 if tier 1 is not complete: what has
     no verdict is `not run` in the table, never left out."""
+    head, tail = _around_the_table()
     found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
-    _write(found)
+    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
     print(f"{PAGE}: {len(ATTACKS)} attacks")
     missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
     if missing:
@@ -28,13 +29,14 @@ def write_docs() -> int:
     return int(bool(missing))
 
 
-def _write(found: Mapping[tuple[str, int], Verdict | None]) -> None:
+def _around_the_table() -> tuple[str, str]:
+    """The page's text before and behind the table's place. Raises SystemExit if it has none."""
     text = PAGE.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} is left as it is: the lines {BEGIN} and {END} have to enclose the table's place")
-    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
+    return head, tail
 
 
 def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:
