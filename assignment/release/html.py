@@ -48,11 +48,14 @@ class Page:
     html: str
     about: str
 
+    def path(self, layout: Layout) -> Path:
+        """Where the page belongs."""
+        return layout.dist / FOLDER / self.name
+
     def write(self, layout: Layout) -> Path:
-        """Write the page below dist/, with its digest in the last line; returns where it is. Raises OSError."""
-        path = layout.dist / FOLDER / self.name
-        write_whole(path, self.html + _SIGNED.format(sha256(self.html.encode())))
-        return path
+        """Write the page, with its digest in the last line; returns where it is. Raises OSError."""
+        write_whole(self.path(layout), self.html + _SIGNED.format(sha256(self.html.encode())))
+        return self.path(layout)
 
 
 def both_pages(release: Release, layout: Layout, overwrite: bool = False) -> list[Page]:
@@ -64,7 +67,7 @@ def both_pages(release: Release, layout: Layout, overwrite: bool = False) -> lis
         ForeignFileError: a page on disk was edited.
     """
     pages = [handout(release), solved_handout(release, layout)]
-    paths = [layout.dist / FOLDER / page.name for page in pages]
+    paths = [page.path(layout) for page in pages]
     edited = [str(path) for path in paths if os.path.lexists(path) and not _is_ours(path)]
     if edited and not overwrite:
         raise ForeignFileError(

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from assignment.files import write_whole
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
-from tests.attacks.runner import Verdict, stored, summary
+from tests.attacks.runner import GRADER, Verdict, stored, summary
+from tests.matrix.store import digest, hashes_of
 from tests.support.sources import ROOT
+from tests.support.stamps import stamp
 
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- made by: python -m tests.attacks --write-docs -->", "<!-- end of the table -->"
@@ -21,12 +23,18 @@ def write_docs() -> int:
     no verdict is `not run` in the table, never left out."""
     head, tail = _around_the_table()
     found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
-    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
-    print(f"{PAGE}: {len(ATTACKS)} attacks")
     missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
+    made_with = "" if missing else f"{stamp(page_state())}\n"
+    write_whole(PAGE, f"{head}{BEGIN}\n{made_with}{table(found)}\n{END}{tail}")
+    print(f"{PAGE}: {len(ATTACKS)} attacks")
     if missing:
         print(f"no verdict on the present grader for {', '.join(missing)}: run python -m tests.attacks")
     return int(bool(missing))
+
+
+def page_state() -> str:
+    """Hash of the grader and the attacks: with other code, what the page tells has to be acted out again."""
+    return digest(hashes_of(*GRADER, "tests/attacks"))[:16]
 
 
 def _around_the_table() -> tuple[str, str]:
