@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .drive_values import RUNNERS as VALUES
-from .namespace import Namespace, SlotMissing, short_traceback, shown
+from .namespace import Namespace, SlotMissingError, describe, short_traceback
+from .operations import Report, op
 from .outcome import is_out_of_memory, is_placeholder
-from .registry import Report, op
 from .sheet import NoAnswer, Sheet
 
 Runner = Callable[[Any, dict[str, Any], dict[str, Tensor], Sheet], None]
@@ -34,7 +34,7 @@ def call_slot(
     """Run every case of `payload` = {slot, name, seed, cases: [args]}; case i's tensors are called "i.…".
 
     Returns {"cases": [{"values", "error"}]} and the tensors, named likewise.
-    A placeholder, or None returned, in the first case means that the slot is not attempted (SlotMissing).
+    A placeholder, or None returned, in the first case means that the slot is not attempted (SlotMissingError).
     """
     function = ns.get(payload["name"])
     runner = runner_of(payload["slot"])
@@ -44,7 +44,7 @@ def call_slot(
         try:
             sheet = _run(runner, function, args, mine, seed=int(payload["seed"]) + i, first=i == 0)
         except NoAnswer:
-            raise SlotMissing(payload["name"], payload["slot"], "returned None") from None
+            raise SlotMissingError(payload["name"], payload["slot"], "returned None") from None
         cases.append({"values": sheet.values, "error": sheet.error})
         answers.update({f"{i}.{name}": x for name, x in sheet.tensors.items()})
         report({"case": i})
@@ -73,4 +73,4 @@ def _run(
 def _described(error: BaseException) -> dict[str, str]:
     """The nearest built-in type (a student may name a class anything), the text, the last frames."""
     builtin = next(t.__name__ for t in type(error).__mro__ if t.__module__ == "builtins")
-    return {"type": builtin, "text": shown(error), "trace": short_traceback(error)}
+    return {"type": builtin, "text": describe(error), "trace": short_traceback(error)}

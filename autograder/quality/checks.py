@@ -19,7 +19,7 @@ from autograder.core.records import UNDEFINED, Answers, ItemResult, Status
 from autograder.parsing.limited import LimitedError, run_limited
 from autograder.programs.assemble import code_of
 from autograder.quality.lint import LintError, lint
-from autograder.sandbox.calls import Call, graded_call
+from autograder.sandbox.calls import Call, call_with_retry
 
 if TYPE_CHECKING:
     from autograder.sandbox import WorkerSession
@@ -104,7 +104,7 @@ def definitions_in(
     def run(code: Mapping[str, Any]) -> Sequence[Finding] | None:
         call = Call("definitions", {"code": dict(code)}, limits=Limits.for_item(spec, "slot"))
         try:
-            reply = graded_call(session, spec, call)
+            reply = call_with_retry(session, spec, call)
         except SandboxError:
             return None
         if not reply.ok:  # the definitions themselves end or hang the process: no unit is defined

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from autograder.inside.namespace import Namespace, SlotBroken, SlotMissing
+from autograder.inside.namespace import Namespace, SlotBrokenError, SlotMissingError
 from autograder.inside.outcome import classify
 
 
@@ -72,7 +72,7 @@ def test_notebook_tools_are_harmless() -> None:
 @pytest.mark.parametrize("source", ["def f(:\n  pass", "def f(x)\n  pass", "@nope\ndef f(): pass", "f(\n"])
 def test_a_broken_slot_breaks_alone(source: str) -> None:
     namespace = Namespace({"slots": {"T01": source, "T02": "def g(): return 1"}, "names": {"T01": "f"}})
-    with pytest.raises(SlotBroken) as caught:
+    with pytest.raises(SlotBrokenError) as caught:
         namespace.get("f")
     assert caught.value.slot == "T01"
     assert namespace.get("g")() == 1
@@ -80,7 +80,7 @@ def test_a_broken_slot_breaks_alone(source: str) -> None:
 
 
 def test_a_broken_slot_is_not_covered_by_a_helper_of_its_name() -> None:
-    with pytest.raises(SlotBroken):
+    with pytest.raises(SlotBrokenError):
         space("def f(): return 'from the prelude'", T01="@nope\ndef f(): pass").get("f")
 
 
@@ -89,7 +89,7 @@ def test_a_cell_may_fail_after_its_definition() -> None:
 
 
 def test_an_undefined_name_is_missing_and_not_attempted() -> None:
-    with pytest.raises(SlotMissing) as caught:
+    with pytest.raises(SlotMissingError) as caught:
         space(T01="x = 1").get("sft_loss")
     assert classify(caught.value)[0] == "not_attempted"
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import rlhf_kit as kit
 from autograder.inside.replies import NUMBERS, comparison_answer
-from autograder.inside.snapshots import TIED, Watch, evenly, state_of
+from autograder.inside.snapshots import TIED, RecordedLoop, evenly, state_of
 from tests.support.small_lab import small_lab
 
 
@@ -28,9 +28,9 @@ def descend(target: nn.Module, steps: int, optimizer: torch.optim.Optimizer | No
     return [0.0] * steps
 
 
-def watched(loop, count: int = 5) -> tuple[Watch, list[dict]]:
+def watched(loop, count: int = 5) -> tuple[RecordedLoop, list[dict]]:
     records: list[dict] = []
-    return Watch(loop, count, records.append), records
+    return RecordedLoop(loop, count, records.append), records
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 7, 40, 150, 999])

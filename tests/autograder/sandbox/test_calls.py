@@ -8,7 +8,7 @@ import pytest
 
 from assignment.registry import CallLimits, load_spec
 from autograder.sandbox import Limits, Reply, SandboxError, calls, pressure
-from autograder.sandbox.calls import Call, graded_call
+from autograder.sandbox.calls import Call, call_with_retry
 
 SPEC = load_spec()
 LIMITS = Limits(wall_s=1, cpu_s=1, memory_bytes=1, reply_bytes=1, threads=1)
@@ -36,37 +36,37 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 def test_a_timeout_on_an_overloaded_machine_is_tried_again_and_says_so(busy: dict[str, float]) -> None:
     session = Scripted("timeout", "answered")
-    reply = graded_call(session, SPEC, CALL)
+    reply = call_with_retry(session, SPEC, CALL)
     assert (reply.kind, reply.data, session.ops) == ("answered", {"_tries": 2}, ["x", "x"])
 
 
 def test_there_is_one_second_try_and_no_third(busy: dict[str, float]) -> None:
     session = Scripted("timeout", "timeout", "answered")
-    assert graded_call(session, SPEC, CALL).kind == "timeout"
+    assert call_with_retry(session, SPEC, CALL).kind == "timeout"
     assert len(session.ops) == 2
 
 
 def test_a_timeout_on_a_quiet_machine_stands(busy: dict[str, float]) -> None:
     busy["share"] = 0.0
     session = Scripted("timeout")
-    assert graded_call(session, SPEC, CALL).kind == "timeout"
+    assert call_with_retry(session, SPEC, CALL).kind == "timeout"
 
 
 @pytest.mark.parametrize("kind", ["answered", "crashed", "out_of_memory", "invalid", "not_attempted"])
 def test_nothing_but_a_timeout_is_tried_again(kind: str, busy: dict[str, float]) -> None:
-    assert graded_call(Scripted(kind), SPEC, CALL).kind == kind
+    assert call_with_retry(Scripted(kind), SPEC, CALL).kind == kind
 
 
 @pytest.mark.parametrize("kind", ["crashed", "timeout"])
 def test_a_gpu_that_no_longer_answers_is_our_failure(kind: str, busy: dict[str, float]) -> None:
     busy["share"] = 0.0
     with pytest.raises(SandboxError, match="GPU no longer answers"):
-        graded_call(Scripted(kind, "crashed", device="cuda"), SPEC, CALL)
+        call_with_retry(Scripted(kind, "crashed", device="cuda"), SPEC, CALL)
 
 
 def test_a_crash_while_the_gpu_answers_is_the_submissions(busy: dict[str, float]) -> None:
     session = Scripted("crashed", "answered", device="cuda")
-    assert graded_call(session, SPEC, CALL).kind == "crashed"
+    assert call_with_retry(session, SPEC, CALL).kind == "crashed"
     assert session.ops == ["x", "_gpu"]
 
 

@@ -15,9 +15,10 @@ from autograder import cli
 from autograder.sandbox import UNSAFE, SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
-from autograder.sandbox.landlock import Stage, configuration
+from autograder.sandbox.landlock import WorkerFolder, configuration
+from autograder.sandbox.process import WorkerProgram
 from autograder.sandbox.seccomp import build_filter
-from autograder.sandbox.tiers import Tier, probe
+from autograder.sandbox.tiers import Tier, check_tier
 from tests.autograder.conftest import LIMITS
 from tests.support.sources import ROOT
 
@@ -27,10 +28,10 @@ RESTRICTED = Tier(3, "landlock", False)
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[Tier, str]:
-    """A pretended machine: what each candidate's probe says."""
+    """A pretended machine: what checking each candidate says."""
     answers: dict[Tier, str] = {}
     monkeypatch.setattr(tiers, "candidates", lambda: tuple(answers))
-    monkeypatch.setattr(tiers, "probe", answers.__getitem__)
+    monkeypatch.setattr(tiers, "check_tier", answers.__getitem__)
     return answers
 
 
@@ -92,7 +93,7 @@ def test_a_required_tier_reaches_the_session(machine: dict[Tier, str]) -> None:
 
 def test_a_sandbox_that_does_not_start_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autograder.sandbox.bwrap.bwrap_path", lambda: "/bin/false")
-    assert "bubblewrap does not start" in probe(Tier(1, "bwrap-user", False, ("fresh",)))
+    assert "bubblewrap does not start" in check_tier(Tier(1, "bwrap-user", False, ("fresh",)))
 
 
 def test_a_probe_that_sees_too_much_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,7 @@ def test_a_probe_that_sees_too_much_names_it(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(tiers, "start", lambda *place, **options: SimpleNamespace(kill=lambda: None))
     worker = SimpleNamespace(hello=lambda deadline: {**seen, "missing": ["torch"]})
     monkeypatch.setattr(tiers, "Link", lambda sandbox: worker)
-    reason = probe(Tier(1, "bwrap-user", False, ("leaky",)))
+    reason = check_tier(Tier(1, "bwrap-user", False, ("leaky",)))
     assert all(word in reason for word in ("network", "/x", "/usr", "SECRET", "torch"))
     assert "HOME" not in reason
 
@@ -139,8 +140,8 @@ def test_a_grader_installed_beside_the_libraries_is_masked(tmp_path: Path) -> No
     bound, masked = (arguments.index(os.fsencode(path)) for path in (tmp_path / "venv", site / "autograder"))
     assert bound < masked
     assert arguments[masked - 1] == b"--tmpfs"
-    stage = Stage(tmp_path / "stage", tmp_path / "stage/lib", tmp_path / "stage/box")
-    given = json.loads(configuration(home, stage, device="cpu", uid=None, command=[], fds=[]))
+    folder = WorkerFolder(tmp_path / "worker", tmp_path / "worker/lib", tmp_path / "worker/box")
+    given = json.loads(configuration(home, folder, WorkerProgram([], []), device="cpu", uid=None))
     assert str(site / "torch") in given["read"]
     assert str(site) in given["listed"]
     assert not any(under(site / "autograder", [Path(path)]) for path in given["read"])
