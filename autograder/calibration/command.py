@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assignment.console import make_console
 from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ def calibrate_command(
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
     from autograder.core.options import OptionError
-    from autograder.core.progress import make_console
     from autograder.reference.models import load_reference
     from autograder.sandbox import SandboxError
     from autograder.sandbox.devices import find_device
@@ -84,16 +84,17 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     from autograder.calibration.document import Study
     from autograder.calibration.findings import findings, judged_wrongly
 
+    console = make_console(soft_wrap=True)
     runs, everything = list(study.measured(lab.spec, folder)), study.jobs(lab)
     found = findings(runs, lab.bars)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     document.write(found, Study(runs, old, lab.spec), path)
     wrong = judged_wrongly(found)
     for (subject, item), (mistakes, n) in wrong.items():
-        print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
+        console.print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
     stale = f" · {old} of older code, data or configs" if old else ""
     total = sum(mistakes for mistakes, _ in wrong.values())
-    print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
+    console.print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
     return int(bool(wrong))
 
 

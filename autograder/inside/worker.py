@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from . import system
-from .preload import import_libraries, import_models, needs_models, preload
+from .preload import import_libraries, import_models, needs_models, preload, require_driver
 from .relay import Relay
 from .wire import HEADER, frame, json_bytes, read_exact, split_body, write_all
 
@@ -91,6 +91,7 @@ class Worker:
             if needs_models(payload):
                 with self.exit_if_grader_dies():
                     import_models()
+            require_driver(payload)
             preload(payload)
             self.call(json.loads(head), payload)
 
