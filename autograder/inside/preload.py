@@ -38,8 +38,8 @@ def import_libraries() -> list[str]:
 
 def needs_models(payload: memoryview) -> bool:
     """Say whether this request runs models or mentions the libraries that do. Its operation comes from the grader."""
+    from .driver_table import LIGHT
     from .operations import OPS
-    from .sheet import LIGHT
 
     if MODELS[0] in sys.modules:
         return False
@@ -68,9 +68,11 @@ def import_models() -> None:
 
 
 def require_driver(payload: memoryview) -> None:
-    """Raise LookupError for a slot without a driver. The worker then ends before the call starts, which the grader
-    takes for its own failure: an answer cannot help it."""
-    from .sheet import DRIVERS
+    """Raise LookupError if the request is for a slot without a driver.
+
+    The worker then ends before the call starts, which is a grader error, as no answer could have passed.
+    """
+    from .driver_table import DRIVERS
 
     slot = json.loads(split_body(payload)[0]).get("slot")
     if slot is not None and slot not in DRIVERS:

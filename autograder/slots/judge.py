@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from assignment.registry import Spec
 from autograder.core.failures import GraderFailure, guarded, not_gradable
 from autograder.core.records import Answers, ItemResult
-from autograder.programs.assemble import code_of
+from autograder.programs.assemble import code_for_slots
 from autograder.programs.dependencies import SlotDependencies
 from autograder.sandbox.calls import Call, call_with_retry
 from autograder.slots import verdicts
@@ -93,7 +93,7 @@ class _SlotTests:
         from autograder.sandbox import AnyTensors, Limits
 
         cases = draw(slot, self.seed)
-        code = code_of(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
+        code = code_for_slots(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
         payload, tensors = request(slot, self.spec.slot(slot).name, cases, self.seed)
         kind = "loop_slot" if HIDDEN_TESTS[slot].loop else "slot"
         limits = Limits.for_item(self.spec, kind, slot, SLOT_THREADS)

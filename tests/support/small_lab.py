@@ -23,8 +23,8 @@ from assignment.release.source import reference_prelude, reference_source
 from autograder.core.records import Answer, Answers, ItemResult
 from autograder.inside.child import to_numpy
 from autograder.inside.namespace import Namespace
-from autograder.inside.outcome import classify
 from autograder.inside.operations import OPS, load_ops
+from autograder.inside.outcome import classify
 from autograder.reference.models import Reference, load_reference
 from autograder.sandbox import UNSAFE, Reply, SandboxError
 from autograder.sandbox.protocol import AnyTensors, ProtocolError, TensorSpec

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from autograder.parsing.limited import LimitedError, ParseLimits, Rejected, run_command, run_limited
+from autograder.parsing.limited import LimitedError, ParseLimits, RejectedError, run_command, run_limited
 
 PARSE = "autograder.parsing.cells:parse_cells"
 SLOTS = [{"id": "T07", "name": "f"}]
@@ -20,7 +20,7 @@ def test_an_answer_comes_back_as_data() -> None:
 
 def test_a_rejection_keeps_its_message() -> None:
     payload = {"limits": {"notebook_bytes": 10}, "slots": []}
-    with pytest.raises(Rejected, match="larger than 0 MB"):
+    with pytest.raises(RejectedError, match="larger than 0 MB"):
         run_limited("autograder.parsing.archive:parse_submission", payload, b"x" * 11)
 
 

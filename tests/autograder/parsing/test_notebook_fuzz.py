@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from assignment.registry import load_spec
 from autograder.parsing.archive import parse_submission
 from autograder.parsing.cells import parse_cells
-from autograder.parsing.limited import Rejected
+from autograder.parsing.limited import RejectedError
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.__main__ import COUNT
@@ -44,7 +44,7 @@ def reads_or_refuses(raw: bytes) -> None:
     """Cells that can go on to the next step, or a sentence."""
     try:
         found, refusal = parse_submission(PAYLOAD, raw), "."
-    except Rejected as refused:
+    except RejectedError as refused:
         found, refusal = {}, str(refused)
     assert refusal.endswith(".")
     if not found:
