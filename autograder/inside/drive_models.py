@@ -38,7 +38,7 @@ def reward_model(cls: Any, args: dict[str, Any], tensors: dict[str, Tensor], ret
     scores = tensor(scores)
     returned.add_array("scores", scores)
     if scores.shape == tensors["weights"].shape and scores.requires_grad:
-        (scores * tensors["weights"]).sum().backward()  # type: ignore[no-untyped-call]
+        (scores * tensors["weights"]).sum().backward()
     parameters = dict(model.named_parameters())
     for name in LAST_LAYERS:
         if name in parameters:

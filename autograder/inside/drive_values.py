@@ -134,7 +134,7 @@ def ppo_config(given: Args) -> kit.PPOConfig:
 def _backward(loss: Tensor) -> None:
     """Backpropagate if the loss is one number with a graph; otherwise leave the gradients unset."""
     if loss.numel() == 1 and loss.requires_grad:
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
 
 def _texts(found: Any, count: int) -> list[str]:

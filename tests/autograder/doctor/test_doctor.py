@@ -52,7 +52,7 @@ def test_each_tier_holds_against_each_probe(probe: Probe, session: WorkerSession
         pytest.param("fork bomb", "not bounded", marks=AS_ROOT),
     ],
 )
-def test_control_without_a_sandbox_the_same_probe_fails(
+def test_probe_fails_without_a_sandbox(
     name: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At tier 0 the worker still counts an ordinary user's processes, and its memory is closed to all but root."""
@@ -65,7 +65,7 @@ def test_control_without_a_sandbox_the_same_probe_fails(
         assert session.call("_echo", {"value": 1}, limits=LIMITS).ok  # the probe itself did no harm
 
 
-def test_control_a_process_that_survives_is_seen_and_ended() -> None:
+def test_surviving_process_is_found_and_killed() -> None:
     with unique_process_name() as name:
         child = subprocess.Popen([name, "600"], executable="/bin/sleep")
         try:
@@ -94,11 +94,11 @@ def test_a_tier_with_one_failed_probe_is_not_safe() -> None:
 
 
 @pytest.mark.parametrize("ends", ["a result", "an exception"])
-def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_gpu_leaves_the_tier_safe(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """This happens where the device exists and torch is its CPU build."""
 
     class Session(contextlib.AbstractContextManager[None]):
-        def __init__(self, tier: Tier, device: str) -> None:  # noqa: ARG002 (as WorkerSession's)
+        def __init__(self, tier: Tier, device: str) -> None:
             if device == "cuda" and ends == "an exception":
                 raise SandboxError("no driver")
 
@@ -127,7 +127,7 @@ def test_an_ordinary_user_needs_a_newer_landlock_than_root(root: bool, version: 
 
 
 @pytest.mark.parametrize(("pages", "warned"), [(1 << 18, True), (1 << 30, False)])  # 1 GiB, 4 TiB
-def test_a_machine_with_less_memory_than_the_limits_is_told_so(
+def test_too_little_memory_for_the_limits_is_reported(
     pages: int, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, real = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}, os.sysconf

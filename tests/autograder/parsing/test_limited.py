@@ -1,4 +1,4 @@
-"""Does the limited child answer, and is each way of exhausting it stopped and named?"""
+"""The limited child answers, and each way of exhausting it is stopped and named."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_exception_is_named_by_its_type_only() -> None:
 
 
 @pytest.mark.parametrize("name", ["os:system", "autogradery:x", "autograder.parsing.limited:no_such"])
-def test_only_our_own_functions_can_be_called(name: str) -> None:
+def test_only_functions_of_the_package_can_be_called(name: str) -> None:
     with pytest.raises(LimitedError):
         run_limited(name, {})
 
@@ -58,7 +58,7 @@ def test_the_reply_is_limited() -> None:
     assert caught.value.kind == "too_large"
 
 
-def test_the_child_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_does_not_inherit_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "1")
     status, out = run_command([sys.executable, "-c", "import os; print('SECRET' in os.environ)"], b"")
     assert (status, out.strip()) == (0, b"False")

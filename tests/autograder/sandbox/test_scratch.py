@@ -1,4 +1,4 @@
-"""Emptying and measuring a scratch folder that a hostile call has filled."""
+"""A scratch folder that a hostile call has filled is emptied and measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autograder.inside import system
 
 
 def deep(folder, levels=1500):
-    """A chain of folders longer than Python's recursion limit and than any path may be."""
+    """Create a chain of folders deeper than Python's recursion limit, with paths longer than the system's limit."""
     here = os.open(folder, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir("deep", dir_fd=here)
@@ -62,13 +62,13 @@ def test_closed_folders_and_odd_names_are_removed(tmp_path):
     assert system.empty_folders([str(tmp_path)])
 
 
-def test_a_stage_is_removed_with_all_that_is_in_it(tmp_path):
-    stage = tmp_path / "stage"
-    stage.mkdir()
-    deep(stage, 1100)
-    system.remove_folder(str(stage))
-    system.remove_folder(str(stage))  # twice does no harm
-    assert not stage.exists()
+def test_folder_is_removed_with_its_content(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    deep(folder, 1100)
+    system.remove_folder(str(folder))
+    system.remove_folder(str(folder))  # a second time does no harm
+    assert not folder.exists()
 
 
 def test_bytes_in_files_and_empty_files_are_counted(tmp_path):
