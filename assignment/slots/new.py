@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assignment.files import write_whole
 from assignment.registry import SLOT_ID, Spec, spec_of
 from assignment.slots import skeletons
 from assignment.slots.places import CHECKS, LIBRARY, MISTAKES, ROOT
@@ -33,7 +34,7 @@ class Skeletons:
         if there:
             raise NewSlotError(f"{', '.join(there)} is there already: move it away, or choose another id")
         for name, text in {**self.new, **self.longer}.items():
-            (root / name).write_text(text, encoding="utf-8", newline="\n")
+            write_whole(root / name, text)
 
 
 def new_slot(slot: str, part: int, root: Path = ROOT) -> Skeletons:
