@@ -99,9 +99,9 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+def {name}(function: Any, args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
     """{id}: TODO({id}), what goes in and what is noted under which name; light=False if it needs rlhf_kit."""
-    sheet.array("value", function(tensors["x"]))
+    returned.add_array("value", function(tensors["x"]))
 '''
 
 LIBRARY = """# Wrong answers to {id}.

@@ -30,7 +30,7 @@ STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit
 STAGES_NOT = (
     "autograder/training/symptoms.py",  # it explains
     "autograder/programs/assemble.py",  # it selects, and what it selects is in the key
-    "autograder/inside/probes.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
+    "autograder/inside/diagnostics.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
     "autograder/inside/drive_models.py", "autograder/inside/drive_values.py",
 )  # fmt: skip
 
