@@ -16,7 +16,7 @@ from autograder.reference.models import ArtefactError
 from autograder.report import RECORD
 from autograder.submission.intake import IntakeError
 from autograder.training import data, prepare
-from autograder.training.step import _Records
+from autograder.training.step import _ProgressRecords
 from tests.kills.short import ROWS
 from tests.support.small_lab import LocalSession, small_lab
 
@@ -154,7 +154,7 @@ def test_seeds_are_drawn_afresh_and_reported(notebooks):
 
 @pytest.mark.parametrize("record", [{}, {"step": "x"}, {"step": -1}, {"wall_s": "x", "step": None}, {"step": 10**30}])
 def test_no_forged_progress_record_stops_the_grader(record):
-    records = _Records(GradingProgress(quiet=True).start("a stage"))
+    records = _ProgressRecords(GradingProgress(quiet=True).start("a stage"))
     records(record)
     records({"step": 3, "loss": 1.0, "wall_s": 2.5})
     assert records.seconds == 2.5
