@@ -111,18 +111,17 @@ class PPOStage(Stage):
         before, after = sampled[0].reward, sampled[-1].reward
         test = statistics.paired_gain(before, after)
         gold_gain = float((golds[1] - golds[0]).mean())
-        rises, gold_rises = (
-            test.gain >= threshold.gain_min and test.p <= threshold.p_max,
-            gold_gain >= threshold.gold_gain_min,
-        )
+        rises = test.gain >= threshold.gain_min and test.p <= threshold.p_max
+        gold_rises = gold_gain >= threshold.gold_gain_min
         style, change = _style_gain(data, sampled[0], sampled[-1]), relative_change(run.states[0], run.final)
         passed = rises and gold_rises and style >= threshold.style_min
         failed = "style" if rises and gold_rises else "gold" if rises else "low"
         which = "passed" if passed else "unchanged" if change == 0 else failed
         close = (
-            test.gain >= threshold.gain_min - threshold.near and gold_gain >= threshold.gold_gain_min - threshold.near
+            test.gain >= threshold.gain_min - threshold.near
+            and gold_gain >= threshold.gold_gain_min - threshold.near
+            and style >= threshold.style_min - threshold.near
         )
-        close = close and style >= threshold.style_min - threshold.near
         message = messages.PPO_REWARD[which].format(
             before=before.mean(), after=after.mean(), gain=test.gain, threshold=threshold.gain_min
         )
@@ -182,11 +181,8 @@ class PPOStage(Stage):
     def _kl(self, lab: Lab, last: Sampled, style: float) -> Outcome:
         """Decide ppo_kl. The KL has to be in its range, and the policy must have learned this run's reward: noise on
         the weights has a KL too."""
-        threshold, kl, learned = (
-            lab.thresholds.ppo_kl,
-            float(last.kl.mean()),
-            style - lab.thresholds.ppo_reward.style_min,
-        )
+        threshold, kl = lab.thresholds.ppo_kl, float(last.kl.mean())
+        learned = style - lab.thresholds.ppo_reward.style_min
         inside = threshold.min <= kl <= threshold.max
         passed = inside and learned >= 0
         which = "passed" if passed else "style" if inside else "small" if kl < threshold.min else "large"

@@ -117,8 +117,11 @@ class RewardModelStage(Stage):
         inverted = high < 1 - threshold.lower_bound_min  # as certain as a pass: an untrained model is below ½ by chance
         which = "passed" if passed else "unchanged" if change == 0 else "inverted" if inverted else "low"
         which = ("style" if style < threshold.style_min else "question") if ranks and not passed else which
-        close = low > threshold.lower_bound_min - threshold.near and style >= threshold.style_min - threshold.style_near
-        close = close and exchange >= threshold.exchange_min - threshold.exchange_near
+        close = (
+            low > threshold.lower_bound_min - threshold.near
+            and style >= threshold.style_min - threshold.style_near
+            and exchange >= threshold.exchange_min - threshold.exchange_near
+        )
         evidence = {
             "curve": {"steps": list(run.steps), "accuracy": curve},
             "interval": [low, high],

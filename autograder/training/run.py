@@ -87,9 +87,7 @@ def run_stage(session: Session, run: StageRun) -> StageOutcome:
     request = stage.request(lab, seed, data)
     limits = Limits.for_item(lab.spec, stage.limits, stage.items[0])
     payload = {"code": dict(run.code.payload), **request.payload}
-    call = Call(
-        stage.op, payload, request.tensors, limits=limits, expect=request.expect, on_progress=run.notify
-    )  # fmt: skip
+    call = Call(stage.op, payload, request.tensors, limits=limits, expect=request.expect, on_progress=run.notify)
     reply = graded_call(session, lab.spec, call)
     run.notify({"wall_s": reply.wall_s})
     if not reply.ok:

@@ -1,7 +1,8 @@
 """sft_loss_trend: the student's SFT loop trains the base model.
 
 The loss on held-out answers has to fall far enough. Prompts and padding have to be masked: the weights show whether
-they were supervised."""
+they were supervised.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from autograder.core.failures import NO_SANDBOX, GraderFailure, guarded
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.verdict import item_result, not_run
 
-if TYPE_CHECKING:  # they import torch, which a notebook without loops does not wait for
+if TYPE_CHECKING:  # some of these import torch: a notebook without loops must not wait for it
     from collections.abc import Mapping
 
     from autograder.core.progress import GradingProgress, Step
