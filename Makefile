@@ -7,7 +7,7 @@ NEWEST := .venv-newest
 MARKERS ?= not slow and not gpu
 # How many tests run at a time, one file each: `make test JOBS=4`, `make test JOBS=0` in this process alone.
 JOBS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+PYTEST := python -m pytest -n $(JOBS) --dist loadscope
 SAMPLES := reference typical blank
 
 .PHONY: help system setup demo lint test test-newest check docs attacks matrix bench fuzz kills gpu-check clean
@@ -69,12 +69,12 @@ demo: setup
 	@echo "Reports:"; for sample in $(SAMPLES); do echo "  dist/demo/$$sample/report.html"; done
 
 test: setup
-	$(PYTEST) -m "$(MARKERS)"
+	$(BIN)/$(PYTEST) -m "$(MARKERS)"
 
 test-newest:
 	$(PYTHON) -m venv --clear $(NEWEST)
 	$(NEWEST)/bin/python -m pip install --quiet --editable ".[dev]"
-	$(NEWEST)/bin/python -m pytest -m "$(MARKERS)"
+	$(NEWEST)/bin/$(PYTEST) -m "$(MARKERS)"
 
 check: lint test
 

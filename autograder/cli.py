@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assignment.cli import register
+from assignment.console import make_console, waiting
 from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from assignment.registry import Spec
     from autograder.core.options import Options
     from autograder.core.records import Grading
 
@@ -44,6 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help and usage errors are plain text too: a bracket is a bracket
     help="One assignment on RLHF: build the release, verify it, grade submissions.",
 )
 
@@ -70,7 +74,6 @@ def grade_command(
 ) -> None:
     """Grade, print the table, say where the reports are."""
     from autograder.core.options import Options
-    from autograder.core.progress import make_console
 
     errors = make_console(stderr=True)
     items = tuple(item.strip() for item in only.split(",") if item.strip())
@@ -114,7 +117,6 @@ def doctor_command(
     """Print a line per finding, then the probes of each tier."""
     from assignment.registry import load_spec
     from autograder import doctor
-    from autograder.core.progress import make_console
     from autograder.doctor.advice import advice, this_machine
     from autograder.doctor.findings import findings
 
@@ -124,13 +126,20 @@ def doctor_command(
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
         )
-    with make_console(stderr=True).status("looking for sandboxes") as status:
-        found = list(doctor.columns(every_way=every_way, note=status.update))
+    with waiting(make_console(stderr=True), "looking for sandboxes") as note:
+        found = list(doctor.columns(every_way=every_way, note=note))
     console.print(doctor.table(found))
     for line in (*doctor.details(found), *advice(this_machine(), found)):
         console.print(line, soft_wrap=True)
     if not healthy or not any(doctor.is_safe(column) for column in found):
         raise typer.Exit(1)
+
+
+def slot_problems(spec: Spec) -> Iterable[str]:
+    """What the grader lacks for a slot, for the release gate; imported when it is asked for."""
+    from autograder.slots.complete import problems
+
+    return problems(spec)
 
 
 def main() -> None:
@@ -142,7 +151,6 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
-    from autograder.core.progress import make_console
     from autograder.report.terminal import print_rubric
 
     print_rubric(grading)
@@ -163,7 +171,7 @@ def _stop(console: Console, message: str, code: int) -> typer.Exit:
     return typer.Exit(code)
 
 
-register(app)
+register(app, slot_checks=(slot_problems,))
 register_calibrate(app)
 
 if __name__ == "__main__":

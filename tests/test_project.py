@@ -117,6 +117,10 @@ def test_the_public_interface_is_one_function_and_its_types():
     assert {"grade", "Options", "Grading", "IntakeError"} <= set(kinds)
 
 
+def test_every_public_name_has_a_module():
+    assert sorted(autograder.__all__) == sorted(autograder._HOMES)
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'grades'"):
         _ = autograder.grades

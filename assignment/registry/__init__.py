@@ -5,11 +5,12 @@ from assignment.registry.spec import (
     CriterionSpec,
     ItemKind,
     ItemSpec,
-    SlotSpec,
     Spec,
     SpecError,
     load_spec,
+    spec_of,
 )
+from assignment.registry.tables import SLOT_ID, SlotSpec
 from assignment.registry.thresholds import CallLimits, LimitsSpec, Thresholds
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "CriterionSpec",
     "ItemKind",
     "REGISTRY",
+    "SLOT_ID",
     "ItemSpec",
     "LimitsSpec",
     "SlotSpec",
@@ -24,4 +26,5 @@ __all__ = [
     "SpecError",
     "Thresholds",
     "load_spec",
+    "spec_of",
 ]

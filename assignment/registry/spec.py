@@ -1,51 +1,41 @@
 """The registry, typed and checked: a frozen view of ``assignment.toml``.
 
-``load_spec()`` is the only reader of that file. What is wrong in it (a sum that does not
-agree, an unknown id, a slot twice) ends in a SpecError that names the entry.
+``load_spec()`` is the only reader of that file. Whatever is wrong in it ends in a SpecError with one line per
+problem, which names the entry.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from assignment.registry.thresholds import Count, Frozen, LimitsSpec, Share, Thresholds
+from assignment.registry.agreement import BONUS, problems
+from assignment.registry.tables import ItemTable, PartialSpec, Points, RerunSpec, SlotId, SlotSpec, Tables
+from assignment.registry.thresholds import Count, Frozen, LimitsSpec, Thresholds
+from assignment.registry.wording import sentences
 
 REGISTRY = Path(__file__).with_name("assignment.toml")
-SLOT_COUNT = 15  # fixed by the handout's contract; points and order may change, their number may not
+BONUS_TITLE = "Bonus, beside the points above"
 
 ItemKind = Literal["slot", "training", "written", "quality"]
-SlotId = Annotated[str, Field(pattern=r"^T\d\d$")]
-Points = Annotated[float, Field(gt=0)]
 
 
 class SpecError(ValueError):
-    """assignment.toml is not usable; the message says which entry and why."""
+    """assignment.toml is not usable. `problems` holds a line for each entry that is wrong, the message all of them."""
 
-
-class SlotSpec(Frozen):
-    """One gap a student fills. `name` is the function (or class) that its cell defines; `calls` are the slots
-    that it may build on: only their reference ever stands in while it is tested."""
-
-    id: SlotId
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-    part: Annotated[int, Field(ge=1, le=9)]
-    title: Annotated[str, Field(min_length=5, max_length=80)]
-    file: Annotated[str, Field(pattern=r"^p\d_\w+\.py$")]
-    criterion: str
-    points: Points
-    calls: tuple[SlotId, ...] = ()
+    def __init__(self, path: str | Path, lines: list[str]) -> None:
+        super().__init__(f"{path}: {lines[0]}" if len(lines) == 1 else f"{path}:\n  " + "\n  ".join(lines))
+        self.problems = tuple(lines)
 
 
 class ItemSpec(Frozen):
-    """One row of the rubric. `loop` and `stage_slots` are set for training items only."""
+    """One row of the rubric. loop, stage_slots: of training items; questions: ids of the written questions that it
+    grades; bonus: its points do not count to the rubric's."""
 
     id: str
     title: str
@@ -54,43 +44,33 @@ class ItemSpec(Frozen):
     kind: ItemKind
     loop: SlotId | None = None
     stage_slots: tuple[SlotId, ...] = ()
+    questions: tuple[str, ...] = ()
+    bonus: bool = False
 
 
 class CriterionSpec(Frozen):
-    """A group of rubric items; `items` are item ids in the order of the report."""
+    """A group of rubric items; `items` are item ids in the order of the report. The bonus items are a group too, the
+    last one, whose points count to nothing."""
 
     id: str
     title: str
-    points: Points
+    points: float
     items: tuple[str, ...] = ()
-
-
-class PartialSpec(Frozen):
-    """What is earned in part. gradient: share of a slot's points with right values and a wrong gradient.
-    field_kinds: the kinds of fields of the comparison, of which each wrong one costs an equal share."""
-
-    gradient: Share
-    field_kinds: Annotated[int, Field(gt=0)]
-
-
-class RerunSpec(Frozen):
-    """How many fresh seeds decide a near miss; even, so that with the first run there is a majority."""
-
-    seeds: Annotated[int, Field(gt=0, multiple_of=2)]
+    bonus: bool = False
 
 
 class Spec(Frozen):
-    """The whole registry. `items` holds every rubric row by id, in the order of the report."""
+    """The whole registry. `item_list` holds every rubric row in the order of the report, `items` the same by id."""
 
     id: str
     title: str
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    version: str
     max_points: Points
     pass_mark: Points
     threads: Count
     lanes: Count
     success_criteria: tuple[str, ...]
-    profiles: Annotated[tuple[str, ...], Field(min_length=1)]
+    profiles: tuple[str, ...]
     partial: PartialSpec
     rerun: RerunSpec
     slots: tuple[SlotSpec, ...]
@@ -113,108 +93,77 @@ class Spec(Frozen):
         raise KeyError(f"unknown slot {slot_id!r}; known: {', '.join(s.id for s in self.slots)}")
 
     def thresholds(self, profile: str) -> Thresholds:
-        """Bars of the training tests in this profile; KeyError names the known profiles."""
+        """Thresholds of the training tests in this profile; KeyError names the known profiles."""
         if profile not in self.threshold_table:
             raise KeyError(f"no thresholds for profile {profile!r}; known: {', '.join(self.threshold_table)}")
         return self.threshold_table[profile]
 
-    @model_validator(mode="after")
-    def _agrees(self) -> Spec:
-        problems = [*_slot_problems(self), *_item_problems(self), *_sum_problems(self)]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+
+def _assemble(tables: Tables) -> Spec:
+    """A slot is a rubric item too; criteria list their items, and bonus items are a group of their own."""
+    items = [_row(entry) for entry in tables.entries]
+    groups = [(one.id, one.title, one.points, False) for one in tables.criterion]
+    extra = sum(item.points for item in items if item.bonus)
+    groups += [(BONUS, BONUS_TITLE, extra, True)] if extra else []
+    criteria = tuple(
+        CriterionSpec(
+            id=id_, title=title, points=points, bonus=bonus,
+            items=tuple(item.id for item in items if item.criterion == id_),
+        )
+        for id_, title, points, bonus in groups
+    )  # fmt: skip
+    by_id = {item.id: item for item in items}
+    return Spec(
+        **tables.assignment.model_dump(),
+        partial=tables.partial,
+        rerun=tables.rerun,
+        slots=tables.slot,
+        criteria=criteria,
+        item_list=tuple(by_id[id_] for criterion in criteria for id_ in criterion.items),
+        written=tables.written,
+        limits=tables.limits,
+        threshold_table=tables.thresholds,
+    )
 
 
-def _slot_problems(spec: Spec) -> Iterable[str]:
-    expected = [f"T{i:02d}" for i in range(1, SLOT_COUNT + 1)]
-    if [slot.id for slot in spec.slots] != expected:
-        yield f"the slots must be {expected[0]}..{expected[-1]}, each once, in order"
-    for name, count in Counter(slot.name for slot in spec.slots).items():
-        if count > 1:
-            yield f"two slots are called {name}"
-    for slot in spec.slots:
-        for other in sorted({*slot.calls} - set(expected)):
-            yield f"{slot.id} calls an unknown slot {other}"
-    if sorted(spec.threshold_table) != sorted(spec.profiles):
-        yield f"thresholds are given for {sorted(spec.threshold_table)}, profiles are {sorted(spec.profiles)}"
-    if any(not key.startswith("W") for key in spec.written):
-        yield "ids of written questions start with W"
+def _row(entry: SlotSpec | ItemTable) -> ItemSpec:
+    kind: ItemKind = "slot" if isinstance(entry, SlotSpec) else entry.kind
+    shared = {name: value for name, value in entry if name in ItemSpec.model_fields}
+    return ItemSpec(**{**shared, "kind": kind, "criterion": BONUS if entry.bonus else entry.criterion})
 
 
-def _item_problems(spec: Spec) -> Iterable[str]:
-    slot_ids, criterion_ids = {s.id for s in spec.slots}, {c.id for c in spec.criteria}
-    for item_id, count in Counter(item.id for item in spec.item_list).items():
-        if count > 1:
-            yield f"item {item_id} occurs {count} times"
-    for item in spec.item_list:
-        if item.criterion not in criterion_ids:
-            yield f"{item.id} belongs to an unknown criterion {item.criterion!r}"
-        for slot_id in sorted({*item.stage_slots, item.loop or ""} - slot_ids - {""}):
-            yield f"{item.id} names an unknown slot {slot_id}"
-        if item.kind == "training" and item.loop not in item.stage_slots:
-            yield f"{item.id}: loop {item.loop} is not among its stage_slots"
-        if item.kind == "training" and item.id not in Thresholds.model_fields:
-            yield f"training item {item.id} has no thresholds"
-    training = {item.id for item in spec.item_list if item.kind == "training"}
-    run = {item.id for item in spec.item_list if item.kind in ("slot", "training")}
-    if set(spec.limits.reference) != run:
-        odd = sorted(set(spec.limits.reference) ^ run)
-        yield f"[limits.reference] must hold each slot and training item, and nothing else: {', '.join(odd)}"
-    for item_id in sorted({*spec.success_criteria} - training):
-        yield f"success criterion {item_id} is not a training item"
-
-
-def _sum_problems(spec: Spec) -> Iterable[str]:
-    for criterion in spec.criteria:
-        total = sum(item.points for item in spec.item_list if item.criterion == criterion.id)
-        if abs(total - criterion.points) > 1e-9:
-            yield f"criterion {criterion.id} has {criterion.points:g} points, its items sum to {total:g}"
-    total = sum(criterion.points for criterion in spec.criteria)
-    if abs(total - spec.max_points) > 1e-9:
-        yield f"max_points is {spec.max_points:g}, the criteria sum to {total:g}"
-    if spec.pass_mark > spec.max_points:
-        yield f"pass_mark {spec.pass_mark:g} is above max_points {spec.max_points:g}"
-
-
-def _assemble(raw: dict) -> dict:
-    """The flat TOML tables in the nested form of Spec: a slot is an item too, criteria list their items."""
-    slots, others = raw.pop("slot", []), raw.pop("item", [])
-    slot_items = [
-        {**{k: slot.get(k) for k in ("id", "title", "criterion", "points")}, "kind": "slot"} for slot in slots
-    ]
-    criteria, ordered = [], []
-    for criterion in raw.pop("criterion", []):
-        mine = [item for item in [*slot_items, *others] if item.get("criterion") == criterion.get("id")]
-        criteria.append({**criterion, "items": [item.get("id") for item in mine]})
-        ordered += mine
-    ordered += [item for item in [*slot_items, *others] if item not in ordered]  # unknown criterion: reported
-    head, thresholds = raw.pop("assignment", {}), raw.pop("thresholds", {})
-    return {
-        **head,
-        **raw,
-        "slots": slots,
-        "criteria": criteria,
-        "item_list": ordered,
-        "threshold_table": thresholds,
-    }
-
-
-@lru_cache(maxsize=8)
-def load_spec(path: Path | None = None) -> Spec:
-    """Read and check the registry (cached per path).
+def spec_of(text: str, path: str | Path = REGISTRY) -> Spec:
+    """The registry of a TOML text; `path` is what an error calls it.
 
     Raises:
-        SpecError: the file is missing, is no TOML, or its entries do not agree.
+        SpecError: the text is no TOML, an entry is malformed, or the entries do not agree.
+    """
+    try:
+        raw: dict[str, Any] = tomllib.loads(text)
+    except RecursionError:
+        raise SpecError(path, ["not valid TOML: lists or tables are nested too deeply"]) from None
+    except ValueError as error:  # tomllib's own, and Python's for numbers of thousands of digits
+        raise SpecError(path, [f"not valid TOML: {' '.join(str(error).split())}"]) from error
+    try:
+        tables = Tables.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(path, sentences(error, raw)) from error
+    if found := problems(tables):
+        raise SpecError(path, found)
+    return _assemble(tables)
+
+
+def load_spec(path: Path | None = None) -> Spec:
+    """Read and check the registry: once, at an entry point, which hands it on.
+
+    Raises:
+        SpecError: the file cannot be read, or what it says is wrong (see `spec_of`).
     """
     path = path or REGISTRY
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Spec.model_validate(_assemble(raw))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'registry'}: {e['msg']}" for e in error.errors()]
-        raise SpecError(f"{path}:\n  " + "\n  ".join(lines)) from error
+        raise SpecError(path, [f"cannot be read ({error.strerror})"]) from error
+    except UnicodeDecodeError as error:
+        raise SpecError(path, ["cannot be read: it is not UTF-8 text"]) from error
+    return spec_of(text, path)

@@ -1,6 +1,6 @@
-"""The parts of the registry that are numbers only: bars of the training tests, limits of a call.
+"""The tables of the registry that hold numbers only: thresholds of the training tests, limits of a call.
 
-Typed and frozen; ``assignment/registry/spec.py`` puts them together and checks that they agree.
+Every number is finite, is written as a number, and lies within bounds that no sensible course leaves.
 """
 
 from __future__ import annotations
@@ -10,27 +10,34 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
+RUN_ID = r"^\w{1,40}$"  # of what a call can be for: a slot or a training item
+# strict: TOML has numbers, so that a text or a truth value in the place of one is a mistake.
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Number = Annotated[float, Field(ge=-1e6, le=1e6, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6, strict=True)]
+Positive = Annotated[float, Field(gt=0, le=1e6, strict=True)]
+Count = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
+Whole = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Seconds = Annotated[float, Field(ge=1, le=86_400, strict=True)]  # of a call: a day at most
+Bytes = Annotated[int, Field(ge=1024, le=1 << 44, strict=True)]  # of a file, a reply or a process: 1 KiB to 16 TiB
 
 
 class Frozen(BaseModel):
-    """Base of every registry table: immutable, unknown keys refused."""
+    """Base of every registry table: immutable, unknown keys refused, no NaN and no infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SFTThreshold(Frozen):
     """Held-out loss: end over start, and a paired test over examples; loss where no label supervises, nats."""
 
     final_ratio_max: Share
-    snapshots: Annotated[int, Field(ge=5)]
+    snapshots: Annotated[int, Field(ge=5, le=1000, strict=True)]
     p_max: Share
     examples: Count
     near: Positive
-    prompt_rise_min: float
-    padding_min: Annotated[float, Field(ge=0)]
+    prompt_rise_min: Number
+    padding_min: NotNegative
 
 
 class RMThreshold(Frozen):
@@ -40,7 +47,7 @@ class RMThreshold(Frozen):
     pairs: Count
     confidence: Share
     near: Positive
-    style_min: float
+    style_min: Number
     style_replies: Count
     style_near: Positive
     exchange_min: Share
@@ -50,12 +57,12 @@ class RMThreshold(Frozen):
 class RewardThreshold(Frozen):
     """Gain in the given reward over SFT on hidden prompts; the gold reward and the run's style must rise too."""
 
-    gain_min: float
+    gain_min: Number
     p_max: Share
-    gold_gain_min: float
+    gold_gain_min: Number
     prompts: Count
     near: Positive
-    style_min: float
+    style_min: Number
 
     @property
     def gold_drop_max(self) -> float:
@@ -66,7 +73,7 @@ class RewardThreshold(Frozen):
 class KLThreshold(Frozen):
     """Range of the KL to the reference, nats per sequence."""
 
-    min: Annotated[float, Field(ge=0)]
+    min: NotNegative
     max: Positive
     prompts: Count
     near: Positive
@@ -74,7 +81,7 @@ class KLThreshold(Frozen):
     @model_validator(mode="after")
     def _ordered(self) -> KLThreshold:
         if self.min >= self.max:
-            raise ValueError(f"ppo_kl: min {self.min} is not below max {self.max}")
+            raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
         return self
 
 
@@ -84,12 +91,12 @@ class ComparisonThreshold(Frozen):
     prompts: Count
     reward_rtol: Positive
     kl_rtol: Positive
-    win_prompts: Annotated[int, Field(ge=0)]
+    win_prompts: Whole
     interval_atol: Positive
     tokens_atol: Positive
     repetition_atol: Positive
     typical_max: Positive
-    rlhf_gain_min: float
+    rlhf_gain_min: Number
     near: Positive
 
 
@@ -106,46 +113,46 @@ class Thresholds(Frozen):
 class CallLimits(Frozen):
     """Limits of one call into the sandbox: seconds and bytes; cpu_s 0 means no limit."""
 
-    wall_s: Positive
-    cpu_s: Annotated[float, Field(ge=0)]
-    memory_bytes: Count
-    reply_bytes: Count
+    wall_s: Seconds
+    cpu_s: Annotated[float, Field(ge=0, le=86_400, strict=True)]
+    memory_bytes: Bytes
+    reply_bytes: Bytes
 
 
 class Factors(Frozen):
     """What an item may use, in multiples of what the reference needs for it."""
 
-    wall: Annotated[float, Field(ge=5)]
-    cpu: Annotated[float, Field(ge=5)]
-    memory: Annotated[float, Field(ge=2)]
-    reply: Annotated[float, Field(ge=2)]
+    wall: Annotated[float, Field(ge=5, le=1000, strict=True)]
+    cpu: Annotated[float, Field(ge=5, le=1000, strict=True)]
+    memory: Annotated[float, Field(ge=2, le=1000, strict=True)]
+    reply: Annotated[float, Field(ge=2, le=1000, strict=True)]
 
 
 class Cost(Frozen):
     """What the reference needs for an item, measured: seconds and bytes. What was not measured does not raise the
     limit of the item's kind."""
 
-    wall_s: Positive
-    cpu_s: Annotated[float, Field(ge=0)] = 0.0
-    memory_bytes: Annotated[int, Field(ge=0)] = 0
-    reply_bytes: Annotated[int, Field(ge=0)] = 0
+    wall_s: Annotated[float, Field(gt=0, le=86_400, strict=True)]
+    cpu_s: Annotated[float, Field(ge=0, le=86_400, strict=True)] = 0.0
+    memory_bytes: Annotated[int, Field(ge=0, le=1 << 44, strict=True)] = 0
+    reply_bytes: Annotated[int, Field(ge=0, le=1 << 44, strict=True)] = 0
 
 
 class OverloadLimits(Frozen):
     """From which share of the last ten seconds with a process waiting for a core a timeout is tried again."""
 
-    waiting_share: Annotated[float, Field(gt=0, le=1)]
+    waiting_share: Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 class IntakeLimits(Frozen):
     """Caps on what a submission may be, checked before anything is parsed."""
 
-    file_bytes: Count
-    notebook_bytes: Count
+    file_bytes: Bytes
+    notebook_bytes: Bytes
     zip_members: Count
     zip_ratio_max: Count
     cells: Count
-    source_bytes: Count
+    source_bytes: Bytes
     written_chars: Count
 
 
@@ -160,7 +167,7 @@ class LimitsSpec(Frozen):
     ppo: CallLimits
     comparison: CallLimits
     factor: Factors
-    reference: Mapping[str, Cost]
+    reference: Mapping[Annotated[str, Field(pattern=RUN_ID)], Cost]
     overload: OverloadLimits
     intake: IntakeLimits
 

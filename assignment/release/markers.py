@@ -22,15 +22,17 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-TODO = re.compile(r"^# TODO (T\d\d) · (\S(?:.*\S)?)$")
-BEGIN = re.compile(r"^( *)# BEGIN SOLUTION (T\d\d)$")
+from assignment.registry.tables import SLOT_ID, WRITTEN_ID
+
+TODO = re.compile(rf"^# TODO ({SLOT_ID}) · (\S(?:.*\S)?)$")
+BEGIN = re.compile(rf"^( *)# BEGIN SOLUTION ({SLOT_ID})$")
 END = re.compile(r"^( *)# END SOLUTION$")
-WRITTEN = re.compile(r"^<!-- WRITTEN (W\d) · (\S(?:.*\S)?) -->$")
+WRITTEN = re.compile(rf"^<!-- WRITTEN ({WRITTEN_ID}) · (\S(?:.*\S)?) -->$")
 
 # What a tired author writes instead.
 _LIKE_REGION = re.compile(r"(?i)^#+[\W_]*(?:(?:begin|end|start|stop)[\W_]*)?solutions?\b")
 _LIKE_REGION_ANYWHERE = re.compile(r"(?i)\b(?:begin|end)[\W_]*solution")
-_LIKE_TODO = re.compile(r"(?i)^#+\s*to[\s_-]*do\b\W*T\W?\d")
+_LIKE_TODO = re.compile(r"(?i)^#+\s*to[\s_-]*do\b\W*[a-z]\W?\d")
 _LIKE_WRITTEN = re.compile(r"(?i)^\s*<!--\s*written\b")
 _HELPER = re.compile(r"(?:async def|def|class) |@")
 
@@ -78,6 +80,8 @@ def parse(source: str, place: Place) -> ast.Module:
         return ast.parse(source)
     except SyntaxError as error:
         raise place.error((error.lineno or 1) - 1, f"does not parse: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, brackets nested too deep
+        raise place.error(0, f"does not parse: {error or 'too complex'}") from error
 
 
 def slot_of(source: str, place: Place) -> tuple[str, str] | None:

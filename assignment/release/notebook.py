@@ -32,7 +32,7 @@ def to_notebook(cells: Cells, options: Options) -> nbformat.NotebookNode:
     try:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
-        raise SourceError(f"the built notebook is not valid: {error}") from error
+        raise SourceError(f"the built notebook is not valid: {str(error).splitlines()[0]}") from error
     return notebook
 
 

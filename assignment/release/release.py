@@ -16,10 +16,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from assignment.files import ForeignFileError, changed, sha256, write_whole
-from assignment.registry import Spec, load_spec
+from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes, to_notebook
 from assignment.release.passes import Options
+from assignment.release.reading import check_python, names_in, read_bytes, refuse_strays
 from assignment.release.source import Cell, load_parts
 
 REPO = Path(__file__).resolve().parents[2]
@@ -45,6 +46,7 @@ class Layout:
     template: Path = REPO / "student_template"
     dist: Path = REPO / "dist"
     samples: Path = REPO / "tests" / "submissions"
+    registry: Path = REGISTRY
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ def allowed(path: str) -> bool:
 
 
 def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
-    """Read the sources and make the whole release in memory.
+    """Read the sources and make the whole release in memory. spec: the layout's registry, where it is loaded already.
 
     Raises:
         SourceError: a part, a public check or a file of the template is missing or wrong.
     """
-    layout, spec = layout or Layout(), spec or load_spec()
+    layout = layout or Layout()
+    spec = spec or load_spec(layout.registry)
     cells = load_parts(spec, layout.solutions)
     generated = {NOTEBOOK: to_bytes(to_notebook(cells, Options(spec, solved=False)))}
     generated |= _checks(spec, layout.solutions / "checks")
@@ -96,7 +99,7 @@ def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
     generated[MANIFEST] = shipped[MANIFEST] = manifest(spec, shipped)
     missing = [path for path in REQUIRED if path not in shipped]
     if missing:
-        raise SourceError(f"{layout.template}: missing {', '.join(missing)}, which every release needs")
+        raise SourceError(f"{layout.template}: missing {', '.join(missing)}, which every release needs; restore it")
     solved = to_bytes(to_notebook(cells, Options(spec, solved=True)))
     return Release(spec, cells, dict(sorted(generated.items())), dict(sorted(shipped.items())), solved)
 
@@ -104,26 +107,35 @@ def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
 def _checks(spec: Spec, directory: Path) -> dict[str, bytes]:
     """The public checks as they are shipped: one file per slot, unchanged."""
     expected = {f"{slot.id}.py" for slot in spec.slots}
-    found = {path.name for path in directory.glob("T*.py")}
-    if expected - found:
-        raise SourceError(f"{directory}: missing public check {', '.join(sorted(expected - found))}")
-    if found - expected:
-        raise SourceError(f"{directory}: {', '.join(sorted(found - expected))} belongs to no slot")
-    return {f"tests/{name}": (directory / name).read_bytes() for name in sorted(expected)}
+    refuse_strays(directory, expected.__contains__, "belongs to no slot of assignment.toml")
+    missing = sorted(expected - set(names_in(directory)))
+    if missing:
+        raise SourceError(f"{directory}: missing public check {', '.join(missing)}; every slot has one")
+    checks = {name: read_bytes(directory / name) for name in sorted(expected)}
+    for name, data in checks.items():
+        check_python(f"{directory.name}/{name}", data)
+    return {f"tests/{name}": data for name, data in checks.items()}
 
 
 def _hand_written(template: Path) -> dict[str, bytes]:
     """The allow-listed files that people wrote: README, requirements, the kit and its data."""
     files = {}
-    for folder, subfolders, names in os.walk(template):
+    for folder, subfolders, names in os.walk(template, onerror=_unreadable):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
         for name in sorted(names):
             path = Path(folder) / name
             relative = path.relative_to(template).as_posix()
             generated = relative in (NOTEBOOK, MANIFEST) or relative.startswith("tests/")
             if allowed(relative) and not generated:
-                files[relative] = path.read_bytes()
+                files[relative] = read_bytes(path)
+                if path.suffix == ".py":
+                    check_python(relative, files[relative])
     return files
+
+
+def _unreadable(error: OSError) -> None:
+    """os.walk finds nothing in a folder that is missing or closed, and says nothing unless it is told to."""
+    raise SourceError(f"{error.filename} cannot be read ({error.strerror}); restore the folder") from error
 
 
 def manifest(spec: Spec, shipped: Mapping[str, bytes]) -> bytes:

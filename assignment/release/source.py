@@ -7,14 +7,15 @@ slots that a student got wrong.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from assignment.registry import Spec, load_spec
+from assignment.registry import Spec
 from assignment.release.markers import Place, SourceError, parse, region_of, slot_of, written_of
+from assignment.release.reading import read_text, refuse_strays
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 
@@ -47,9 +48,13 @@ def read_part(path: Path) -> tuple[Cell, ...]:
     """
     import jupytext  # half a second, and a grade without failed slots reads no part
 
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     lines, cursor, cells = text.splitlines(), 0, []
-    for raw in jupytext.reads(text, fmt=_FORMAT).cells:
+    try:
+        raw_cells = jupytext.reads(text, fmt=_FORMAT).cells
+    except Exception as error:  # a header that jupytext takes for its own: a coding line, YAML
+        raise Place(path.name, 1).error(0, f"jupytext cannot read this file's header ({error})") from error
+    for raw in raw_cells:
         source = raw.source.rstrip()
         if not source:
             continue
@@ -97,15 +102,25 @@ def load_parts(spec: Spec, directory: Path = SOLUTIONS) -> tuple[Cell, ...]:
         SourceError: a part is missing, or slots and registry do not agree.
     """
     paths = _parts(directory)
-    missing = sorted({slot.file for slot in spec.slots} - {path.name for path in paths})
-    if missing:
-        raise SourceError(f"{directory}: missing {', '.join(missing)} (named in assignment.toml)")
+    _check_files(directory, [path.name for path in paths], spec)
     cells = tuple(cell for path in paths for cell in read_part(path))
     for cell in cells:
         _check_cell(cell, spec)
-    _check_complete("slot", [c.slot for c in cells if c.slot], [s.id for s in spec.slots])
-    _check_complete("written question", [c.written for c in cells if c.written], list(spec.written))
+    _check_complete("slot", {c.place: c.slot for c in cells if c.slot}, [s.id for s in spec.slots])
+    _check_complete("written question", {c.place: c.written for c in cells if c.written}, list(spec.written))
     return cells
+
+
+def _check_files(directory: Path, parts: Sequence[str], spec: Spec) -> None:
+    """One file a part, every file that the registry names, and no Python file that is passed over."""
+    expected = {*parts, "__init__.py"}
+    refuse_strays(directory, expected.__contains__, "is no part: parts are called p1_name.py to p9_name.py")
+    for one, other in zip(parts, parts[1:]):
+        if one[:2] == other[:2]:
+            raise SourceError(f"{directory}: {one} and {other} are both part {one[1]}; keep one of them")
+    missing = sorted({slot.file for slot in spec.slots} - set(parts))
+    if missing:
+        raise SourceError(f"{directory}: missing {', '.join(missing)} (named in assignment.toml); restore the file")
 
 
 def _check_cell(cell: Cell, spec: Spec) -> None:
@@ -131,16 +146,17 @@ def _same_text(cell: Cell, found: str, registered: str) -> None:
         raise cell.place.error(0, f"says {found!r}, assignment.toml says {registered!r}; make them agree")
 
 
-def _check_complete(what: str, found: Sequence[str], expected: Sequence[str]) -> None:
-    twice = sorted({entry for entry in found if found.count(entry) > 1})
-    if twice:
-        raise SourceError(f"{what} {', '.join(twice)} occurs more than once in the parts")
-    missing = [entry for entry in expected if entry not in found]
+def _check_complete(what: str, found: Mapping[Place, str], expected: Sequence[str]) -> None:
+    first: dict[str, Place] = {}
+    for place, entry in found.items():
+        if entry in first:
+            raise place.error(0, f"{what} {entry} is already in {first[entry].file}:{first[entry].line}; keep one")
+        if entry not in expected:
+            raise place.error(0, f"{what} {entry} is not in assignment.toml")
+        first[entry] = place
+    missing = [entry for entry in expected if entry not in first]
     if missing:
         raise SourceError(f"{what} {', '.join(missing)} is in assignment.toml but in no part")
-    unknown = [entry for entry in found if entry not in expected]
-    if unknown:
-        raise SourceError(f"{what} {', '.join(unknown)} is in a part but not in assignment.toml")
 
 
 def defined_names(statements: Iterable[ast.stmt]) -> set[str]:
@@ -176,14 +192,13 @@ def _cells(directory: Path) -> tuple[Cell, ...]:
 
 
 def _parts(directory: Path) -> list[Path]:
-    return sorted(directory.glob("p[0-9]_*.py"))
+    return sorted(directory.glob("[a-z][0-9]_*.py"))
 
 
 def reference_source(slot: str, directory: Path = SOLUTIONS) -> str:
     """The solved cell of one slot, without its two marker lines (KeyError for an unknown slot)."""
-    load_spec().slot(slot)
-    cell = next(cell for cell in _cells(directory) if cell.slot == slot)
-    return without_markers(cell)
+    cells = {cell.slot: cell for cell in _cells(directory) if cell.slot}
+    return without_markers(cells[slot])
 
 
 def without_markers(cell: Cell) -> str:

@@ -10,21 +10,20 @@ import io
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assignment.files import write_whole
-from assignment.registry import SpecError
+from assignment.registry import Spec, SpecError, load_spec
 from assignment.release.markers import SourceError
-from assignment.release.notebook import to_bytes
 from assignment.release.release import Layout, Release, build
+from assignment.release.sample import SAMPLE, executed
 from assignment.verify import static
 from assignment.verify.probe_run import probe_checks
 from assignment.verify.run import Executed, ExecutionFailed, execute, text_of
 from assignment.verify.static import Refused
 
-SAMPLE = "reference.ipynb"
 CELL_TIMEOUT = 600.0  # seconds; the whole solved notebook is meant to take six minutes at most
 
 
@@ -43,13 +42,19 @@ class Outcome:
         return not self.problems
 
 
+SlotCheck = Callable[[Spec], Iterable[str]]  # the registry -> a line for each place of a slot that is missing
+
+
 @dataclass
 class Gate:
-    """What the checks share: the release, a folder with the unpacked zip, a place for what they make."""
+    """What the checks share: the registry, the release, a folder with the unpacked zip, a place for what they make.
+    slot_checks: what looks for the places of each slot; the grader's own look for the grader's."""
 
     layout: Layout
     folder: Path
     progress: Callable[[str], None]
+    slot_checks: tuple[SlotCheck, ...] = ()
+    spec: Spec | None = None
     release: Release | None = None
     executed: Executed | None = None
 
@@ -60,11 +65,29 @@ class Gate:
         return self.release
 
 
+def check_registry(gate: Gate) -> str:
+    """The registry loads."""
+    try:
+        gate.spec = load_spec(gate.layout.registry)
+    except SpecError as error:
+        raise Refused(list(error.problems)) from error
+    return f"{len(gate.spec.slots)} slots, {len(gate.spec.items)} rubric items"
+
+
+def check_places(gate: Gate) -> str:
+    """Each slot has its task, its checks, and what the grader needs for it; nothing is left of others."""
+    assert gate.spec is not None, "the check called registry comes first"
+    problems = [line for check in gate.slot_checks for line in check(gate.spec)]
+    if problems:
+        raise Refused(problems)
+    return "each slot is whole"
+
+
 def check_build(gate: Gate) -> str:
     """The sources build, and the zip unpacks."""
     try:
-        gate.release = build(gate.layout)
-    except (SourceError, SpecError) as error:
+        gate.release = build(gate.layout, gate.spec)
+    except SourceError as error:
         raise Refused([str(error)]) from error
     with zipfile.ZipFile(io.BytesIO(gate.release.archive)) as archive:
         archive.extractall(gate.folder)
@@ -110,7 +133,7 @@ def refresh_sample(gate: Gate) -> str:
     """The executed solved notebook becomes the reference sample submission."""
     assert gate.executed is not None, "the check called execution comes first"
     target = gate.layout.samples / SAMPLE
-    data = to_bytes(gate.executed.notebook)
+    data = executed(gate.built, gate.executed.notebook)
     write_whole(target, data)
     return f"{target.name}, {len(data) / 2**10:.0f} kB"
 
@@ -118,7 +141,9 @@ def refresh_sample(gate: Gate) -> str:
 Check = Callable[[Gate], str]
 
 STATIC: tuple[tuple[str, Check], ...] = (
-    ("build", check_build),  # first: the others look at what it made
+    ("registry", check_registry),  # first: all others go by it
+    ("places", check_places),  # before the build, which a slot that is not whole would fail with less to say
+    ("build", check_build),  # before those that look at what it made
     ("rebuild", lambda gate: static.check_rebuild(gate.built, gate.layout)),
     ("golden copy", lambda gate: static.check_golden(gate.built, gate.layout)),
     ("slots", lambda gate: static.check_slots(gate.built)),
@@ -134,6 +159,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("sample", refresh_sample),  # only what passed all of the above becomes the sample
 )
 
+_DECISIVE = (check_registry, check_places, check_build)  # nothing is checked after one of these failed
 _LATE = (check_execution, refresh_sample)  # skipped once anything failed
 
 
@@ -141,24 +167,30 @@ def run_gate(
     layout: Layout | None = None,
     *,
     static_only: bool = False,
+    slot_checks: Sequence[SlotCheck] = (),
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
     """Run the checks in order; a failed one does not stop the cheap ones, but nothing is executed after it.
 
-    on_outcome: called after each check. progress: called with a short text while a check works.
+    slot_checks: look for the places of each slot. on_outcome: called after each check. progress: called with a
+    short text while a check works.
     """
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="rlhf-release-") as folder:
-        gate = Gate(layout or Layout(), Path(folder).resolve(), progress)
+        gate = Gate(layout or Layout(), Path(folder).resolve(), progress, tuple(slot_checks))
         for name, check in STATIC if static_only else CHECKS:
-            if outcomes and (gate.release is None or (check in _LATE and not all(o.ok for o in outcomes))):
+            if check in _LATE and not all(outcome.ok for outcome in outcomes):
                 break
             start, detail, problems = time.monotonic(), "", list[str]()
             try:
                 detail = check(gate)
             except Refused as error:
                 problems = error.problems
+            except OSError as error:
+                problems = [f"{error.filename} cannot be read or written ({error.strerror})"]
             outcomes.append(Outcome(name, detail, tuple(problems), time.monotonic() - start))
             on_outcome(outcomes[-1])
+            if problems and check in _DECISIVE:
+                break
     return outcomes

@@ -88,11 +88,17 @@ def find_leaks(release: Release) -> list[str]:
             else:
                 problems += _in_code(where, statements, expressions, mark)
     for where, text in _texts(release):
-        found = {_normal(line) for line in text.split("\n")}
-        for mark in fingerprints:
-            lines = sorted(mark.lines & found)
-            problems += [f"{where}: a line of {mark.slot}'s solution: {line}" for line in lines]
+        problems += lines_left(where, text, fingerprints)
     return problems
+
+
+def lines_left(where: str, text: str, fingerprints: Iterable[Fingerprint]) -> list[str]:
+    """One sentence per line of a solution among the lines of a text."""
+    found = {_normal(line) for line in text.split("\n")}
+    return [
+        f"{where}: a line of {mark.slot}'s solution: {line}"
+        for mark in fingerprints for line in sorted(mark.lines & found)
+    ]  # fmt: skip
 
 
 def _in_code(where: str, statements: set[str], expressions: set[str], mark: Fingerprint) -> Iterator[str]:

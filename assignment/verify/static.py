@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 
+from assignment.registry import SLOT_ID
 from assignment.release.release import MANIFEST, NOTEBOOK, REQUIRED, Layout, Release, allowed, stale
 from assignment.verify.leaks import find_leaks
 
@@ -35,6 +36,7 @@ def _refuse(problems: list[str]) -> None:
 _REBUILD = """
 import hashlib, json, sys
 from pathlib import Path
+from assignment.registry import SLOT_ID
 from assignment.release.release import Layout, build
 release = build(Layout(*map(Path, json.loads(sys.argv[1]))))
 print(json.dumps([hashlib.sha256(data).hexdigest() for data in (release.archive, release.solved)]))
@@ -48,7 +50,7 @@ def digests(release: Release) -> list[str]:
 
 def check_rebuild(release: Release, layout: Layout) -> str:
     """A second build, in another process with another hash seed, gives the same bytes."""
-    paths = [str(p) for p in (layout.solutions, layout.template, layout.dist, layout.samples)]
+    paths = [str(p) for p in (layout.solutions, layout.template, layout.dist, layout.samples, layout.registry)]
     environment = {"PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", _REBUILD, json.dumps(paths)], env=environment, capture_output=True, text=True
@@ -70,7 +72,7 @@ def check_slots(release: Release) -> str:
     """Each slot occurs once in the student notebook, is blank with its own error, and has its check cell."""
     notebook = json.loads(release.shipped[NOTEBOOK])
     sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    todo = Counter(found for source in sources for found in re.findall(r"(?m)^# TODO (T\d\d) · ", source))
+    todo = Counter(found for source in sources for found in re.findall(rf"(?m)^# TODO ({SLOT_ID}) · ", source))
     errors = Counter(_raised(source) for source in sources)
     problems = [f"slot {slot} is not in the registry" for slot in todo if slot not in _ids(release)]
     for slot in release.spec.slots:

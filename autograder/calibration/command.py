@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assignment.console import make_console
 from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def calibrate_command(
     from autograder.calibration import study
     from autograder.calibration.tables import TableError
     from autograder.core.options import OptionError
-    from autograder.core.progress import make_console
     from autograder.reference.models import load_reference
     from autograder.sandbox import SandboxError
     from autograder.sandbox.devices import find_device
@@ -86,16 +86,17 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
     from autograder.calibration.document import Study
     from autograder.calibration.findings import findings, wrong_verdicts_by_item
 
+    console = make_console(soft_wrap=True)
     runs, everything = list(study.measured(lab.spec, folder)), study.jobs(lab)
     found = findings(runs, lab.thresholds)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     document.write(found, Study(runs, old, lab.spec), path)
     wrong = wrong_verdicts_by_item(found)
     for (subject, item), (count, n) in wrong.items():
-        print(f"{item}: {subject} got the wrong verdict in {count} of {n} runs")
+        console.print(f"{item}: {subject} got the wrong verdict in {count} of {n} runs")
     stale = f" · {old} of older code, data or configs" if old else ""
     total = sum(count for count, _ in wrong.values())
-    print(f"calibration {done}/{len(everything)} runs{stale} · {total} wrong verdicts · {path}")
+    console.print(f"calibration {done}/{len(everything)} runs{stale} · {total} wrong verdicts · {path}")
     return int(bool(wrong))
 
 

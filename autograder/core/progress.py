@@ -1,9 +1,7 @@
-"""The terminal while a run goes on: consoles, and the progress of its steps."""
+"""The terminal while a run goes on: the progress of its steps."""
 
 from __future__ import annotations
 
-import io
-import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -12,20 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from assignment.console import make_console
 from autograder.core.text import one_line
-
-PIPED_WIDTH = 120  # columns when nobody says how wide the terminal is
-
-
-def make_console(stderr: bool = False) -> Console:
-    """A console as wide as the terminal, or PIPED_WIDTH columns without colours when piped."""
-    stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # an ASCII locale shows "?" and does not stop the run
-    console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=PIPED_WIDTH)
-    return console
 
 
 class GradingProgress:

@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """The 15 answers plus what they need: the prelude (imports, helper functions, constants)."""
+    """The answer to each slot, and what they need: the prelude (imports, helper functions, constants)."""
 
     prelude: str
     slots: Mapping[str, Answer]
@@ -103,18 +103,19 @@ class GradedItem:
 
 @dataclass(frozen=True)
 class GradedCriterion:
-    """A rubric criterion with its items in registry order."""
+    """A rubric criterion with its items in registry order; bonus: its points count to nothing."""
 
     id: str
     title: str
     points: float
     max_points: float
     items: tuple[GradedItem, ...]
+    bonus: bool = False
 
 
 @dataclass(frozen=True)
 class SuccessCriterion:
-    """One of the four success criteria: the measured value against its threshold, both as text."""
+    """One of the success criteria: the measured value against its threshold, both as text."""
 
     id: str
     met: bool | None
@@ -124,7 +125,8 @@ class SuccessCriterion:
 
 @dataclass(frozen=True)
 class Graded:
-    """The rubric's arithmetic, complete. `passed` is None while what is pending could change it."""
+    """The rubric's arithmetic, complete. `passed` is None while what is pending could change it. The last of
+    `criteria` may be the bonus items, which stand beside the score."""
 
     score: float
     pending: float

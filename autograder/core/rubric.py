@@ -8,7 +8,7 @@ what the rows show. An item is in one of three states:
 * not run (no result, as with ``--only``): left out of its criterion's items, and its maximum
   counts as pending too. What was not looked at is neither earned nor lost.
 
-Hence score + pending + lost = max_score, always.
+Hence score + pending + lost = max_score, always. Bonus items are decided alike and count to none of the four.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def apply_rubric(spec: Spec, results: Mapping[str, ItemResult]) -> Graded:
     """
     _check(spec, results)
     criteria = tuple(_criterion(spec, criterion, results) for criterion in spec.criteria)
-    score = _total(criterion.points for criterion in criteria)
-    pending = _total(pending_points(criterion) for criterion in criteria)
+    score = _total(criterion.points for criterion in criteria if not criterion.bonus)
+    pending = _total(pending_points(criterion) for criterion in criteria if not criterion.bonus)
     success = {id_: results[id_].criterion for id_ in spec.success_criteria if id_ in results}
     measured = tuple(
         success.get(id_) or SuccessCriterion(id_, None, NOT_MEASURED, "") for id_ in spec.success_criteria
@@ -74,7 +74,7 @@ def _criterion(spec: Spec, criterion: CriterionSpec, results: Mapping[str, ItemR
         if id_ in results
     )
     points = float(_total(item.points for item in items))
-    return GradedCriterion(criterion.id, criterion.title, points, float(criterion.points), items)
+    return GradedCriterion(criterion.id, criterion.title, points, float(criterion.points), items, criterion.bonus)
 
 
 def _points(item: ItemSpec, result: ItemResult) -> Decimal:

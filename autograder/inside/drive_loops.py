@@ -19,7 +19,7 @@ from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
 
 from .drive_models import TableScore
 from .drive_values import ppo_config
-from .sheet import NoAnswer, Sheet, field, scalar
+from .sheet import NoAnswer, Sheet, driver, field, scalar
 
 MAX_UPDATES = 400  # snapshots kept: far more than any case asks for
 STATS = ("reward", "kl", "policy_loss", "value_loss")
@@ -67,11 +67,13 @@ class Watch:
             sheet.array(f"final:{name}", parameter)
 
 
+@driver("T05")
 def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T05 on a BigramLM."""
     _supervised(function, BigramLM(tensors["start:weight"]), kit.SFTConfig, args, tensors, sheet)
 
 
+@driver("T09")
 def train_reward_model(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T09 on a LastTokenReward."""
     model = LastTokenReward(tensors["start:transformer.weight"], tensors["start:score.weight"].item())
@@ -139,6 +141,7 @@ def _row(ids: Tensor, mask: Tensor) -> tuple[int, ...]:
     return tuple(ids[0][mask[0].bool()].tolist())
 
 
+@driver("T14")
 def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T14 on a BigramPolicy: what was rolled out, the parameters after each update, the statistics."""
     policy = BigramPolicy(tensors["policy"], tensors["values"], args.get("dropout", 0.0)).eval()
@@ -165,6 +168,3 @@ def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], s
     for name in STATS:
         if stats and all(field(row, name) is not None for row in stats):
             sheet.array(f"stat:{name}", [scalar(field(row, name)) for row in stats])
-
-
-RUNNERS = {"T05": train_sft, "T09": train_reward_model, "T14": train_ppo}

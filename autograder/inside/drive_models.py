@@ -1,4 +1,4 @@
-"""Drivers of the slots that need models but train none: T06 (reward model) and T15 (comparison)."""
+"""Drivers of the slots that need models but train none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import rlhf_kit as kit
 from rlhf_kit.probes import BigramPolicy
 
-from .sheet import NoAnswer, Sheet, field, ids, scalar, tensor
+from .sheet import NoAnswer, Sheet, driver, field, ids, scalar, tensor
 
 WATCHED = ("score.weight", "score.bias", "transformer.ln_f.weight", "transformer.ln_f.bias")
 COLUMNS = ("mean_reward", "kl_to_sft", "win_rate", "win_low", "win_high", "mean_tokens", "repetition")
 
 
+@driver("T06")
 def reward_model(cls: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T06: scores of one batch, and gradients of their sum weighted by `weights` at the last layers.
 
@@ -64,6 +65,7 @@ class TableScore:
         return total + (float(self.start[prompt[-1], reply[0]]) if reply else 0.0)
 
 
+@driver("T15")
 def compare_policies(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
     """T15: the rows as columns, in the order returned: names, n and replies as JSON, the rest as numbers."""
     policies = {
@@ -84,6 +86,3 @@ def compare_policies(function: Any, args: dict[str, Any], tensors: dict[str, Ten
     for column in COLUMNS:
         if rows and all(field(row, column) is not None for row in rows):
             sheet.array(column, [scalar(field(row, column)) for row in rows])
-
-
-RUNNERS = {"T06": reward_model, "T15": compare_policies}

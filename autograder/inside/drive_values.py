@@ -1,6 +1,6 @@
-"""Drivers of the slots that are plain functions: T01–T04, T07, T08, T10–T13.
+"""Drivers of the slots that are plain functions.
 
-A driver is `run(function, args, tensors, sheet)`. Where a gradient is asked for, the function gets a
+Where a gradient is asked for, the function gets a
 clone of the leaf, so that an answer which works in place does no harm.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from .sheet import NoAnswer, Sheet, field, ids, pair, scalar, tensor
+from .sheet import NoAnswer, Sheet, driver, field, ids, pair, scalar, tensor
 
 if TYPE_CHECKING:
     import rlhf_kit as kit
@@ -20,17 +20,20 @@ Args = dict[str, Any]
 Tensors = dict[str, Tensor]
 
 
+@driver("T01", light=True)
 def format_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T01: one row in, two texts out."""
     sheet.values["prompt"], sheet.values["completion"] = _texts(function(dict(args["example"])), 2)
 
 
+@driver("T02", light=True)
 def split_preference(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T02: two dialogues in, three texts out."""
     found = _texts(function(args["chosen"], args["rejected"]), 3)
     sheet.values.update(zip(("prompt", "chosen", "rejected"), found))
 
 
+@driver("T03")
 def encode_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T03: two texts and a tokenizer in, token ids and labels out."""
     found = function(args["prompt"], args["completion"], tokenizer(args["tokenizer"]), args["max_length"])
@@ -40,6 +43,7 @@ def encode_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) ->
     sheet.values["labels"] = ids(field(found, "labels"))
 
 
+@driver("T04", light=True)
 def sft_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T04: the loss and its gradient in the logits."""
     logits = tensors["logits"].requires_grad_()
@@ -49,6 +53,7 @@ def sft_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     sheet.gradient("gradient", logits)
 
 
+@driver("T07", light=True)
 def bradley_terry_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T07: the loss and its gradient in both scores; `margin` is left out where the case has none."""
     chosen, rejected = tensors["chosen"].requires_grad_(), tensors["rejected"].requires_grad_()
@@ -60,11 +65,13 @@ def bradley_terry_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet
     sheet.gradient("gradient_rejected", rejected)
 
 
+@driver("T08", light=True)
 def preference_accuracy(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T08: one number."""
     sheet.number("accuracy", function(tensors["chosen"], tensors["rejected"]))
 
 
+@driver("T10", light=True)
 def token_logprobs(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T10: the log-probabilities, and the gradient of their sum weighted by `weights`."""
     logits = tensors["logits"].requires_grad_()
@@ -75,12 +82,14 @@ def token_logprobs(function: Any, args: Args, tensors: Tensors, sheet: Sheet) ->
         sheet.gradient("gradient", logits)
 
 
+@driver("T11", light=True)
 def shape_rewards(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T11: one reward per token."""
     names = ("scores", "logprobs", "ref_logprobs", "mask")
     sheet.array("rewards", function(*(tensors[name] for name in names), args["beta"]))
 
 
+@driver("T12", light=True)
 def gae(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T12: advantages and returns."""
     inputs = (tensors[name] for name in ("rewards", "values", "mask"))
@@ -89,6 +98,7 @@ def gae(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     sheet.array("returns", returns)
 
 
+@driver("T13")
 def ppo_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
     """T13: the loss, the statistics, and the gradients in the new log-probabilities and values."""
     logprobs, values = tensors["logprobs"].requires_grad_(), tensors["values"].requires_grad_()
@@ -158,18 +168,3 @@ def tokenizer(description: str) -> Any:
         eos_token=inner.id_to_token(kit.EOS_ID),
         pad_token=inner.id_to_token(kit.PAD_ID),
     )
-
-
-RUNNERS = {
-    "T01": format_example,
-    "T02": split_preference,
-    "T03": encode_example,
-    "T04": sft_loss,
-    "T07": bradley_terry_loss,
-    "T08": preference_accuracy,
-    "T10": token_logprobs,
-    "T11": shape_rewards,
-    "T12": gae,
-    "T13": ppo_loss,
-}
-WITHOUT_KIT = frozenset(RUNNERS) - {"T03", "T13"}  # drivers that need neither rlhf_kit nor transformers

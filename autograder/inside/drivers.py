@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .drive_values import RUNNERS as VALUES
+from . import drive_values  # noqa: F401  (registers its drivers)
 from .namespace import Namespace, SlotMissing, short_traceback, shown
 from .outcome import is_out_of_memory, is_placeholder
 from .registry import Report, op
-from .sheet import NoAnswer, Sheet
-
-Runner = Callable[[Any, dict[str, Any], dict[str, Tensor], Sheet], None]
+from .sheet import DRIVERS, Driver, NoAnswer, Sheet
 
 
-def runner_of(slot: str) -> Runner:
+def driver_of(slot: str) -> Driver:
     """A slot's driver; those that run models are imported when they are first asked for."""
-    if slot in VALUES:
-        return VALUES[slot]
-    from . import drive_loops, drive_models
-
-    found: dict[str, Runner] = {**drive_models.RUNNERS, **drive_loops.RUNNERS}
-    return found[slot]
+    if slot not in DRIVERS:
+        from . import drive_loops, drive_models  # noqa: F401
+    return DRIVERS[slot]
 
 
 @op("call_slot")
@@ -37,12 +31,12 @@ def call_slot(
     A placeholder, or None returned, in the first case means that the slot is not attempted (SlotMissing).
     """
     function = ns.get(payload["name"])
-    runner = runner_of(payload["slot"])
+    run = driver_of(payload["slot"])
     cases, answers = [], {}
     for i, args in enumerate(payload["cases"]):
         mine = {name.split(".", 1)[1]: x for name, x in tensors.items() if name.startswith(f"{i}.")}
         try:
-            sheet = _run(runner, function, args, mine, seed=int(payload["seed"]) + i, first=i == 0)
+            sheet = _run_case(run, function, args, mine, seed=int(payload["seed"]) + i, first=i == 0)
         except NoAnswer:
             raise SlotMissing(payload["name"], payload["slot"], "returned None") from None
         cases.append({"values": sheet.values, "error": sheet.error})
@@ -51,14 +45,14 @@ def call_slot(
     return {"cases": cases}, answers
 
 
-def _run(
-    runner: Runner, function: Any, args: dict[str, Any], tensors: dict[str, Tensor], *, seed: int, first: bool
+def _run_case(
+    run: Driver, function: Any, args: dict[str, Any], tensors: dict[str, Tensor], *, seed: int, first: bool
 ) -> Sheet:
     """One case. An exception ends this case alone, unless it says that nothing was attempted."""
     sheet = Sheet()
     torch.manual_seed(seed)
     try:
-        runner(function, args, tensors, sheet)
+        run(function, args, tensors, sheet)
     except NoAnswer:
         if first:
             raise

@@ -7,7 +7,7 @@ was asked for is an answer of another shape, and the grader sees it as such.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,6 +18,25 @@ MAX_NUMBERS = 1_000_000  # of one returned tensor: answers of slots are small
 
 class NoAnswer(Exception):
     """A slot returned None: it does nothing yet."""
+
+
+# A driver calls one slot on one case: run(function, args, tensors, sheet).
+Driver = Callable[[Any, dict[str, Any], dict[str, Tensor], "Sheet"], None]
+DRIVERS: dict[str, Driver] = {}
+LIGHT: set[str] = set()  # slots whose drivers need neither rlhf_kit nor transformers, whose import takes seconds
+
+
+def driver(slot: str, *, light: bool = False) -> Callable[[Driver], Driver]:
+    """Register the decorated function as the driver of a slot; a second one for that slot is an error."""
+
+    def register(function: Driver) -> Driver:
+        if slot in DRIVERS and DRIVERS[slot].__qualname__ != function.__qualname__:
+            raise ValueError(f"two drivers of {slot}: {DRIVERS[slot].__qualname__} and {function.__qualname__}")
+        DRIVERS[slot] = function
+        LIGHT.update({slot} if light else ())
+        return function
+
+    return register
 
 
 class Sheet:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import system
-from .preload import import_libraries, import_models, needs_models, preload
+from .preload import import_libraries, import_models, needs_models, preload, require_driver
 from .relay import Relay
 from .wire import HEADER, frame, json_bytes, read_exact, split_body, write_all
 
@@ -84,6 +84,7 @@ class Worker:
             if needs_models(payload):
                 with self.leaving_if_alone():
                     import_models()
+            require_driver(payload)
             preload(payload)
             self.call(json.loads(head), payload)
 

@@ -16,7 +16,7 @@ from typing import Any
 PRINTS = 3  # print calls in one answer; more is a flood
 COMMENTED_LINES = 3  # consecutive comment lines that are Python statements
 _REMINDER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
-_SLOT_MARKER = re.compile(r"#\W*TODO\W*T\d\d\b", re.IGNORECASE)
+_SLOT_MARKER = re.compile(r"#\W*(?i:TODO)\W*[A-Zt]\d\d\b")
 _DEBUGGERS = {"pdb", "ipdb", "pudb", "debugpy"}
 _CODE = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.If, ast.For, ast.While, ast.With, ast.Raise,
@@ -113,5 +113,5 @@ def _is_placeholder(raised: ast.expr | None) -> bool:
     text = call.args[0] if call and call.args else None
     return (
         call is not None and getattr(call.func, "id", "") == "NotImplementedError"
-        and isinstance(text, ast.Constant) and re.match(r"T\d\d:", str(text.value)) is not None
+        and isinstance(text, ast.Constant) and re.match(r"[A-Z]\d\d:", str(text.value)) is not None
     )

@@ -17,7 +17,7 @@ _CONTINUES = re.compile(r"(?:else|elif|except|finally|case)\b|[\s#)\]}]|$")
 _DEFINES = re.compile(
     r"^(?:(?:async[ \t]++)?(?:def|class)[ \t]++\w|@|(?:else|elif|except|finally)\b)", re.M
 )  # where text is cut that did not parse
-MARKER = re.compile(r"^[ \t]*#[#\s]*(?:todo|done|solved|answer)?[\s:·.\[(-]*(T\d{2})\b", re.I)
+MARKER = re.compile(r"^[ \t]*#[#\s]*(?:todo|done|solved|answer)?[\s:·.\[(-]*([A-Z]\d{2})\b", re.I)
 
 
 @dataclass(frozen=True)

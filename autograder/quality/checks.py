@@ -88,7 +88,8 @@ def judge_quality(
         ],
         "quality_leftovers": lambda: inspected()["leftovers"],
     }
-    return {item: _result(spec.items[item], checks[item], units, answers, len(spec.slots)) for item in items}
+    required = [slot.id for slot in spec.slots if not slot.bonus]
+    return {item: _result(spec.items[item], checks[item], units, answers, required) for item in items}
 
 
 def definitions_in(
@@ -138,7 +139,9 @@ def _units(answers: Answers) -> dict[str, str]:
     return {HELPERS: answers.prelude, **slots} if answers.prelude.strip() else slots
 
 
-def _result(item: ItemSpec, check: Check, units: Mapping[str, str], answers: Answers, total: int) -> ItemResult:
+def _result(
+    item: ItemSpec, check: Check, units: Mapping[str, str], answers: Answers, required: Sequence[str]
+) -> ItemResult:
     try:
         found, failure = check(), NO_SANDBOX
     except (LintError, LimitedError) as error:
@@ -146,7 +149,7 @@ def _result(item: ItemSpec, check: Check, units: Mapping[str, str], answers: Ans
     if found is None:
         return not_gradable(item.id, failure)
     findings = [finding for finding in found if finding["where"] in units]
-    answered = sum(where != HELPERS for where in units)
+    answered, total = sum(slot in units for slot in required), len(required)
     bad = {finding["where"] for finding in findings}
     share = answered / total * (1 - len(bad) / len(units))
     status: Status = "passed" if share == 1 else "partial" if share > 0 else "wrong"

@@ -44,13 +44,13 @@ def report_dict(grading: Grading) -> dict[str, Any]:
                 "id": criterion.id, "title": criterion.title, "points": criterion.points,
                 "max_points": criterion.max_points, "items": [_item(item, run) for item in criterion.items],
             }
-            for criterion in graded.criteria
+            for criterion in graded.criteria if not criterion.bonus
         ],
         "success_criteria": [
             {"id": c.id, "met": c.met, "value": c.value, "threshold": c.threshold}
             for c in graded.success_criteria
         ],
-        "bonus": [],
+        "bonus": [_item(item, run) for group in graded.criteria if group.bonus for item in group.items],
         "duration_s": round(run.duration_s, 3),
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assignment.registry import Spec
+from assignment.registry import Spec, Thresholds
 from autograder.core.records import ItemResult
 from autograder.core.text import number
 from autograder.report.plots import Chart, finite_pairs, is_number
@@ -19,11 +19,12 @@ from autograder.report.plots import Chart, finite_pairs, is_number
 MAX_DEPTH, MAX_COLUMNS, MAX_ROWS = 4, 14, 80
 SHOWN_ELSEWHERE = {"generations": "side by side under “Generations”"}
 _LONG = 12  # a list of more numbers than this is summed up
-_CURVES = {  # (item, key of its curve): title, unit of y
-    ("sft_loss_trend", "heldout_loss"): ("SFT: held-out loss", "nats per token"),
-    ("rm_accuracy", "accuracy"): ("Reward model: accuracy on hidden pairs", "share ranked right"),
-    ("ppo_reward", "reward"): ("PPO: reward on hidden prompts", "mean reward"),
-    ("ppo_reward", "kl"): ("PPO: KL from the SFT policy", "nats per sequence"),
+_STEP = "optimiser step"
+_CURVES = {  # key of a curve: title, unit of y, unit of x
+    "heldout_loss": ("SFT: held-out loss", "nats per token", _STEP),
+    "accuracy": ("Reward model: accuracy on hidden pairs", "share ranked right", _STEP),
+    "reward": ("PPO: reward on hidden prompts", "mean reward", "PPO step"),
+    "kl": ("PPO: KL from the SFT policy", "nats per sequence", "PPO step"),
 }
 
 
@@ -128,28 +129,23 @@ def _chart(
     x, y = finite_pairs(curve["steps"], curve[key])
     if not x:
         return None
-    title, unit = _CURVES.get((id_, key), (f"{id_}: {key}", key.replace("_", " ")))
-    bars, band, interval = _references(id_, key, results, spec, profile)
-    return Chart(title, "optimiser step" if id_[:3] != "ppo" else "PPO step", unit,
-                 x, y, bars, band, interval)
+    title, unit, step = _CURVES.get(key, (f"{id_}: {key}", key.replace("_", " "), _STEP))
+    bars, band, interval = _references(key, results[id_].evidence, spec.threshold_table.get(profile))
+    return Chart(title, step, unit, x, y, bars, band, interval)
 
 
 Reference = tuple[tuple[tuple[str, float], ...], tuple[float, float] | None, tuple[float, float] | None]
 
 
-def _references(
-    id_: str, key: str, results: Mapping[str, ItemResult], spec: Spec, profile: str
-) -> Reference:
+def _references(key: str, evidence: Mapping[str, Any], known: Thresholds | None) -> Reference:
     """What a curve is judged against: threshold lines, an allowed band, the last point's interval."""
-    evidence = results[id_].evidence
-    if (id_, key) == ("sft_loss_trend", "heldout_loss") and is_number(evidence.get("bar")):
+    if key == "heldout_loss" and is_number(evidence.get("bar")):
         return (("bar", float(evidence["bar"])),), None, None
-    if (id_, key) == ("rm_accuracy", "accuracy"):
-        known = spec.threshold_table.get(profile)
+    if key == "accuracy":
         bars = (("bar", known.rm_accuracy.lower_bound_min),) if known else ()
         return bars, None, _pair(evidence.get("interval"))
-    if (id_, key) == ("ppo_reward", "kl") and "ppo_kl" in results:
-        return (), _pair(results["ppo_kl"].evidence.get("range")), None
+    if key == "kl" and known:
+        return (), (known.ppo_kl.min, known.ppo_kl.max), None
     return (), None, None
 
 

@@ -13,6 +13,7 @@ from autograder.core.messages import KNOWN_MISTAKE, NOT_RUN, PENDING, STATUS, ou
 from autograder.core.records import Graded, GradedItem, Grading
 from autograder.core.text import one_line, points, visible
 
+BONUS = "Bonus: {earned} of {of} points, beside the score.\n"
 MAX_OUTPUT = 2_000  # characters shown per item
 
 
@@ -41,11 +42,14 @@ def results_dict(grading: Grading) -> dict[str, Any]:
 
 
 def _test(number: str, id_: str, title: str, item: GradedItem | None, spec: Spec) -> dict[str, Any]:
-    max_points = float(spec.items[id_].points)
+    row, max_points = spec.items[id_], float(spec.items[id_].points)
+    earned = item.points if item else 0.0
+    # A test with points would change Gradescope's maximum, so a bonus says its points in words.
+    amounts = {} if row.bonus else {"score": earned, "max_score": max_points}
+    bonus = BONUS.format(earned=points(earned), of=points(max_points)) if row.bonus else ""
     test: dict[str, Any] = {
-        "name": f"{id_} · {title}: {one_line(spec.items[id_].title)}", "number": number,
-        "score": item.points if item else 0.0, "max_score": max_points,
-        "output": _output(item, spec), "output_format": "text", "visibility": "visible",
+        "name": f"{id_} · {title}: {one_line(row.title)}", "number": number, **amounts,
+        "output": bonus + _output(item, spec), "output_format": "text", "visibility": "visible",
     }
     if item is not None and item.result.status not in PENDING:  # without a status it is shown as neutral
         test["status"] = "passed" if item.points == max_points else "failed"

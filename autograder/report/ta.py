@@ -44,15 +44,15 @@ def ta_page(grading: Grading) -> str:
         status=STATUS, pending_statuses=PENDING, not_run_text=NOT_RUN,
         submission=submission, name_ascii=ascii_form(submission.name), facts=_facts(submission, run),
         waiting=[item for item in items if item.result.status in PENDING],
-        lost=[item for item in items if item.result.status not in PENDING and item.points < item.max_points],
+        lost=[item for item in items if _is_lost(item, spec)],
         missing=not_run(spec, graded),
         criteria=[_criterion(criterion) for criterion in graded.criteria],
         success=[(criterion, *met_text(criterion.met), _title(spec, criterion.id))
                  for criterion in graded.success_criteria],
         charts=evidence.charts(results, spec, run.profile),
-        comparison=_rows(results, "comparison", "rows"),
+        comparison=_rows(results),
         generations=_generations(results),
-        written=_written(spec, answers), written_item=_written_item(items),
+        written=_written(spec, answers, items),
         groups=[(criterion, [_detail(item, results, answers, spec) for item in criterion.items])
                 for criterion in graded.criteria if criterion.items],
         claims=[_claim(entry) for entry in plain(answers.results)], claims_note=CLAIMS,
@@ -82,11 +82,12 @@ def _title(spec: Spec, item_id: str) -> str:
     return spec.items[item_id].title if item_id in spec.items else item_id
 
 
-def _rows(results: Mapping[str, ItemResult], item_id: str, key: str) -> evidence.Node | None:
-    rows = results[item_id].evidence.get(key) if item_id in results else None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        return None
-    return evidence.records_table(rows)
+def _rows(results: Mapping[str, ItemResult]) -> evidence.Node | None:
+    """The table of an item that brings rows as its evidence, as the comparison of policies does."""
+    for rows in (result.evidence.get("rows") for result in results.values()):
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            return evidence.records_table(rows)
+    return None
 
 
 def _generations(results: Mapping[str, ItemResult]) -> list[dict[str, Any]]:
@@ -106,13 +107,23 @@ def _bare(prompt: object) -> str:
     return "\n".join(line for line in lines if line.strip())
 
 
-def _written(spec: Spec, answers: Answers) -> list[tuple[str, str, str]]:
-    """(id, our question, the student's text) in registry order."""
-    return [(id_, question, answers.written.get(id_, "").strip()) for id_, question in spec.written.items()]
+def _is_lost(item: GradedItem, spec: Spec) -> bool:
+    """Whether an item lost points; nobody loses a bonus."""
+    decided = item.result.status not in PENDING and not spec.items[item.result.id].bonus
+    return decided and item.points < item.max_points
 
 
-def _written_item(items: list[GradedItem]) -> GradedItem | None:
-    return next((item for item in items if item.result.id == "written_comparison"), None)
+def _written(spec: Spec, answers: Answers, items: list[GradedItem]) -> list[dict[str, Any]]:
+    """Each written item with its questions: (id, our question, the student's text). `graded` is None where it was
+    not graded in this run."""
+    graded = {item.result.id: item for item in items}
+    return [
+        {
+            "id": row.id, "title": row.title, "graded": graded.get(row.id),
+            "questions": [(id_, spec.written[id_], answers.written.get(id_, "").strip()) for id_ in row.questions],
+        }
+        for row in spec.item_list if row.kind == "written"
+    ]  # fmt: skip
 
 
 def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answers, spec: Spec) -> dict[str, Any]:

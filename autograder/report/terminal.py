@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assignment.console import make_console
 from assignment.registry import Spec
 from autograder.core.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_in
-from autograder.core.progress import make_console
 from autograder.core.records import Graded, GradedItem, Grading, Submission
 from autograder.core.rubric import not_run, pending_points
 from autograder.core.text import one_line, points

@@ -1,4 +1,4 @@
-"""Submission -> Answers: the 15 answers by name, their prelude, and the written answers.
+"""Submission -> Answers: the answer to each slot by its name, their prelude, and the written answers.
 
 Student source is parsed in a limited child process (limited.py). Should a cell be built to exhaust
 the parser, the cells are tried one by one and that cell alone is left out.

@@ -113,7 +113,7 @@ class Grader:
     @property
     def slots(self) -> list[str]:
         """Ids that have a check, in order."""
-        return sorted(path.stem for path in self.tests_dir.glob("T[0-9][0-9].py"))
+        return sorted(path.stem for path in self.tests_dir.glob("[A-Z][0-9][0-9].py"))
 
     def check(self, slot: str) -> CheckResult:
         """Run the check of one slot, such as "T07". ChecksNotFoundError names the checks there are."""
@@ -166,7 +166,7 @@ def connect_grader(tests_dir: str | Path | None = None, namespace: Mapping[str, 
     """
     places = [Path(tests_dir)] if tests_dir is not None else [Path("tests"), KIT.parent / "tests"]
     for place in places:
-        if any(place.glob("T[0-9][0-9].py")):
+        if any(place.glob("[A-Z][0-9][0-9].py")):
             caller = sys._getframe(1).f_globals
             return Grader(place.resolve(), _notebook_globals(caller) if namespace is None else namespace)
     looked = " and ".join(str(place.resolve()) for place in places)

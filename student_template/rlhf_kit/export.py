@@ -19,7 +19,7 @@ from typing import Any
 from .results import MIME_TYPE
 
 SCHEMA_VERSION = 1
-SLOT_LINE = re.compile(r"^# TODO (T\d\d)\b", re.MULTILINE)
+SLOT_LINE = re.compile(r"^# TODO ([A-Z]\d\d)\b", re.MULTILINE)
 COLAB_NAME = "rlhf.ipynb"  # what the notebook is called in the zip where it is not a file
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: same content, same bytes
 
@@ -202,7 +202,7 @@ def _has_slots(path: Path) -> bool:
 
 
 def _answered(source: str) -> bool:
-    return not re.search(r"raise\s+NotImplementedError\(\s*[\"']T\d\d", source)
+    return not re.search(r"raise\s+NotImplementedError\(\s*[\"'][A-Z]\d\d", source)
 
 
 def _warnings(

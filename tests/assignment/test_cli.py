@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assignment import cli
+from assignment.registry import load_spec
 from assignment.release import release
 from assignment.release.release import Layout
 from assignment.verify import gate as verify
@@ -28,7 +29,7 @@ def test_build_writes_the_release_and_exits_0(layout: Layout) -> None:
     result = RUNNER.invoke(cli.create_app(), ["build"])
     assert result.exit_code == 0
     assert (layout.template / "rlhf.ipynb").is_file() and (layout.dist / "rlhf-student.zip").is_file()
-    assert "17 generated files" in result.output
+    assert f"{len(load_spec().slots) + 2} generated files" in result.output
 
 
 def test_build_check_exits_1_before_a_build_and_0_after_it_and_writes_nothing(layout: Layout) -> None:
@@ -63,7 +64,7 @@ def test_a_wrong_source_exits_1_with_file_and_line_and_no_traceback(layout: Layo
 def test_verify_prints_a_line_per_check_and_exits_by_the_result(
     monkeypatch: pytest.MonkeyPatch, problems: tuple[str, ...], code: int
 ) -> None:
-    def gate(*, static_only: bool, on_outcome, progress) -> list[Outcome]:  # noqa: ANN001
+    def gate(*, static_only: bool, slot_checks, on_outcome, progress) -> list[Outcome]:  # noqa: ANN001
         outcome = Outcome("leaks", "" if problems else "none", problems, 0.5)
         on_outcome(outcome)
         return [outcome]
@@ -74,7 +75,7 @@ def test_verify_prints_a_line_per_check_and_exits_by_the_result(
     assert "leaks" in result.output and all(problem in result.output for problem in problems)
 
 
-@pytest.mark.parametrize("command", ["build", "verify"])
+@pytest.mark.parametrize("command", ["build", "verify", "new-slot"])
 def test_help_teaches(command: str) -> None:
     result = RUNNER.invoke(cli.create_app(), [command, "--help"])
     assert result.exit_code == 0 and "solution" in result.output

@@ -37,11 +37,11 @@ NAMES = {
 }  # fmt: skip
 # (slot, null answer) that end the driver's reading, or the loop's, with an exception; all others come back as numbers.
 MAY_CRASH = {("T01", "Z13"), ("T02", "Z13"), ("T03", "Z13"), ("T05", "Z04"), ("T09", "Z04"), ("T15", "Z03")}
-ECHO = {
+ECHO = {  # where it is not the first argument
     "T01": "(given[0]['instruction'], given[0]['response'])", "T02": "(given[0], given[0], given[1])",
     "T03": "{n: given[2](given[0])['input_ids'] for n in ('input_ids', 'labels')}",
-    "T04": "given[0]", "T05": "[b['labels'] for b in given[1]]", "T06": "given[0]", "T07": "given[0]",
-    "T08": "given[0]", "T09": "[b['chosen_input_ids'] for b in given[1]]", "T10": "given[1]", "T11": "given[1]",
+    "T05": "[b['labels'] for b in given[1]]", "T09": "[b['chosen_input_ids'] for b in given[1]]",
+    "T10": "given[1]", "T11": "given[1]",
     "T12": "(given[0], given[1])", "T13": "(given[0], {})", "T14": "given[3]", "T15": "given[1]",
 }  # fmt: skip
 # (slots, null answers): why they do not apply
@@ -84,7 +84,7 @@ def source_of(slot: str, name: str, right: str, form: str) -> str:
     body = renamed(right, name)
     if slot == MODULE:
         return f"{body}\n\n{_module(name, form)}"
-    spoil = ECHO[slot] if form == "ECHO" else ""
+    spoil = ECHO.get(slot, "given[0]") if form == "ECHO" else ""
     head = f"{body}\n\nimport torch\n\n\ndef {name}(*given):\n"
     if slot in LOOPS:
         return head + _loop(name, form, spoil)

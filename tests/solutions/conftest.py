@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from assignment.registry import SLOT_ID
+
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 FILES = {
     slot: file
     for file in sorted(SOLUTIONS.glob("p*.py"))
-    for slot in re.findall(r"^# TODO (T\d\d) ·", file.read_text(encoding="utf-8"), re.MULTILINE)
+    for slot in re.findall(rf"^# TODO ({SLOT_ID}) ·", file.read_text(encoding="utf-8"), re.MULTILINE)
 }
-BODY = re.compile(r"( +)# BEGIN SOLUTION (T\d\d)\n.*?# END SOLUTION\n", re.DOTALL)
+BODY = re.compile(rf"( +)# BEGIN SOLUTION ({SLOT_ID})\n.*?# END SOLUTION\n", re.DOTALL)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""A small but complete course on disk: 15 slots of one line each, their checks, a tiny kit."""
+"""A small but complete course on disk: slots of one line each, their checks, a tiny kit."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from assignment.registry import Spec, load_spec
+from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.release.release import Layout
 
 CHECK = '''from otter.test_files import test_case
@@ -78,8 +79,11 @@ SETUP = '''if __name__ == "__main__":
 def write_course(root: Path, spec: Spec | None = None) -> Layout:
     """Write solutions, checks and template under `root`; returns its layout."""
     spec = spec or load_spec()
-    layout = Layout(root / "solutions", root / "student_template", root / "dist", root / "submissions")
+    layout = Layout(
+        root / "solutions", root / "student_template", root / "dist", root / "submissions", root / "assignment.toml"
+    )  # fmt: skip
     (layout.solutions / "checks").mkdir(parents=True)
+    shutil.copy(REGISTRY, layout.registry)
     for part in range(1, 10):
         _write_part(layout.solutions, part, spec)
     for slot in spec.slots:

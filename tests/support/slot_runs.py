@@ -28,7 +28,7 @@ FUTURE = "from __future__ import annotations\n"
 
 @lru_cache(maxsize=1)
 def reference_sources() -> tuple[str, ...]:
-    """The reference solution: imports and helpers, then the fifteen slots."""
+    """The reference solution: imports and helpers, then the slots."""
     return (reference_prelude(SLOTS), *(FUTURE + reference_source(slot) for slot in SLOTS))
 
 

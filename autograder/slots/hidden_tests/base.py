@@ -7,10 +7,10 @@ student code: it compares arrays and JSON that came back from the worker.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,10 +112,14 @@ def resolve(check: Check, case: int) -> Residual:
     return outcome("" if error <= check.tolerance else "differs", error)
 
 
+Oracle = Callable[..., Any] | None
+
+
 class HiddenTest(ABC):
     """One slot's test. A subclass draws cases and states, per case and answer, what has to hold."""
 
-    slot: str
+    slot: str  # this and `oracle` are set by `hidden_test`
+    oracle: Oracle
     asks: str  # what was asked, one sentence
     tips: Mapping[str, str] = {}  # by name of a failed check: what to look at; "" is for all others
     loop = False  # runs a training loop: other limits, judged after the slots it calls
@@ -161,6 +165,24 @@ class HiddenTest(ABC):
                 return [resolve(check, i) for check in self.checks(case, answer)]
         except SENSELESS:
             return [Residual(i, "answer", "value", "differs")]
+
+
+REGISTERED: dict[str, HiddenTest] = {}  # by slot; complete once all modules of this package are imported
+Test = TypeVar("Test", bound=type[HiddenTest])
+
+
+def hidden_test(slot: str, oracle: Oracle) -> Callable[[Test], Test]:
+    """Register a class as the hidden test of a slot. oracle: the function of autograder/slots/oracles that its
+    expected answers come from; None where the cases are made from their answers, so that nothing is worked out."""
+
+    def register(test: Test) -> Test:
+        if slot in REGISTERED and type(REGISTERED[slot]).__qualname__ != test.__qualname__:
+            raise ValueError(f"two hidden tests of {slot}: {type(REGISTERED[slot]).__name__} and {test.__name__}")
+        test.slot, test.oracle = slot, staticmethod(oracle) if oracle else None
+        REGISTERED[slot] = test()
+        return test
+
+    return register
 
 
 def lengths_to_mask(starts: ArrayLike, lengths: ArrayLike, width: int) -> Floats:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, same
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, hidden_test, same
+from autograder.slots.oracles import texts
+from autograder.slots.oracles.texts import ASSISTANT, HUMAN
 
-HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 WORDS = (
     "amber basil cedar delta ember fable glyph hazel indigo juniper kelp lumen maple nectar onyx pearl quill "
     "river saffron tundra umber velvet willow xenon yarrow zephyr"
@@ -25,10 +26,10 @@ def phrase(rng: np.random.Generator, low: int = 3, high: int = 8) -> str:
     return " ".join(words).capitalize() + "."
 
 
+@hidden_test("T01", oracle=texts.format_example)
 class FormatExample(HiddenTest):
     """T01."""
 
-    slot = "T01"
     asks = "A Dolly row becomes a prompt, which ends in the assistant's marker, and a completion."
     tips = {
         "prompt": "Print repr() of your prompt beside the handout's template, blank lines and spaces too.",
@@ -59,17 +60,14 @@ class FormatExample(HiddenTest):
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
         """Both texts, character by character."""
-        row = case.args["example"]
-        has_context = row["context"] is not None and not row["context"].isspace() and row["context"] != ""
-        middle = [row["instruction"], row["context"]] if has_context else [row["instruction"]]
-        prompt = HUMAN + " " + "\n\n".join(middle) + ASSISTANT
-        return [same(answer, "prompt", prompt), same(answer, "completion", " " + row["response"].strip())]
+        prompt, completion = texts.format_example(case.args["example"])
+        return [same(answer, "prompt", prompt), same(answer, "completion", completion)]
 
 
+@hidden_test("T02", oracle=None)  # the dialogues are joined from the texts that are asked for
 class SplitPreference(HiddenTest):
     """T02."""
 
-    slot = "T02"
     asks = "Two dialogues become one shared prompt and two replies."
     tips = {
         "prompt": "Where does the last assistant turn begin? Look for its whole marker, blank line included.",
@@ -136,10 +134,10 @@ def probe_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+@hidden_test("T03", oracle=texts.encode_example)
 class EncodeExample(HiddenTest):
     """T03."""
 
-    slot = "T03"
     asks = "Prompt and completion become token ids and labels, at most max_length of them."
     tips = {
         "input_ids": "Encode the two parts on their own, join them, end with EOS; then see what is cut.",
@@ -175,19 +173,12 @@ class EncodeExample(HiddenTest):
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
         """Ids and labels, one by one."""
-        limit, encode = case.args["max_length"], probe_tokenizer().encode
-        completion = [*encode(case.args["completion"]).ids, probe_tokenizer().token_to_id(SPECIAL[0])]
-        prompt = encode(case.args["prompt"]).ids
-        while prompt and len(prompt) + len(completion) > limit:
-            prompt = prompt[1:]
-        completion = completion[: limit - len(prompt)]
-        labels = [-100] * len(prompt) + completion
-        return [same(answer, "input_ids", prompt + completion), same(answer, "labels", labels)]
+        encode = probe_tokenizer().encode
+        completion = [*encode(case.args["completion"]).ids, *encode(SPECIAL[0]).ids]
+        ids, labels = texts.encode_example(encode(case.args["prompt"]).ids, completion, case.args["max_length"])
+        return [same(answer, "input_ids", ids), same(answer, "labels", labels)]
 
 
 def _exactly(prompt: str, completion: str, encode: Callable[[str], Any]) -> tuple[str, str, int]:
     """spare such that prompt, completion and EOS fill max_length exactly."""
     return prompt, completion, len(encode(prompt).ids) + 1
-
-
-TESTS: Sequence[HiddenTest] = (FormatExample(), SplitPreference(), EncodeExample())

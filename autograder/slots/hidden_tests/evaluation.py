@@ -15,6 +15,7 @@ from autograder.slots.hidden_tests.base import (
     HiddenTest,
     exact,
     fact,
+    hidden_test,
     normal,
     numbers,
     resolve,
@@ -29,10 +30,10 @@ EVALUATING = "evaluation mode"  # the check of a case that nothing but dropout c
 EXACT = ("mean_reward", "kl_to_sft", "win_rate", "mean_tokens", "repetition")
 
 
+@hidden_test("T15", oracle=comparison.columns)
 class ComparePolicies(HiddenTest):
     """T15."""
 
-    slot = "T15"
     drawn = frozenset(
         {"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample", EVALUATING}
     )
@@ -168,6 +169,3 @@ def _ends(scores: np.ndarray, sft: np.ndarray, confidence: float) -> tuple[float
     won = comparison.wins(scores, sft)
     low, high = comparison.interval(won, confidence, np.random.default_rng(0))
     return low, high, 0.3 * float(won.std()) / np.sqrt(len(won)) + 1 / len(won)
-
-
-TESTS: Sequence[HiddenTest] = (ComparePolicies(),)

@@ -58,7 +58,7 @@ class Supervised(HiddenTest):
 
     loop = True
     minor = frozenset({"callbacks", "told"})
-    replayed: Callable[..., Replay]
+    oracle: Callable[..., Replay]  # replays the updates in float64
     tips = {
         "losses": "One loss per update, as numbers: the loss of the batch before its update.",
         **dict.fromkeys((f"{when}:{name}" for when in ("after", "final") for name in PARAMETERS), UPDATE_TIP),
@@ -79,7 +79,7 @@ class Supervised(HiddenTest):
         start: the probe's parameters by name."""
         order = list(range(len(batches))) * config["epochs"]
         for _ in range(8):  # clipping changes the gradients that follow, so the norm is found by trying
-            norms = type(self).replayed(precise(start), batches, order, SimpleNamespace(**config)).norms
+            norms = type(self).oracle(precise(start), batches, order, SimpleNamespace(**config)).norms
             if 1.02 * min(norms) < config["max_grad_norm"] < 0.98 * max(norms):
                 break
             config = {**config, "max_grad_norm": float(np.sqrt(min(norms) * max(norms)))}
@@ -101,7 +101,7 @@ class Supervised(HiddenTest):
         start = precise(
             {name.removeprefix(START): x for name, x in case.tensors.items() if name.startswith(START)}
         )
-        replay = type(self).replayed(start, batches, order, config)
+        replay = type(self).oracle(start, batches, order, config)
         after = {name: np.stack(updates) for name, updates in replay.after.items()}
         steps = [step for step, _ in answer.values["callbacks"]]
         first = steps[0] if steps else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from autograder.slots.hidden_tests.base import (
     Check,
     HiddenTest,
     exact,
+    hidden_test,
     lengths_to_mask,
     normal,
     numbers,
@@ -20,10 +20,10 @@ from autograder.slots.hidden_tests.base import (
 from autograder.slots.oracles import losses, ppo
 
 
+@hidden_test("T10", oracle=losses.token_logprobs)
 class TokenLogprobs(HiddenTest):
     """T10."""
 
-    slot = "T10"
     asks = "The log-probability of each given token, logits[:, t] scoring tokens[:, t]."
     tips = {
         "logprobs": "At one position, look at logits.log_softmax(-1): which entry is the token's?",
@@ -74,10 +74,10 @@ def runs(rng: np.random.Generator, rows: int, width: int, *, full: bool = False)
     return lengths_to_mask(starts, lengths, width)
 
 
+@hidden_test("T11", oracle=ppo.shape_rewards)
 class ShapeRewards(HiddenTest):
     """T11."""
 
-    slot = "T11"
     asks = "Per-token rewards: minus beta times the log-ratio on response tokens, the score at the last of them."
     tips = {
         "rewards": "Draw one row with a prompt, a reply and padding: which column gets the score, which the "
@@ -110,10 +110,10 @@ class ShapeRewards(HiddenTest):
         return [numbers(answer, "rewards", ppo.shape_rewards(**given, beta=case.args["beta"]))]
 
 
+@hidden_test("T12", oracle=ppo.gae)
 class GAE(HiddenTest):
     """T12."""
 
-    slot = "T12"
     asks = "Generalised advantage estimation: raw advantages, and returns = advantages + values."
     tips = {
         "advantages": "Work one row of three tokens out backwards by hand; then lambda = 0 must give the "
@@ -173,6 +173,3 @@ def ppo_settings(rng: np.random.Generator, **changes: Any) -> dict[str, Any]:
         "seed": 3,
         **changes,
     }
-
-
-TESTS: Sequence[HiddenTest] = (TokenLogprobs(), ShapeRewards(), GAE())

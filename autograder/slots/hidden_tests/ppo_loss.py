@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from autograder.slots.hidden_tests.base import RTOL, Case, CaseAnswer, Check, HiddenTest, exact, normal, numbers
+from autograder.slots.hidden_tests.base import (
+    RTOL,
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    exact,
+    hidden_test,
+    normal,
+    numbers,
+)
 from autograder.slots.hidden_tests.ppo import ppo_settings, runs
 from autograder.slots.oracles import ppo
 
 
+@hidden_test("T13", oracle=ppo.ppo_loss)
 class PPOLoss(HiddenTest):
     """T13."""
 
-    slot = "T13"
     minor = frozenset({"policy_loss", "value_loss", "approx_kl", "clip_fraction"})
     asks = "The clipped PPO loss with its clipped value loss, as token means, and its statistics."
     tips = {
@@ -87,6 +96,3 @@ def _all_sides(config: dict[str, Any], tensors: dict[str, np.ndarray]) -> bool:
     up = tensors["advantages"] > 0
     corners = [side & sign for side in beyond for sign in (up, ~up)]
     return all((on & corner).any() for corner in [*corners, gap > 0.05, gap < -0.05])
-
-
-TESTS: Sequence[HiddenTest] = (PPOLoss(),)

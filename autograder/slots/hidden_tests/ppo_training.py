@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from autograder.slots.hidden_tests import rollouts
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, fact, normal, numbers
+from autograder.slots.hidden_tests.base import (
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    exact,
+    fact,
+    hidden_test,
+    normal,
+    numbers,
+)
 from autograder.slots.hidden_tests.loops import moved
 from autograder.slots.hidden_tests.ppo import ppo_settings
 from autograder.slots.hidden_tests.script import scripted
@@ -21,10 +31,10 @@ LM, VALUE = replay_ppo.LM, replay_ppo.VALUE
 VARIETY = 3 / 8  # of the prompts at least; drawing with replacement uses about 0.63 of them
 
 
+@hidden_test("T14", oracle=replay_ppo.train_ppo)
 class TrainPPO(HiddenTest):
     """T14."""
 
-    slot = "T14"
     loop = True
     drawn = frozenset({"rollouts", "prompts", "replies", "sampling"})
     minor = frozenset({"stats", "callbacks"})
@@ -191,6 +201,3 @@ class TrainPPO(HiddenTest):
 
 def _updates(config: Any) -> int:
     return config.steps * config.ppo_epochs * -(-config.rollouts // config.minibatch_size)
-
-
-TESTS: Sequence[HiddenTest] = (TrainPPO(),)

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, normal, numbers, same
+from autograder.slots.hidden_tests.base import (
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    exact,
+    hidden_test,
+    normal,
+    numbers,
+    same,
+)
 from autograder.slots.hidden_tests.rollouts import EOS, PAD
 from autograder.slots.oracles import gpt2
 
@@ -15,10 +25,10 @@ WIDTH, HEADS, LAYERS, POSITIONS = 16, 2, 2, 40
 SCORE_RTOL = 1e-4  # of the largest score: two float32 layers of attention agree with float64 to about 3e-6
 
 
+@hidden_test("T06", oracle=gpt2.body)
 class RewardForward(HiddenTest):
     """T06, on a small random GPT-2 whose parameters are drawn per run."""
 
-    slot = "T06"
     asks = "RewardModel.forward scores each sequence at its last attended token."
     tips = {
         "scores": "Score one sequence alone, then padded on the left and on the right, with the same "
@@ -133,6 +143,3 @@ def pad(rows: Sequence[Sequence[int]], side: str = "right", extra: int = 0) -> t
         where = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
         ids[i, where], mask[i, where] = row, 1
     return ids.astype(np.int64), mask
-
-
-TESTS: Sequence[HiddenTest] = (RewardForward(),)

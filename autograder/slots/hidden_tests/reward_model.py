@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from autograder.slots.hidden_tests.base import (
@@ -13,6 +11,7 @@ from autograder.slots.hidden_tests.base import (
     Check,
     HiddenTest,
     exact,
+    hidden_test,
     normal,
     numbers,
 )
@@ -21,10 +20,10 @@ from autograder.slots.hidden_tests.reward_forward import pad
 from autograder.slots.oracles import losses, replay
 
 
+@hidden_test("T07", oracle=losses.bradley_terry)
 class BradleyTerry(HiddenTest):
     """T07."""
 
-    slot = "T07"
     asks = "The Bradley-Terry loss: the mean of -log sigmoid(chosen - rejected - margin)."
     tips = {
         "loss": "Put two scores into the formula by hand, once with a margin, once with a gap of a hundred.",
@@ -60,10 +59,10 @@ class BradleyTerry(HiddenTest):
         ]
 
 
+@hidden_test("T08", oracle=losses.preference_accuracy)
 class PreferenceAccuracy(HiddenTest):
     """T08."""
 
-    slot = "T08"
     asks = "The share of pairs whose chosen reply has the higher score; a tie is one half."
     tips = {"accuracy": "Count by hand on four pairs: one right, one wrong, two ties."}
 
@@ -93,12 +92,11 @@ class PreferenceAccuracy(HiddenTest):
         return [numbers(answer, "accuracy", share, rtol=RTOL, floor=1e-6)]
 
 
+@hidden_test("T09", oracle=replay.train_reward_model)
 class TrainRewardModel(Supervised):
     """T09."""
 
-    slot = "T09"
     asks = "The reward model's loop: AdamW, warm-up, clipping after backward, one update per batch and epoch."
-    replayed = staticmethod(replay.train_reward_model)
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """A table of scores and a head on random pairs; chosen and rejected are of different width."""
@@ -121,6 +119,3 @@ class TrainRewardModel(Supervised):
             seqs = [rng.integers(2, vocab, size=int(rng.integers(3, 9))).tolist() for _ in range(rows)]
             batch[f"{name}_input_ids"], batch[f"{name}_attention_mask"] = pad(seqs)
         return batch
-
-
-TESTS: Sequence[HiddenTest] = (BradleyTerry(), PreferenceAccuracy(), TrainRewardModel())

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, normal, numbers
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, hidden_test, normal, numbers
 from autograder.slots.hidden_tests.loops import Supervised, loop_config
 from autograder.slots.oracles import losses, replay
 
 IGNORE = losses.IGNORE
 
 
+@hidden_test("T04", oracle=losses.sft_loss)
 class SFTLoss(HiddenTest):
     """T04."""
 
-    slot = "T04"
     asks = "Cross-entropy of the next token, as a mean over the supervised tokens."
     tips = {
         "loss": "Work out two rows of different lengths by hand: what is divided by what, and which logits "
@@ -55,12 +53,11 @@ class SFTLoss(HiddenTest):
         return found
 
 
+@hidden_test("T05", oracle=replay.train_sft)
 class TrainSFT(Supervised):
     """T05."""
 
-    slot = "T05"
     asks = "The SFT loop: AdamW with warm-up, clipping after backward, one update per batch and epoch."
-    replayed = staticmethod(replay.train_sft)
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """A bigram model on random batches, with a clip norm in the middle of the gradients' norms."""
@@ -86,6 +83,3 @@ class TrainSFT(Supervised):
             labels[row, :start] = labels[row, end:] = IGNORE
             ids[row, end:], mask[row, end:] = 1, 0
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-
-TESTS: Sequence[HiddenTest] = (SFTLoss(), TrainSFT())

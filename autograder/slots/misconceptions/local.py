@@ -24,7 +24,7 @@ class TrustedNamespace:
     def __init__(self, sources: Sequence[str]) -> None:
         self.globals: dict[str, Any] = {"__name__": "trusted"}
         for source in sources:
-            exec(_compiled(source), self.globals)
+            exec(compiled(source), self.globals)
 
     def get(self, name: str) -> Any:
         """The object of that name; KeyError if there is none."""
@@ -32,7 +32,8 @@ class TrustedNamespace:
 
 
 @lru_cache(maxsize=512)
-def _compiled(source: str) -> CodeType:
+def compiled(source: str) -> CodeType:
+    """The code of one of our sources. Raises SyntaxError or ValueError."""
     return compile(source, "<ours>", "exec", dont_inherit=True)
 
 

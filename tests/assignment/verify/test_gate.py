@@ -15,6 +15,7 @@ from assignment.verify.leaks import find_leaks, fingerprint
 from assignment.verify.probe_run import judge
 from assignment.verify.run import ExecutionFailed, execute, tidy
 from tests.support.course import write_course
+from tests.support.registries import change, edited
 
 
 @pytest.fixture
@@ -47,8 +48,24 @@ def with_cell(release: Release, source: str, kind: str = "code") -> Release:
 
 def test_a_source_error_ends_the_gate_with_file_and_line(layout: Layout) -> None:
     edit(layout.solutions / "p3_sft.py", "# END SOLUTION", "# end solution")
-    (outcome,) = run_gate(layout, static_only=True)
-    assert outcome.problems[0].startswith("p3_sft.py:")
+    outcomes = run_gate(layout, static_only=True)
+    assert [outcome.name for outcome in outcomes] == ["registry", "places", "build"]
+    assert outcomes[-1].problems[0].startswith("p3_sft.py:")
+
+
+def test_a_wrong_registry_ends_the_gate_with_a_line_for_each_entry(layout: Layout, tmp_path: Path) -> None:
+    registry = tmp_path / "assignment.toml"
+    zero = [change("slot", id_, "points = 2", "points = 0") for id_ in ("T01", "T08")]
+    registry.write_text(edited(*zero), encoding="utf-8")
+    (outcome,) = run_gate(dataclasses.replace(layout, registry=registry), static_only=True)
+    assert outcome.problems == tuple(f"[[slot]] {id_}: points must be positive, not 0" for id_ in ("T01", "T08"))
+
+
+def test_a_slot_that_is_not_whole_ends_the_gate_before_the_build(layout: Layout) -> None:
+    lacking = [lambda spec: [f"{spec.slots[0].id} has no driver"], lambda spec: ["nor has it a test"]]
+    outcomes = run_gate(layout, static_only=True, slot_checks=lacking)
+    assert [outcome.name for outcome in outcomes] == ["registry", "places"]
+    assert outcomes[-1].problems == ("T01 has no driver", "nor has it a test")
 
 
 def test_a_stale_template_is_refused(layout: Layout) -> None:

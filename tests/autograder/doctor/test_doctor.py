@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from assignment.registry import load_spec
 from autograder import doctor
 from autograder.doctor import Column, Probe, Verdict, bombs, findings
 from autograder.doctor.advice import Machine, advice
@@ -133,7 +134,7 @@ def test_a_machine_with_less_memory_than_the_limits_is_told_so(
 ) -> None:
     values, real = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}, os.sysconf
     monkeypatch.setattr(os, "sysconf", lambda name: values.get(name) or real(name))
-    text = next(one.detail for one in findings.findings() if one.what == "memory")
+    text = next(one.detail for one in findings.findings(load_spec()) if one.what == "memory")
     assert text.startswith(f"{pages / (1 << 18):.1f} GiB")
     assert ("lanes = 1" in text) == warned
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 import torch
+from rich.console import Console
 
+from assignment.registry import load_spec
 from assignment.release.release import build
 from autograder import sandbox
 from autograder.core.options import OptionError, Options
@@ -16,11 +19,10 @@ from autograder.reference.models import ArtefactError
 from autograder.report import RECORD
 from autograder.submission.intake import IntakeError
 from autograder.training import data, prepare
-from autograder.training.step import _ProgressRecords
 from tests.kills.short import ROWS
 from tests.support.small_lab import LocalSession, small_lab
 
-SLOTS = [f"T{i:02d}" for i in range(1, 16)]
+SLOTS = [slot.id for slot in load_spec().slots]
 TRAINING = ["sft_loss_trend", "rm_accuracy", "ppo_reward", "ppo_kl", "comparison"]
 
 
@@ -64,7 +66,7 @@ def test_the_solved_notebook_is_graded_completely_and_reported(local, notebooks,
         notebooks / "solved.ipynb", tmp_path / "out", Options(seed=5), GradingProgress(quiet=True)
     )
     found = statuses(result.graded)
-    assert [found[slot] for slot in SLOTS] == ["passed"] * 15
+    assert [found[slot] for slot in SLOTS] == ["passed"] * len(SLOTS)
     assert set(TRAINING) <= set(found)
     assert "not_gradable" not in found.values()
     assert found["written_comparison"] == "needs_review"
@@ -152,9 +154,20 @@ def test_seeds_are_drawn_afresh_and_reported(notebooks):
     assert len(seeds) == 2
 
 
-@pytest.mark.parametrize("record", [{}, {"step": "x"}, {"step": -1}, {"wall_s": "x", "step": None}, {"step": 10**30}])
-def test_no_forged_progress_record_stops_the_grader(record):
-    records = _ProgressRecords(GradingProgress(quiet=True).start("a stage"))
-    records(record)
-    records({"step": 3, "loss": 1.0, "wall_s": 2.5})
-    assert records.seconds == 2.5
+FORGED = [{}, {"step": "x"}, {"step": -1}, {"wall_s": "x", "step": None}, {"step": 10**30}]
+
+
+@pytest.mark.parametrize("record", FORGED, ids=str)
+def test_no_forged_progress_record_stops_the_grader(local, notebooks, monkeypatch, record):
+    class Forging(LocalSession):
+        def call(self, op, payload, tensors, *, on_progress, **options):
+            on_progress(record)
+            on_progress({"step": 3, "loss": 1.0, "wall_s": 2.5})
+            return super().call(op, payload, tensors, on_progress=on_progress, **options)  # which takes 1.0 s
+
+    monkeypatch.setattr(sandbox, "WorkerSession", lambda **options: Forging())
+    log, only = io.StringIO(), Options(seed=1, only=("sft_loss_trend",))
+    result = grade_submission(notebooks / "solved.ipynb", None, only, GradingProgress(Console(file=log, width=120)))
+    assert "not_gradable" not in statuses(result.graded).values()
+    assert result.failed_here == ()
+    assert "3.5 s in the sandbox" in log.getvalue()

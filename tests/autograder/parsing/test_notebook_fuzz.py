@@ -1,4 +1,4 @@
-"""Whatever is handed in: does intake end in cells or one clear sentence, and extraction in 15 answers?"""
+"""Whatever is handed in: does intake end in cells or one clear sentence, and extraction in an answer for each slot?"""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
 
 @in_process
 @given(st.lists(FRAGMENT | st.text(max_size=12), max_size=14))
-def test_any_cell_text_ends_in_fifteen_answers(lines: list[str]) -> None:
+def test_any_cell_text_ends_in_an_answer_for_each_slot(lines: list[str]) -> None:
     sources = ["\n".join(lines), LOSS]
     cells = [{"index": i, "kind": "code", "source": source} for i, source in enumerate(sources)]
     answers = parse_cells({"cells": cells, "slots": PAYLOAD["slots"]})["slots"]

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from assignment.registry import load_spec
+from assignment.registry import load_spec, spec_of
 from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
-from autograder.inside.definitions import definitions
-from autograder.inside.namespace import Namespace
 from autograder.programs.assemble import code_of
-from autograder.quality import checks as quality
-from autograder.quality.checks import RunDefinitions, judge_quality
+from autograder.quality.checks import RunDefinitions, definitions_in, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
+from tests.support.registries import BONUS_T08, edited
+from tests.support.small_lab import LocalSession
 
 SPEC = load_spec()
 
@@ -53,6 +52,13 @@ def test_shares_are_prorated_by_slots_attempted() -> None:
     for result in judged(IMPORTS, LOSS, ACCURACY).values():
         assert (result.status, result.share) == ("partial", pytest.approx(2 / 15))
         assert "Seen: 2 of 15 slots answered. No findings. Try: Answer more slots" in result.message
+
+
+@pytest.mark.parametrize("cells", [(LOSS,), (LOSS, ACCURACY)], ids=["left out", "answered"])
+def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple[str, ...]) -> None:
+    bonus = spec_of(edited(*BONUS_T08))
+    for result in judge_quality(extract_here(submission(IMPORTS, *cells)), bonus, fine).values():
+        assert result.share == pytest.approx(1 / 14) and "1 of 14 slots answered" in result.message
 
 
 def test_the_reference_earns_everything() -> None:
@@ -147,9 +153,9 @@ def test_messages_stay_short_however_many_findings_there_are() -> None:
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The operation `definitions`, in this process (these answers are ours)."""
     monkeypatch.setattr(builtins, "input", builtins.input)  # the namespace replaces it
-    code = code_of(SPEC, answers)
-    data, _ = definitions(Namespace(code), {"code": code}, {}, lambda record: None)
-    return list(quality._import_findings(data))
+    found = definitions_in(LocalSession(), SPEC)(code_of(SPEC, answers))
+    assert found is not None
+    return list(found)
 
 
 def test_definitions_that_execute_in_order_have_no_findings(monkeypatch: pytest.MonkeyPatch) -> None:

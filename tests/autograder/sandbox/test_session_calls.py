@@ -32,6 +32,13 @@ def test_a_tensor_that_was_not_expected_makes_the_answer_invalid(session: Worker
     assert "expected" in reply.error
 
 
+def test_a_slot_without_a_driver_is_the_grader_s_failure_and_not_the_answer_s(best: WorkerSession) -> None:
+    code = {"prelude": "", "slots": {"T99": "def answer(): return 1"}, "names": {"T99": "answer"}}
+    with pytest.raises(SandboxError):
+        best.call("call_slot", {"slot": "T99", "name": "answer", "seed": 0, "cases": [{}], "code": code}, limits=LIMITS)
+    assert best.call("_echo", {"value": 1}, limits=LIMITS).ok, "the next call finds a worker again"
+
+
 def test_no_manifest_means_no_tensors(session: WorkerSession) -> None:
     assert session.call("_echo", {}, {"x": np.zeros(3)}, limits=LIMITS).kind == "invalid"
     assert session.call("_echo", {}, limits=LIMITS).kind == "answered"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from autograder.slots import misconceptions, verdicts
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer
-from autograder.slots.misconceptions import LibraryError, Mistake, diagnosis, load, naming
+from autograder.slots.misconceptions import Mistake, diagnosis, load, naming, read
 from autograder.training.symptoms import SYMPTOMS
 from tests.support.slot_runs import SLOTS, SPEC, base_sources, faults, run, run_base
+from tests.support.sources import ROOT
 
+REAL = misconceptions.LIBRARY
 LIBRARY = load()
 MISTAKES = [mistake for slot in SLOTS for mistake in LIBRARY.mistakes[slot]]
 # P25: rows meet at random, no second program repeats its numbers. S26p: updates that never come leave nothing to
@@ -151,20 +155,69 @@ def test_naming_copes_with_answers_that_make_no_sense():
     assert naming.name(test, "train_ppo", cases, answers, test.compare(cases, answers), 2) == []
 
 
+BASE = '[base.T07]\ncode = "def f(): return 1"\n'
+GOOD = '[[mistake]]\nid = "G"\nslot = "T07"\nname = "n"\nsentence = "s."\nedit = [["1", "2"]]\n'
+HEAD = '[[mistake]]\nid = "X"\nslot = "T07"\nname = "n"\nsentence = "s."\n'
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A function that makes a library of these files and forgets the one that was loaded."""
+
+    def make(**files: str):
+        for name, text in files.items():
+            (tmp_path / f"{name}.toml").write_text(text)
+        load.cache_clear()
+        return load
+
+    monkeypatch.setattr(misconceptions, "LIBRARY", tmp_path)
+    yield make
+    load.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('[[mistake]]\nid = "X"\nslot = "T07"\nname = "n"\nsentence = "s."\n', "either code or edit"),
-        ('[[mistake]]\nid = "X"\nslot = "T07"\nname = "n"\nsentence = "s."\nedit = [["no", ""]]\n', "occurs 0 times"),
-        ('[[mistake]]\nid = "X"\nslot = "T07"\nname = "n"\ncode = "1"\n', "needs id, slot, name, sentence"),
+        (HEAD, "bad.toml: X needs either code or edit"),
+        (HEAD + 'code = "1"\nedit = [["1", "2"]]\n', "bad.toml: X needs either code or edit"),
+        (HEAD + 'edit = [["no", ""]]\n', "bad.toml: X: 'no' occurs 0 times in the base, not once"),
+        (HEAD + 'edit = [["return", "(("]]\n', "bad.toml: X does not parse: "),
+        (HEAD + "edit = 3\n", "bad.toml: X is malformed: edit: "),
+        (HEAD + 'code = "1"\nsign = 2\n', "bad.toml: X is malformed: sign: "),
+        (HEAD.replace('name = "n"\n', "") + 'code = "1"\n', "bad.toml: X is malformed: name: Field required"),
+        (HEAD.replace("T07", "T99") + 'code = "1"\n', "bad.toml: X needs a usable [base.T99]"),
+        (HEAD.replace('"X"', '"G"') + 'code = "1"\n', "good.toml: G occurs twice"),
+        ('[base.T08]\ncode = "(("\n', "bad.toml: base of T08 does not parse: "),
+        ("[base.T08]\n", "bad.toml: base of T08 has no code"),
+        ("mistake = 3\n", "bad.toml: cannot be read: "),
+        ("[[mistake]\n", "bad.toml: cannot be read: "),
     ],
 )
-def test_a_library_file_with_an_error_is_refused_by_name(tmp_path, monkeypatch, text, says):
-    (tmp_path / "bad.toml").write_text('[base.T07]\ncode = "pass"\n' + text)
-    monkeypatch.setattr(misconceptions, "LIBRARY", tmp_path)
-    load.cache_clear()
-    try:
-        with pytest.raises(LibraryError, match=says):
-            load()
-    finally:
-        load.cache_clear()
+def test_an_entry_that_is_not_usable_costs_itself_and_says_so(library, caplog, text, says):
+    found = library(bad=text, good=BASE + GOOD)()
+    kept = [mistake.id for mistake in found.mistakes["T07"]]
+    assert kept == ["G"] and len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"known mistakes: {says}")
+
+
+def test_a_library_with_a_bad_entry_still_names_the_others(library):
+    real = {path.stem: path.read_text() for path in REAL.glob("*.toml")}
+    library(**real, zz_bad="[[mistake]\n")
+    mistake = next(m for m in load().mistakes["T10"] if m.id == "K02")
+    assert fails_and_is_named(mistake, seed=2)
+
+
+def test_every_entry_of_the_library_is_usable():
+    assert read()[1] == []
+
+
+def test_a_bad_entry_is_one_line_on_stderr(tmp_path):
+    """Without any set-up of logging, as in a grading run."""
+    code = (
+        "from pathlib import Path; from autograder.slots import misconceptions as m; "
+        f"m.LIBRARY = Path({str(tmp_path)!r}); m.load()"
+    )
+    (tmp_path / "bad.toml").write_text("[[mistake]\n")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("known mistakes: bad.toml: cannot be read: ")

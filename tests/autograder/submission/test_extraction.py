@@ -20,6 +20,7 @@ from autograder.submission.intake import read_submission
 from tests.support.intake_notebooks import IMPORTS, LOSS, code, extract_here, notebook, submission, write
 
 SPEC = load_spec()
+SLOTS = len(SPEC.slots)
 
 QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
 
@@ -61,7 +62,7 @@ def test_if_nothing_can_be_read_every_slot_says_so(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "run_limited", never)
     answers = extract(submission(LOSS), SPEC)
     assert {answer.state for answer in answers.slots.values()} == {"missing"}
-    assert len(answers.slots) == 15
+    assert len(answers.slots) == SLOTS
 
 
 def test_a_written_answer_is_the_text_under_its_marker() -> None:
@@ -98,7 +99,7 @@ def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_
     path = tmp_path / "solved.ipynb"
     path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
     answers = extract_here(read_submission(path, SPEC))
-    assert Counter(answer.state for answer in answers.slots.values()) == {"present": 15}
+    assert Counter(answer.state for answer in answers.slots.values()) == {"present": SLOTS}
     assert "load_base_model()" not in answers.prelude
     assert answers.notes == ()
 
@@ -106,6 +107,6 @@ def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_
 @pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")
 def test_the_handout_itself_is_all_blank_with_an_empty_written_part() -> None:
     answers = extract(read_submission(TEMPLATE, SPEC), SPEC)
-    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": 15}
+    assert Counter(answer.state for answer in answers.slots.values()) == {"blank": SLOTS}
     assert set(answers.written.values()) == {""}
     assert "load_base_model()" not in answers.prelude

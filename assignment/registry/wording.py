@@ -1,0 +1,116 @@
+"""What is wrong with the form of assignment.toml, in sentences that name the entry as its author wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from assignment.registry.tables import FORMS, Tables
+
+LISTS = ("slot", "item", "criterion")  # arrays of tables: [[slot]]
+SHOWN = 60  # characters of a wrong value
+KINDS = {
+    "float_type": "a number", "int_type": "a whole number", "int_from_float": "a whole number",
+    "string_type": "a text", "bool_type": "true or false", "tuple_type": "a list", "finite_number": "a finite number",
+    "model_type": "a table", "mapping_type": "a table", "dict_type": "a table", "int_parsing_size": "a smaller number",
+    "model_attributes_type": "a table",
+}  # fmt: skip
+BOUNDS = {
+    "greater_than": ("gt", "more than"), "greater_than_equal": ("ge", "at least"), "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"), "multiple_of": ("multiple_of", "a multiple of"),
+}  # fmt: skip
+LENGTHS = {"string_too_short": ("min_length", "at least"), "string_too_long": ("max_length", "at most")}
+
+
+def sentences(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
+    """One line per problem: the entry, a colon, what is wrong and what is right."""
+    return list(dict.fromkeys(_sentence(one, raw) for one in error.errors()))
+
+
+def label(table: str, entry: Any, number: int) -> str:
+    """`[[slot]] T07`, or `[[slot]] number 7` where it has no id to call it by."""
+    id_ = entry.get("id") if isinstance(entry, Mapping) else None
+    return f"[[{table}]] {_short(id_)}" if isinstance(id_, str) and id_ else f"[[{table}]] number {number + 1}"
+
+
+def _sentence(error: Any, raw: Mapping[str, Any]) -> str:
+    where, field = _place(tuple(error["loc"]), raw, about_entry=error["type"] == "value_error")
+    if not where:  # the file lacks a table, or has one too many
+        return _about_table(field, error)
+    return f"{where}: {_what(field, error)}"
+
+
+def _place(loc: tuple[Any, ...], raw: Mapping[str, Any], *, about_entry: bool) -> tuple[str, str]:
+    """(entry, field) of an error's path; no entry where the path is a table's name alone."""
+    rest = [str(part) for part in loc if part != "[key]"]
+    if loc and loc[0] in LISTS and len(loc) > 1:
+        field = str(loc[2]) if len(loc) > 2 else ""
+        return label(loc[0], raw[loc[0]][loc[1]], loc[1]), field
+    if loc[:2] == ("limits", "reference") and len(loc) > 2:
+        return f"[limits.reference] {_short(loc[2])}", ".".join(rest[3:])
+    while rest and rest[-1].isdigit() and len(rest) > 1:  # an entry of a list: the list is the field
+        rest.pop()
+    if about_entry:
+        return f"[{'.'.join(rest)}]", ""
+    return (f"[{'.'.join(map(_short, rest[:-1]))}]" if len(rest) > 1 else ""), rest[-1] if rest else ""
+
+
+def _about_table(name: str, error: Any) -> str:
+    brackets = f"[[{name}]]" if name in LISTS else f"[{_short(name)}]"
+    if error["type"] == "extra_forbidden":
+        return f"{brackets}: there is no such table; there are {_listed(Tables.model_fields)}"
+    if error["type"] == "missing" or error["type"] == "too_short":
+        return f"{brackets}: is missing"
+    return f"{brackets}: {_what('', error)}"
+
+
+def _what(field: str, error: Any) -> str:
+    """The problem of one field, or of the whole entry where the field is empty."""
+    kind, context, found = error["type"], error.get("ctx", {}), _short(error["input"])
+    field = _short(field) if field else ""
+    if kind == "missing":
+        return f"{field} is missing"
+    if kind == "extra_forbidden":
+        return f"there is no key {field}; there are {_listed(_keys(error['loc']))}"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return f"{field} must be {FORMS[context['pattern']]}, not {found}".strip()
+    if kind == "literal_error":
+        return f"{field} must be {context['expected']}, not {found}"
+    if kind == "too_short":
+        return f"{field} must not be empty"
+    if kind in LENGTHS:
+        limit, word = LENGTHS[kind]
+        return f"{field} must have {word} {context[limit]} characters, not {len(error['input'])}"
+    if kind in BOUNDS:
+        limit, word = BOUNDS[kind]
+        bound = "positive" if (limit, context[limit]) == ("gt", 0) else f"{word} {context[limit]:g}"
+        return f"{field} must be {bound}, not {found}"
+    if kind in KINDS:
+        return f"{field} must be {KINDS[kind]}, not {found}".strip()
+    return f"{field}: {error['msg']}".removeprefix(": ")
+
+
+def _keys(loc: Sequence[Any]) -> Sequence[str]:
+    """The keys of the table that the last part of this path stands in."""
+    model: Any = Tables
+    for part in loc[:-1]:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+        else:  # one of a list, or of a mapping
+            model = next(one for one in reversed(get_args(model)) if one is not Ellipsis)
+    return tuple(model.model_fields)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)
+
+
+def _short(value: Any) -> str:
+    """A value on one line, as its author wrote it or nearly so."""
+    plain = isinstance(value, str) and value.isprintable() and value != "" and " " not in value
+    text = value if plain else ("true" if value else "false") if isinstance(value, bool) else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -1,0 +1,124 @@
+"""What `rlhf-lab new-slot` writes: valid code and entries in which TODO(T16) marks all that is still to be said.
+
+`{id}` is the slot's id, `{name}` the function's, `{file}` and `{part}` where it stands.
+"""
+
+from __future__ import annotations
+
+TITLE = "TODO({id}): the task in one line"
+
+REGISTRY = '''[[slot]]
+id = "{id}"
+name = "{name}"
+part = {part}
+title = "{title}"
+file = "{file}"
+bonus = true                  # TODO({id}): or a criterion, with points taken from another of its items
+points = 1
+
+'''
+COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m benchmarks.reference_cost` prints\n"
+
+# In a part, a comment that begins with TODO and an id would be taken for a slot's first line.
+PART = '''
+# %% [markdown]
+# ## {id} · TODO({id}): a heading
+#
+# **Task.** TODO({id}): what is asked, with its formula.
+#
+# **Hint.** TODO({id}): the one thing that helps who is stuck.
+#
+# **Common mistakes.** TODO({id}): those of the known mistakes that one can warn of.
+#
+# **Debug.** TODO({id}): what to print on a small example.
+#
+# **Right** if TODO({id}): what then holds.
+
+# %%
+# TODO {id} · {title}
+def {name}(x: Tensor) -> Tensor:
+    """TODO({id}): what goes in, with shapes and units, and what is asked of the result."""
+    # BEGIN SOLUTION {id}
+    raise NotImplementedError("TODO({id}): the solution")
+    # END SOLUTION
+'''
+
+CHECK = '''"""Public check of {id}: TODO({id}), what it checks in a few words."""
+
+import torch
+from otter.test_files import test_case
+
+name = "{id}"
+points = None
+
+
+@test_case(name="a case worked out by hand")
+def check_by_hand({name}):
+    value = {name}(torch.tensor([1.0, 2.0]))
+    assert value is not None, "TODO({id}): what to look at, for a student whose answer is wrong here."
+'''
+
+HIDDEN_TEST = '''"""Hidden test of {id}: TODO({id}), what it is in a few words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, hidden_test, normal, numbers
+from autograder.slots.oracles import {module} as oracle
+
+
+@hidden_test("{id}", oracle=oracle.{name})
+class {cls}(HiddenTest):
+    """{id}."""
+
+    asks = "TODO({id}): what was asked, one sentence."
+    tips = {{"value": "TODO({id}): what to look at when the value is wrong."}}
+
+    def draw(self, rng: np.random.Generator) -> list[Case]:
+        """TODO({id}): the plainest case first, then each border of the task."""
+        return [Case("a short vector", tensors={{"x": normal(rng, 5)}})]
+
+    def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
+        """The value. TODO({id}): and the gradient, where a loss is asked for."""
+        return [numbers(answer, "value", oracle.{name}(exact(case.tensors["x"])))]
+'''
+
+ORACLE = '''"""The right answer to {id}, in float64 and written another way than the solution."""
+
+from __future__ import annotations
+
+from autograder.slots.oracles.losses import Floats
+
+
+def {name}(x: Floats) -> Floats:
+    """TODO({id}): the formula, with its source (paper and equation)."""
+    raise NotImplementedError("TODO({id}): the oracle")
+'''
+
+DRIVER = '''
+
+@driver("{id}", light=True)
+def {name}(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+    """{id}: TODO({id}), what goes in and what is noted under which name; light=False if it needs rlhf_kit."""
+    sheet.array("value", function(tensors["x"]))
+'''
+
+LIBRARY = """# Wrong answers to {id}.
+
+[base.{id}]
+code = '''
+def {name}(x):
+    raise NotImplementedError("TODO({id}): a right answer of its own form")
+'''
+
+[[mistake]]
+id = "{id}a"
+slot = "{id}"
+name = "TODO({id}): the mistake in a few words"
+sentence = "TODO({id}): what a student reads whose numbers show it."
+edit = [['raise', 'raise ']]
+"""
+
+MISTAKE = '''    ("{id}", "TODO({id}): a mistake that the public check must catch", "in the solution", "in its place"),
+'''

@@ -1,0 +1,73 @@
+"""The places of a slot on the instructor's side: what is missing, unfinished or left over is named by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assignment.registry import load_spec, spec_of
+from assignment.slots.places import MISTAKES, PLACES, ROOT, problems
+from tests.support.copies import change_file, copy_of_the_repository
+from tests.support.registries import WITHOUT_T08, edited
+
+SPEC = load_spec()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return copy_of_the_repository(tmp_path)
+
+
+def without_t07_mistakes(root: Path) -> None:
+    path = root / MISTAKES
+    lines = [line for line in path.read_text().splitlines() if not line.startswith('    ("T07"')]
+    path.write_text("\n".join(lines))
+
+
+def test_every_slot_is_whole() -> None:
+    assert list(problems(SPEC)) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda root: change_file(root, "solutions/p4_reward_model.py", "# TODO T07 · ", "# Task: "),
+         "solutions/p4_reward_model.py: slot T07 has no `# TODO T07 ·`"),
+        (lambda root: change_file(root, "solutions/p4_reward_model.py", "# BEGIN SOLUTION T07", "# begin"),
+         "solutions/p4_reward_model.py: slot T07 has no `# BEGIN SOLUTION T07`"),
+        (lambda root: (root / "solutions/checks/T07.py").unlink(),
+         "solutions/checks/T07.py: slot T07 has no public check"),
+        (without_t07_mistakes, "tests/solutions/mistakes.py: slot T07 has no mistake that its public check must catch"),
+        (lambda root: (root / "autograder/slots/oracles/odd.py").write_text("# TODO(T07): the source\n"),
+         "autograder/slots/oracles/odd.py: 1 mark TODO(T07): fill in what each asks"),
+        (lambda root: (root / "solutions/checks/T77.py").write_text(""),
+         "solutions/checks/T77.py: T77 is no slot of the registry; remove the file"),
+        (lambda root: (root / MISTAKES).write_text('MISTAKES: list = [("T77", "", "", "")]\n'), None),
+    ],
+)  # fmt: skip
+def test_a_place_that_is_missing_or_left_over_is_named_by_file(root: Path, damage, says: str | None) -> None:  # noqa: ANN001
+    damage(root)
+    found = list(problems(SPEC, root))
+    if says is None:
+        assert f"{MISTAKES}: T77 is no slot of the registry; remove its mistakes" in found
+        assert len(found) == len(SPEC.slots) + 1, "and no slot has mistakes any more"
+    else:
+        assert found == [says]
+
+
+def test_what_is_left_of_a_slot_that_is_gone_is_named() -> None:
+    assert list(problems(spec_of(edited(*WITHOUT_T08)))) == [
+        "solutions/p4_reward_model.py: T08 is no slot of the registry; remove it, or take its markers out",
+        "solutions/checks/T08.py: T08 is no slot of the registry; remove the file",
+        "tests/solutions/mistakes.py: T08 is no slot of the registry; remove its mistakes",
+    ]
+
+
+def test_contributing_lists_the_eight_places() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.replace("`", "") for line in text.splitlines() if line.startswith("|")]
+    assert len(PLACES) == 8
+    for number, place in enumerate(PLACES, 1):
+        expected = f"| {number} | {place.what} | {place.where} | {place.mark} |"
+        assert expected.replace("`", "") in rows, expected
