@@ -102,7 +102,7 @@ def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
 
 def _duration(lab: Lab, work: Sequence[Job]) -> str:
     """Return how long the work takes, estimated from what the reference needs, as the end of a sentence."""
-    workers = 1 if lab.device == "cuda" else min(lab.spec.lanes, len(os.sched_getaffinity(0)))
+    workers = 1 if lab.device == "cuda" else min(lab.spec.parallel_stages, len(os.sched_getaffinity(0)))
     minutes = sum(job.seconds for job in work) / workers / 60
     return f", about {minutes:.0f} minutes on {workers} core{'s' if workers > 1 else ''}" if work else ""
 
@@ -124,7 +124,7 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
     with (
         tqdm(total=sum(job.seconds for job in work), desc="calibrate", smoothing=0.05, bar_format=layout) as bar,
         WorkerSession(device=lab.device) as session,
-        open_pool(session, lab.spec.lanes) as pool,
+        open_pool(session, lab.spec.parallel_stages) as pool,
     ):
         done: list[Job] = []
 

@@ -60,13 +60,13 @@ def _memory(spec: Spec) -> str:
     """What there is, and whether the training tests that run side by side may want more: their limits are the
     registry's, whatever the machine."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.lanes
+    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.parallel_stages
     text = f"{there / GIB:.1f} GiB"
     if most <= there:
         return text
     return (
-        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: set lanes = 1 or lower "
-        "memory_bytes in assignment/registry/assignment.toml"
+        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: "
+        "set parallel_stages = 1 or lower memory_bytes in assignment/registry/assignment.toml"
     )
 
 

@@ -136,7 +136,7 @@ def test_a_machine_with_less_memory_than_the_limits_is_told_so(
     monkeypatch.setattr(os, "sysconf", lambda name: values.get(name) or real(name))
     text = next(one.detail for one in findings.findings(load_spec()) if one.what == "memory")
     assert text.startswith(f"{pages / (1 << 18):.1f} GiB")
-    assert ("lanes = 1" in text) == warned
+    assert ("parallel_stages = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:
