@@ -68,7 +68,7 @@ class Spec(Frozen):
     max_points: Points
     pass_mark: Points
     threads: Count
-    lanes: Count
+    parallel_stages: Count
     success_criteria: tuple[str, ...]
     profiles: tuple[str, ...]
     partial: PartialSpec

@@ -64,11 +64,6 @@ class RewardThreshold(Frozen):
     near: Positive
     style_min: Number
 
-    @property
-    def gold_drop_max(self) -> float:
-        """The bar of the gold reward as a fall, the largest that passes."""
-        return -self.gold_gain_min
-
 
 class KLThreshold(Frozen):
     """Range of the KL to the reference, nats per sequence."""
