@@ -4,7 +4,6 @@ whose other commands do not wait for what these import."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,8 @@ from assignment.console import labelled, make_console, waiting
 from assignment.slots.command import NEW_SLOT_HELP, new_slot_command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from rich.console import Console
 
     from assignment.release.release import Layout, Release

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -23,8 +22,12 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from assignment.files import ForeignFileError, sha256, write_whole
 from assignment.release import sample
 from assignment.release.markers import SourceError
-from assignment.release.passes import Cells
 from assignment.release.release import NOTEBOOK, Layout, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from assignment.release.passes import Cells
 
 TEMPLATES = Path(__file__).with_name("pages")
 FOLDER, HANDOUT, SOLVED = "html", "handout.html", "handout-solved.html"

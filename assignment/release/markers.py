@@ -19,10 +19,13 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assignment.registry.tables import SLOT_ID, WRITTEN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TODO = re.compile(rf"^# TODO ({SLOT_ID}) · (\S(?:.*\S)?)$")
 BEGIN = re.compile(rf"^( *)# BEGIN SOLUTION ({SLOT_ID})$")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from assignment.registry import Spec
 from assignment.release.markers import SourceError
 from assignment.release.passes import Cells, Options, blank, drop_internal_imports, run, without_lines
 from assignment.release.source import is_main_guard, without_markers
+
+if TYPE_CHECKING:
+    from assignment.registry import Spec
 
 
 def to_notebook(cells: Cells, options: Options) -> nbformat.NotebookNode:

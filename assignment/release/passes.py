@@ -14,10 +14,13 @@ import tokenize
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from assignment.release.markers import Place, parse, region_of
 from assignment.release.source import Cell, defined_names, is_internal_import, is_main_guard, without_markers
+
+if TYPE_CHECKING:
+    from assignment.registry import Spec
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.release.markers import Place, SourceError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SOURCES = (".py", ".ipynb")  # a file that ends like this was meant for something
 

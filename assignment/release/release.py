@@ -10,10 +10,10 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.files import ForeignFileError, changed, sha256, write_whole
 from assignment.registry import REGISTRY, Spec, load_spec
@@ -22,6 +22,9 @@ from assignment.release.notebook import to_bytes, to_notebook
 from assignment.release.passes import Options
 from assignment.release.reading import check_python, names_in, read_bytes, refuse_strays
 from assignment.release.source import Cell, load_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REPO = Path(__file__).resolve().parents[2]
 NOTEBOOK = "rlhf.ipynb"

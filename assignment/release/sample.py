@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import nbformat
 
 from assignment.release.notebook import to_bytes
 from assignment.release.reading import read_text
-from assignment.release.release import Layout, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assignment.release.release import Layout, Release
 
 SAMPLE = "reference.ipynb"
 INPUTS = "inputs"  # in the notebook's metadata: the digest of the files that the execution read

@@ -7,15 +7,19 @@ slots that a student got wrong.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from assignment.registry import Spec
 from assignment.release.markers import Place, SourceError, parse, region_of, slot_of, written_of
 from assignment.release.reading import read_text, refuse_strays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from assignment.registry import Spec
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 
@@ -115,7 +119,7 @@ def _check_files(directory: Path, parts: Sequence[str], spec: Spec) -> None:
     """One file a part, every file that the registry names, and no Python file that is passed over."""
     expected = {*parts, "__init__.py"}
     refuse_strays(directory, expected.__contains__, "is no part: parts are called p1_name.py to p9_name.py")
-    for one, other in zip(parts, parts[1:]):
+    for one, other in itertools.pairwise(parts):
         if one[:2] == other[:2]:
             raise SourceError(f"{directory}: {one} and {other} are both part {one[1]}; keep one of them")
     missing = sorted({slot.file for slot in spec.slots} - set(parts))

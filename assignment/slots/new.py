@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assignment.registry import SLOT_ID, Spec, spec_of
+from assignment.registry import SLOT_ID, Spec, parse_spec
 from assignment.slots import skeletons
 from assignment.slots.places import CHECKS, LIBRARY, MISTAKES, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 REGISTRY = "assignment/registry/assignment.toml"
 DRIVERS = "autograder/inside/drive_values.py"
@@ -46,7 +49,7 @@ def new_slot(slot: str, part: int, root: Path = ROOT) -> Skeletons:
     if not re.fullmatch(SLOT_ID, slot):
         raise NewSlotError(f"{slot} is no slot's id: a capital letter other than W and two digits, such as T16")
     registry = (root / REGISTRY).read_text(encoding="utf-8")
-    spec = spec_of(registry, REGISTRY)
+    spec = parse_spec(registry, REGISTRY)
     if slot in spec.items:
         there = spec.slot(slot).part
         raise NewSlotError(f"{slot} exists already, in part {there}; the next free id is {_free(slot, spec)}")
@@ -96,7 +99,7 @@ def _in_registry(text: str, spec: Spec, part: int, words: Mapping[str, object]) 
     changed = (
         text[:at] + skeletons.REGISTRY.format(**words) + text[at:cost] + skeletons.COST.format(**words) + text[cost:]
     )
-    spec_of(changed, REGISTRY)  # whatever went wrong is said before anything is written
+    parse_spec(changed, REGISTRY)  # whatever went wrong is said before anything is written
     return changed
 
 

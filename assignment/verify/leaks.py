@@ -10,13 +10,17 @@ import ast
 import json
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from assignment.release.markers import region_of
 from assignment.release.release import NOTEBOOK, Release
-from assignment.release.source import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from assignment.release.source import Cell
 
 _PARTS = (
     ast.Call, ast.BinOp, ast.Compare, ast.BoolOp, ast.Subscript, ast.comprehension,

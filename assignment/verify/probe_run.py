@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.release.notebook import definitions
-from assignment.release.release import Release
 from assignment.verify.run import kernel_environment
 from assignment.verify.static import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from assignment.release.release import Release
 
 PROBE = Path(__file__).with_name("probe.py")
 

@@ -29,7 +29,7 @@ class Limits:
     def for_item(cls, spec: Spec, kind: str, item: str | None = None, threads: int | None = None) -> Limits:
         """The registry's limits of an item whose calls are of this kind, or of the kind itself; with the registry's
         number of threads or another."""
-        bounds: CallLimits = spec.limits.of(kind, item) if item is not None else getattr(spec.limits, kind)
+        bounds: CallLimits = spec.limits.for_item(kind, item) if item is not None else getattr(spec.limits, kind)
         return cls(
             bounds.wall_s, bounds.cpu_s or None, bounds.memory_bytes, bounds.reply_bytes, threads or spec.threads
         )

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assignment.registry import Spec, SpecError, load_spec, spec_of
+from assignment.registry import Spec, SpecError, load_spec, parse_spec
 from tests.support.registries import BONUS_T08, NO_WRITTEN, TEXT, TWO_WRITTEN, WITHOUT_T08, change, edited
 
 
 def test_a_slot_can_be_removed() -> None:
-    spec = spec_of(edited(*WITHOUT_T08))
+    spec = parse_spec(edited(*WITHOUT_T08))
     assert [slot.id for slot in spec.slots] == [f"T{i:02d}" for i in range(1, 16) if i != 8]
     assert "T08" not in spec.items
 
 
 def test_a_bonus_slot_counts_to_a_group_of_its_own() -> None:
-    spec = spec_of(edited(*BONUS_T08))
+    spec = parse_spec(edited(*BONUS_T08))
     group = spec.criteria[-1]
     assert (group.bonus, group.items, group.points) == (True, ("T08",), 2)
     assert spec.max_points == 100 and spec.items["T08"].bonus and list(spec.items)[-1] == "T08"
@@ -32,24 +32,24 @@ def test_a_bonus_slot_counts_to_a_group_of_its_own() -> None:
      ("comparison", "evaluation", change("slot", "T15", "points = 6", "points = 10"))],
 )  # fmt: skip
 def test_an_item_can_be_a_bonus(id_: str, criterion: str, richer: tuple[str, str]) -> None:
-    spec = spec_of(edited(change("item", id_, f'criterion = "{criterion}"', "bonus = true"), richer))
+    spec = parse_spec(edited(change("item", id_, f'criterion = "{criterion}"', "bonus = true"), richer))
     assert spec.criteria[-1].items == (id_,) and spec.items[id_].bonus
 
 
 @pytest.mark.parametrize("letter", ["B", "C", "E"])
 def test_ids_of_further_notebooks_are_accepted(letter: str) -> None:
     text = re.sub(r"\bT(\d\d)\b", rf"{letter}\1", TEXT).replace('file = "p', f'file = "{letter.lower()}')
-    slots = spec_of(text).slots
+    slots = parse_spec(text).slots
     assert slots[0].id == f"{letter}01" and slots[0].file == f"{letter.lower()}2_data.py"
 
 
 def test_there_may_be_no_written_item() -> None:
-    spec = spec_of(edited(*NO_WRITTEN))
+    spec = parse_spec(edited(*NO_WRITTEN))
     assert not spec.written and all(item.kind != "written" for item in spec.item_list)
 
 
 def test_there_may_be_several_written_items() -> None:
-    items = [item for item in spec_of(edited(*TWO_WRITTEN)).item_list if item.kind == "written"]
+    items = [item for item in parse_spec(edited(*TWO_WRITTEN)).item_list if item.kind == "written"]
     assert [(item.id, item.questions) for item in items] == [("written_comparison", ("W1", "W2")), ("essay", ("W3",))]
 
 
@@ -107,7 +107,7 @@ def mutated(draw: st.DrawFn) -> str:
 @given(mutated())
 def test_any_mutation_loads_or_is_refused_with_a_line_for_each_problem(text: str) -> None:
     try:
-        assert isinstance(spec_of(text), Spec)
+        assert isinstance(parse_spec(text), Spec)
     except SpecError as error:
         assert error.problems and len(set(error.problems)) == len(error.problems)
         for line in error.problems:
@@ -119,10 +119,10 @@ def test_any_mutation_loads_or_is_refused_with_a_line_for_each_problem(text: str
 @given(st.sampled_from(range(len(TEXT))), st.text(max_size=8), st.integers(0, 40))
 def test_a_damaged_text_loads_or_is_refused(place: int, inserted: str, lost: int) -> None:
     try:
-        spec_of(TEXT[:place] + inserted + TEXT[place + lost :])
+        parse_spec(TEXT[:place] + inserted + TEXT[place + lost :])
     except SpecError as error:
         assert all(line.isprintable() for line in error.problems)
 
 
 def test_the_real_registry_is_not_changed_by_what_tests_do_to_its_text() -> None:
-    assert spec_of(TEXT) == load_spec()
+    assert parse_spec(TEXT) == load_spec()

@@ -49,7 +49,7 @@ def test_a_slot_of_any_part_makes_a_registry_that_loads_with_the_slot_in_its_pla
     slot = spec.slot("T16")
     assert slot.bonus and slot.part == part and spec.max_points == load_spec().max_points
     assert [one.part for one in spec.slots] == sorted(one.part for one in spec.slots)
-    assert spec.limits.of("slot", "T16").wall_s == spec.limits.slot.wall_s
+    assert spec.limits.for_item("slot", "T16").wall_s == spec.limits.slot.wall_s
 
 
 def test_what_is_still_to_be_filled_in_is_named_in_each_of_the_files(root: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
+from assignment.registry import load_spec, parse_spec
 from assignment.slots.places import MISTAKES, PLACES, ROOT, problems
 from tests.support.copies import change_file, copy_of_the_repository
 from tests.support.registries import WITHOUT_T08, edited
@@ -57,7 +57,7 @@ def test_a_place_that_is_missing_or_left_over_is_named_by_file(root: Path, damag
 
 
 def test_what_is_left_of_a_slot_that_is_gone_is_named() -> None:
-    assert list(problems(spec_of(edited(*WITHOUT_T08)))) == [
+    assert list(problems(parse_spec(edited(*WITHOUT_T08)))) == [
         "solutions/p4_reward_model.py: T08 is no slot of the registry; remove it, or take its markers out",
         "solutions/checks/T08.py: T08 is no slot of the registry; remove the file",
         "tests/solutions/mistakes.py: T08 is no slot of the registry; remove its mistakes",
