@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from assignment.registry import Spec
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
@@ -91,7 +91,7 @@ class Study:
 def write(found: Sequence[Finding], study: Study, path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    write_whole(path, text(found, study))
+    write_atomically(path, text(found, study))
 
 
 def text(found: Sequence[Finding], study: Study) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
 from tests.attacks.runner import Verdict, stored, summary
@@ -34,7 +34,7 @@ def _write(found: Mapping[tuple[str, int], Verdict | None]) -> None:
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} is left as it is: the lines {BEGIN} and {END} have to enclose the table's place")
-    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
+    write_atomically(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
 
 
 def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:

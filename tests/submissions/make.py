@@ -13,9 +13,10 @@ from typing import Any
 
 import nbformat
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
+from assignment.release.archive import NOTEBOOK
 from assignment.release.notebook import to_bytes
-from assignment.release.release import NOTEBOOK, build
+from assignment.release.release import build
 
 HERE = Path(__file__).parent
 HELPERS = '''\
@@ -162,7 +163,7 @@ def main() -> None:
     """Write both samples."""
     for name, data in (("typical", typical()), ("blank", blank())):
         path = HERE / f"{name}.ipynb"
-        write_whole(path, data)
+        write_atomically(path, data)
         print(f"{path} ({len(data) / 1024:.0f} kB)")
 
 

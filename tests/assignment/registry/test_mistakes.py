@@ -214,7 +214,7 @@ def test_a_mistake_in_the_registry_is_refused_in_these_words(
         assert set(found) == ({says} if isinstance(says, str) else says)
 
 
-def test_one_problem_stands_on_the_line_of_the_file_and_more_are_a_list() -> None:
+def test_several_problems_are_listed_one_per_line() -> None:
     with pytest.raises(SpecError, match=r"^the\.toml: \[\[slot\]\] T07: points must be positive, not 0$"):
         parse_spec(edited(slot("points = 4", "points = 0")), "the.toml")
     with pytest.raises(SpecError, match=r"^the\.toml:\n  \[\[slot\]\] T07: .*\n  \[\[slot\]\] T08: .*$"):

@@ -139,7 +139,7 @@ def test_a_slot_without_a_known_mistake_is_named(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_what_is_left_of_a_slot_that_is_gone_is_named() -> None:
+def test_what_is_left_of_a_removed_slot_is_named() -> None:
     assert list(problems(parse_spec(edited(*WITHOUT_T08)))) == [
         f"{REWARD}: PreferenceAccuracy tests T08, which is no slot; remove it",
         "autograder/inside/drive_values.py: preference_accuracy drives T08, which is no slot; remove it",
