@@ -35,7 +35,6 @@ def items(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("both_cores")
 def test_the_reference_scores_ninety_five_with_five_pending(root: Path, tmp_path: Path) -> None:
     report = graded(root, "reference", tmp_path)
     lost = {k: v for k, v in items(report).items() if v["status"] not in ("passed", "needs_review")}
@@ -48,7 +47,6 @@ def test_the_reference_scores_ninety_five_with_five_pending(root: Path, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("both_cores")
 def test_the_typical_submission_loses_exactly_its_mistakes_each_named_once(root: Path, tmp_path: Path) -> None:
     found = items(graded(root, "typical", tmp_path))
     slots = {slot.id for slot in load_spec().slots}

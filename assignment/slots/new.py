@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assignment.files import write_atomically
 from assignment.registry import SLOT_ID, Spec, parse_spec
 from assignment.slots import skeletons
 from assignment.slots.places import CHECKS, LIBRARY, MISTAKES, ROOT
@@ -36,7 +37,7 @@ class Skeletons:
         if there:
             raise NewSlotError(f"{', '.join(there)} is there already: move it away, or choose another id")
         for name, text in {**self.new, **self.extended}.items():
-            (root / name).write_text(text, encoding="utf-8", newline="\n")
+            write_atomically(root / name, text)
 
 
 def new_slot(slot: str, part: int, root: Path = ROOT) -> Skeletons:

@@ -142,7 +142,6 @@ def test_a_full_disk_leaves_the_older_reports_as_they_were(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("both_cores")
 @pytest.mark.parametrize("options", [["--count", "2"], ["--count", "1", "--interrupt"]], ids=["kill -9", "Ctrl-C"])
 def test_a_grader_that_ends_early_leaves_nothing_and_grades_again(options: list[str]) -> None:
     count = options[1]
