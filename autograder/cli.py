@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assignment.cli import register
-from assignment.console import make_console, waiting
+from assignment.console import make_console, spinner
 from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def doctor_command(
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
         )
-    with waiting(make_console(stderr=True), "looking for sandboxes") as note:
+    with spinner(make_console(stderr=True), "looking for sandboxes") as note:
         found = list(doctor.probe_tiers(every_way=every_way, on_progress=note))
     console.print(doctor.tier_table(found))
     for line in (*doctor.tier_details(found), *advice(this_machine(), found)):

@@ -38,7 +38,7 @@ class Limits:
 
         threads: replaces the registry's number of threads.
         """
-        bounds: CallLimits = spec.limits.of(kind, item) if item is not None else getattr(spec.limits, kind)
+        bounds: CallLimits = spec.limits.for_item(kind, item) if item is not None else getattr(spec.limits, kind)
         return cls(
             bounds.wall_s, bounds.cpu_s or None, bounds.memory_bytes, bounds.reply_bytes, threads or spec.threads
         )

@@ -148,7 +148,7 @@ def cache_key(lab: Lab, stage: Stage, code: StageCode, seed: int) -> str:
 def failure_of(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     """Describe a reply without an answer. The message holds no text of the student; that goes to the TA's evidence."""
     status, seen, tip = FAILURES[reply.kind]
-    limits = lab.spec.limits.of(stage.limits, stage.items[0])
+    limits = lab.spec.limits.for_item(stage.limits, stage.items[0])
     under_test = lab.spec.items[stage.items[0]].loop
     assert under_test is not None
     loop, slot = lab.spec.slot(under_test).name, reply.data.get("_slot") or under_test

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
 from tests.attacks.runner import GRADER, Verdict, stored, summary
@@ -25,7 +25,7 @@ def write_docs() -> int:
     found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
     missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
     made_with = "" if missing else f"{stamp(page_state())}\n"
-    write_whole(PAGE, f"{head}{BEGIN}\n{made_with}{table(found)}\n{END}{tail}")
+    write_atomically(PAGE, f"{head}{BEGIN}\n{made_with}{table(found)}\n{END}{tail}")
     print(f"{PAGE}: {len(ATTACKS)} attacks")
     if missing:
         print(f"no verdict on the present grader for {', '.join(missing)}: run python -m tests.attacks")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import resource
@@ -18,6 +17,7 @@ from autograder.submission import extraction
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.mutations import MUTATIONS
+from tests.support.processes import environment
 
 ROOT = Path(__file__).parents[2]
 GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds: each has its turn
@@ -111,10 +111,9 @@ def read_only(path: Path) -> tuple[str, str]:
 
 def _graded(path: Path, out: Path) -> tuple[str, str]:
     command = [sys.executable, "-m", "autograder.cli", "grade", str(path), "--only", ITEM, "--out", str(out)]
-    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=GRADE_SECONDS,
-        env={**os.environ, "PYTHONPATH": search},
+        env=environment(),
     )  # fmt: skip
     shown = done.stdout + done.stderr
     if "Traceback" in shown:

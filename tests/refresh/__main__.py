@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, start, layout = make_console(soft_wrap=True), time.monotonic(), Layout()
     try:
         release = build(layout)
-        with waiting(make_console(stderr=True), "renewing") as say:
+        with spinner(make_console(stderr=True), "renewing") as say:
             found = refreshed(release, layout, say, static=options.static)
     except (SourceError, SpecError) as error:
         console.print(labelled("cannot build", "red", f": {error}"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from assignment.files import ForeignFileError, write_whole
+from assignment.files import ForeignFileError, write_atomically
 from assignment.registry import Spec
 from assignment.release import sample
-from assignment.release.html import FOLDER, both_pages
+from assignment.release.html import FOLDER, build_pages
 from assignment.release.notebook import to_bytes
 from assignment.release.release import ZIP_NAME, Layout, Release, stale, write
 from assignment.slots import places as own_places
@@ -49,7 +49,7 @@ def samples(release: Release, layout: Layout) -> list[Row]:
             continue
         current = path.is_file() and path.read_bytes() == data
         if not current:
-            write_whole(path, data)
+            write_atomically(path, data)
         found.append(Row(name_of(path), "current" if current else "renewed"))
     return found
 
@@ -75,7 +75,7 @@ def reference(
     if found == "current":
         return [*checks, Row(name_of(path), "current")]
     if found == "texts":
-        write_whole(path, to_bytes(sample.renewed(release, layout)))
+        write_atomically(path, to_bytes(sample.renewed(release, layout)))
         return [*checks, Row(name_of(path), "renewed", "prose and comments; its outputs stay, since the same code ran")]
     return [*checks, Row(name_of(path), "by hand", f"{_WHY[found]}: run `rlhf-lab verify`, which takes minutes")]
 
@@ -99,7 +99,7 @@ def pages(release: Release, layout: Layout) -> list[Row]:
         return []
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     try:
-        after = {path.name: path.read_bytes() for path in (page.write(layout) for page in both_pages(release, layout))}
+        after = {path.name: path.read_bytes() for path in (page.write(layout) for page in build_pages(release, layout))}
     except ForeignFileError as error:
         return [Row(name_of(folder), "by hand", str(error))]
     return [Row(name_of(folder), "current" if {**before, **after} == before else "renewed")]

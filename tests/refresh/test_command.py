@@ -25,7 +25,7 @@ LEFT_OUT = shutil.ignore_patterns(
 CURRENT = """
 import json
 import nbformat
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from assignment.release import sample
 from assignment.release.release import Layout, build
 from tests.attacks import page as attacks
@@ -40,9 +40,9 @@ for cell in solved.cells:
     if cell.cell_type == "code" and cell.id in outputs:
         cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
 solved.metadata["language_info"] = ran.metadata["language_info"]
-write_whole(layout.samples / sample.SAMPLE, sample.executed(release, solved))
+write_atomically(layout.samples / sample.SAMPLE, sample.executed(release, solved))
 for path, state in ((matrix.PAGE, store.page_state()), (attacks.PAGE, attacks.page_state())):
-    write_whole(path, path.read_text(encoding="utf-8") + stamp(state) + "\\n")
+    write_atomically(path, path.read_text(encoding="utf-8") + stamp(state) + "\\n")
 """
 
 

@@ -21,6 +21,7 @@ from autograder.sandbox.link import Link, LinkClosedError
 from autograder.slots.judge import judge_slots
 from tests.autograder.conftest import LIMITS
 from tests.support.intake_notebooks import IMPORTS, LOSS, notebook, write
+from tests.support.processes import environment
 from tests.support.slot_runs import submission
 
 ROOT = Path(__file__).parents[3]
@@ -106,10 +107,9 @@ def test_a_worker_that_fails_before_any_student_code_runs_is_our_failure(
 
 def graded_blank(out: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """The blank sample through the real command."""
-    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
     return subprocess.run(
         [sys.executable, "-m", "autograder.cli", "grade", str(BLANK), "--out", str(out)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search}, **options,
+        cwd=ROOT, capture_output=True, text=True, env=environment(), **options,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
+from assignment.registry import load_spec, parse_spec
 from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
 from autograder.programs.assemble import code_for_slots
@@ -56,7 +56,7 @@ def test_shares_are_prorated_by_slots_attempted() -> None:
 
 @pytest.mark.parametrize("cells", [(LOSS,), (LOSS, ACCURACY)], ids=["left out", "answered"])
 def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple[str, ...]) -> None:
-    bonus = spec_of(edited(*BONUS_T08))
+    bonus = parse_spec(edited(*BONUS_T08))
     for result in judge_quality(extract_here(submission(IMPORTS, *cells)), bonus, fine).values():
         assert result.share == pytest.approx(1 / 14)
         assert "1 of 14 slots answered" in result.message

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
+from assignment.registry import load_spec, parse_spec
 from autograder.inside import driver_table
 from autograder.slots import complete, hidden_tests, misconceptions
 from autograder.slots.complete import problems
@@ -140,8 +140,8 @@ def test_a_slot_without_a_known_mistake_is_named(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_what_is_left_of_a_slot_that_is_gone_is_named() -> None:
-    assert list(problems(spec_of(edited(*WITHOUT_T08)))) == [
+def test_what_is_left_of_a_removed_slot_is_named() -> None:
+    assert list(problems(parse_spec(edited(*WITHOUT_T08)))) == [
         f"{REWARD}: PreferenceAccuracy tests T08, which is no slot; remove it",
         "autograder/inside/drive_values.py: preference_accuracy drives T08, which is no slot; remove it",
         f"{LIBRARY}/reward_model.toml: [base.T08] is of no slot; remove it and its mistakes",

@@ -10,7 +10,7 @@ import pytest
 
 from assignment.registry import load_spec
 from assignment.release.notebook import to_bytes, to_notebook
-from assignment.release.passes import Options
+from assignment.release.passes import BuildOptions
 from assignment.release.source import load_parts
 from autograder.core.records import Cell
 from autograder.parsing.limited import LimitedError, ParseLimits, run_limited
@@ -97,7 +97,7 @@ def test_line_ends_and_encoding_do_not_change_the_answers(tmp_path: Path) -> Non
 
 def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_path: Path) -> None:
     path = tmp_path / "solved.ipynb"
-    path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
+    path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), BuildOptions(load_spec(), solved=True))))
     answers = extract_here(read_submission(path, SPEC))
     assert Counter(answer.state for answer in answers.slots.values()) == {"present": SLOTS}
     assert "load_base_model()" not in answers.prelude
