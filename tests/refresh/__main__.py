@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from assignment.console import labelled, make_console, waiting
+from assignment.console import labelled, make_console, spinner
 from assignment.registry import SpecError
 from assignment.release.markers import SourceError
 from assignment.release.release import Layout, Release, build
