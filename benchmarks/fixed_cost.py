@@ -2,7 +2,7 @@
 
 The floor is a sandboxed worker that imports PyTorch and steps one optimiser, with the process that starts it:
 nothing is read, judged or written. The notebook is the released one with T08 answered and every item
-graded, by the real command; it pays for intake, extraction, the tier's probe, the judge and the reports too.
+graded, by the real command; it pays for intake, extraction, the check of the tier, the judge and the reports too.
 Both alternate, --rounds times. Seconds of the clock and of the processors (of all processes together); the
 ratio of medians must be at most 1.5. A busy machine stretches the clock but hardly the processors' seconds.
 """
@@ -31,7 +31,7 @@ FLOOR = """
 import time
 from autograder.sandbox.launch import start
 from autograder.sandbox.link import Link
-sandbox = start({backend!r}, device="cpu", memory_group={group}, probe={{"optimiser": True}})
+sandbox = start({backend!r}, device="cpu", memory_group={group}, inspect={{"optimiser": True}})
 Link(sandbox).hello(time.monotonic() + 600)
 sandbox.kill()
 """

@@ -52,11 +52,14 @@ class Page:
     html: str
     about: str
 
+    def path(self, layout: Layout) -> Path:
+        """Return where the page is written: dist/html/."""
+        return layout.dist / FOLDER / self.name
+
     def write(self, layout: Layout) -> Path:
-        """Write the page into dist/html/, with its digest in the last line, and return its path. Raises OSError."""
-        path = layout.dist / FOLDER / self.name
-        write_atomically(path, self.html + _SIGNATURE.format(sha256(self.html.encode())))
-        return path
+        """Write the page, with its digest in the last line, and return its path. Raises OSError."""
+        write_atomically(self.path(layout), self.html + _SIGNATURE.format(sha256(self.html.encode())))
+        return self.path(layout)
 
 
 def build_pages(release: Release, layout: Layout, overwrite: bool = False) -> list[Page]:
@@ -69,7 +72,7 @@ def build_pages(release: Release, layout: Layout, overwrite: bool = False) -> li
         ForeignFileError: a page on disk was edited.
     """
     pages = [handout(release), solved_handout(release, layout)]
-    paths = [layout.dist / FOLDER / page.name for page in pages]
+    paths = [page.path(layout) for page in pages]
     edited = [str(path) for path in paths if os.path.lexists(path) and not _is_unedited(path)]
     if edited and not overwrite:
         raise ForeignFileError(

@@ -99,9 +99,9 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """{id}: TODO({id}), the arguments and the recorded answers; light=False if it needs rlhf_kit."""
-    sheet.array("value", function(tensors["x"]))
+def {name}(function: Any, args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
+    """{id}: TODO({id}), the arguments and the returned values; light=False if it needs rlhf_kit."""
+    returned.add_array("value", function(tensors["x"]))
 '''
 
 LIBRARY = """# Wrong answers to {id}.

@@ -14,7 +14,7 @@ from autograder.core.messages import advice
 from autograder.core.records import Answers, ItemResult, Status
 from autograder.programs.assemble import StageCode, stage_code
 from autograder.sandbox import Limits, Reply
-from autograder.sandbox.calls import Call, Session, graded_call
+from autograder.sandbox.calls import Call, Session, call_with_retry
 from autograder.training.comparison import ComparisonStage
 from autograder.training.outcome import Failure, Outcome, Unusable
 from autograder.training.ppo import PPOStage
@@ -86,7 +86,7 @@ def run_stage(session: Session, run: StageRun) -> StageOutcome:
     call = Call(
         stage.op, payload, request.tensors, limits=limits, expect=request.expect, on_progress=run.notify
     )  # fmt: skip
-    reply = graded_call(session, lab.spec, call)
+    reply = call_with_retry(session, lab.spec, call)
     run.notify({"wall_s": reply.wall_s})
     if not reply.ok:
         return failure_of(lab, stage, reply, seed)

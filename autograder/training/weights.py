@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from autograder.reference.models import State
-from autograder.sandbox.protocol import InvalidAnswer, TensorSpec
+from autograder.sandbox.protocol import ProtocolError, TensorSpec
 from autograder.training.outcome import Unusable
 
 NOT_FINITE = (  # seen, to try
@@ -50,12 +50,12 @@ def snapshot_manifest(state: State, most: int) -> Callable[[dict[str, Any]], Map
 
 
 def announced_steps(data: Mapping[str, Any], most: int) -> list[int]:
-    """The snapshots' steps; InvalidAnswer unless they are 1 to `most` rising counts."""
+    """The snapshots' steps; ProtocolError unless they are 1 to `most` rising counts."""
     steps = data.get("steps")
     if type(steps) is not list or not 1 <= len(steps) <= most or any(type(s) is not int for s in steps):
-        raise InvalidAnswer("the snapshots' steps are no short list of counts")
+        raise ProtocolError("the snapshots' steps are no short list of counts")
     if steps[0] < 0 or steps[-1] >= 10**6 or any(a >= b for a, b in zip(steps, steps[1:])):
-        raise InvalidAnswer("the snapshots' steps do not rise")
+        raise ProtocolError("the snapshots' steps do not rise")
     return steps
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds: each has its turn
 ITEM = "T08"
 # Intake, extraction, its cells one by one, and extraction of the rest: each child may use its whole limit.
-SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.PROBE.wall_s
+SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.ONE_CELL.wall_s
 GRADE_SECONDS = SECONDS + 240
 OWN_BYTES = 1 << 30  # of the process that reads submissions
 # Of every process that it started: limited readers are ended there, and the whole command has to do with as much.

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from assignment.registry import load_spec, parse_spec
-from autograder.inside import sheet
+from autograder.inside import driver_table
 from autograder.slots import complete, hidden_tests, misconceptions
 from autograder.slots.complete import problems
 from tests.support.copies import change_file, copy_of_the_repository, python
@@ -49,7 +49,7 @@ def test_a_slot_without_a_hidden_test_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_slot_without_a_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     complete._import_error("autograder.inside.drive_values")
-    monkeypatch.delitem(sheet.DRIVERS, "T08")
+    monkeypatch.delitem(driver_table.DRIVERS, "T08")
     assert list(problems(SPEC)) == [
         'autograder/inside/drive_*.py: slot T08 has no driver: a function under @driver("T08")'
     ]
@@ -72,7 +72,7 @@ def test_two_tests_or_two_drivers_of_one_slot_are_refused() -> None:
     with pytest.raises(ValueError, match="two hidden tests of T08: PreferenceAccuracy and Other"):
         hidden_tests.base.hidden_test("T08", oracle=None)(type("Other", (hidden_tests.HiddenTest,), {}))
     with pytest.raises(ValueError, match="two drivers of T08: preference_accuracy and "):
-        sheet.driver("T08")(lambda *_: None)
+        driver_table.driver("T08")(lambda *_: None)
 
 
 def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Path) -> None:
@@ -83,7 +83,8 @@ def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     tests, drivers = json.loads(done.stdout.splitlines()[-1])
     assert tests.startswith("autograder/slots/oracles/losses.py:10: cannot be imported: NameError: ")
-    assert drivers.startswith("autograder/inside/drive_values.py:") and "cannot be imported: SyntaxError: " in drivers
+    assert drivers.startswith("autograder/inside/drive_values.py:")
+    assert "cannot be imported: SyntaxError: " in drivers
 
 
 @pytest.mark.parametrize(
