@@ -100,7 +100,7 @@ DRIVER = '''
 
 @driver("{id}", light=True)
 def {name}(function: Any, args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
-    """{id}: TODO({id}), the arguments and the recorded answers; light=False if it needs rlhf_kit."""
+    """{id}: TODO({id}), the arguments and the returned values; light=False if it needs rlhf_kit."""
     returned.add_array("value", function(tensors["x"]))
 '''
 

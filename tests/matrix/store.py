@@ -24,7 +24,8 @@ SLOTS = ("autograder", "assignment", "solutions", "student_template/rlhf_kit",
 SLOTS_NOT = ("autograder/report", "autograder/training", "autograder/reference", "autograder/calibration",
              "autograder/doctor", "autograder/cli.py", "autograder/grading/run.py", "solutions/checks",
              "assignment/lab", "assignment/verify", "assignment/cli.py", "assignment/console.py",
-             "assignment/release/html.py", "assignment/release/pages", "assignment/release/sample.py")  # fmt: skip
+             "assignment/release/html.py", "assignment/release/pages",
+             "assignment/release/reference_sample.py")  # fmt: skip
 STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
           "autograder/programs/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = (

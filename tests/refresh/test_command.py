@@ -26,7 +26,7 @@ CURRENT = """
 import json
 import nbformat
 from assignment.files import write_atomically
-from assignment.release import sample
+from assignment.release import reference_sample
 from assignment.release.release import Layout, build
 from tests.attacks import page as attacks
 from tests.matrix import __main__ as matrix, store
@@ -34,13 +34,13 @@ from tests.support.stamps import stamp
 
 release, layout = build(), Layout()
 solved = nbformat.reads(release.solved.decode(), as_version=4)
-ran = nbformat.read(layout.samples / sample.SAMPLE, as_version=4)
+ran = nbformat.read(layout.samples / reference_sample.SAMPLE, as_version=4)
 outputs = {cell.id: cell for cell in ran.cells}
 for cell in solved.cells:
     if cell.cell_type == "code" and cell.id in outputs:
         cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
 solved.metadata["language_info"] = ran.metadata["language_info"]
-write_atomically(layout.samples / sample.SAMPLE, sample.executed(release, solved))
+write_atomically(layout.samples / reference_sample.SAMPLE, reference_sample.sample_file(release, solved))
 for path, state in ((matrix.PAGE, store.page_state()), (attacks.PAGE, attacks.page_state())):
     write_atomically(path, path.read_text(encoding="utf-8") + stamp(state) + "\\n")
 """

@@ -7,16 +7,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from assignment.release import sample
+from assignment.release import reference_sample
 from assignment.release.notebook import to_bytes
 from assignment.release.release import Layout, Release, build
-from assignment.verify.gate import Outcome
+from assignment.verify.gate import GateResult
 from tests.refresh import renew, rows
 from tests.refresh.rows import Row, checked, table, verdict
 from tests.submissions import make
 from tests.support.course import write_course
 
-WELL = [Outcome("leaks", "none", (), 0.1), Outcome("execution", "", (), 7.0)]
+WELL = [GateResult("leaks", "none", (), 0.1), GateResult("execution", "", (), 7.0)]
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ class Gate:
     def __init__(self, *problems: str) -> None:
         self.problems, self.calls = problems, list[bool]()
 
-    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[Outcome]:
+    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[GateResult]:
         self.calls.append(static_only)
         if self.problems:
-            return [Outcome("leaks", "", self.problems, 0.1)]
+            return [GateResult("leaks", "", self.problems, 0.1)]
         if not static_only:
             executed(build(layout), layout)
         return WELL
@@ -45,7 +45,7 @@ class Gate:
 def executed(release: Release, layout: Layout) -> None:
     notebook = nbformat.reads(release.solved.decode(), as_version=4)
     notebook.metadata["language_info"] = {"name": "python"}
-    (layout.samples / sample.SAMPLE).write_bytes(sample.executed(release, notebook))
+    (layout.samples / reference_sample.SAMPLE).write_bytes(reference_sample.sample_file(release, notebook))
 
 
 def edit(layout: Layout, old: str, new: str) -> Release:
@@ -106,8 +106,8 @@ def test_a_comment_is_put_into_the_sample_without_running_anything(layout: Layou
     executed(build(layout), layout)
     gate, release = Gate(), edit(layout, "doubled_4 = ", "# twice\n    doubled_4 = ")
     assert states(reference(release, layout, gate)) == ["current", "renewed"]
-    assert gate.calls == [True] and sample.state(release, layout) == "current"
-    assert "# twice" in (layout.samples / sample.SAMPLE).read_text(encoding="utf-8")
+    assert gate.calls == [True] and reference_sample.state(release, layout) == "current"
+    assert "# twice" in (layout.samples / reference_sample.SAMPLE).read_text(encoding="utf-8")
 
 
 def test_other_code_is_executed_unless_that_is_ruled_out(layout: Layout) -> None:
@@ -123,7 +123,7 @@ def test_other_code_is_executed_unless_that_is_ruled_out(layout: Layout) -> None
 def test_nothing_becomes_a_sample_that_the_gate_refuses(layout: Layout) -> None:
     checks, row = reference(build(layout), layout, Gate("a line of T07's solution"))
     assert checks == Row(renew.GATE, "by hand", "leaks: a line of T07's solution")
-    assert row.state == "by hand" and not (layout.samples / sample.SAMPLE).exists()
+    assert row.state == "by hand" and not (layout.samples / reference_sample.SAMPLE).exists()
 
 
 def test_what_the_gate_let_pass_is_not_looked_at_again_and_what_it_refused_is(layout: Layout) -> None:
@@ -180,5 +180,5 @@ def test_the_notebook_of_the_real_samples_cannot_lose_an_anchor_in_silence(layou
 def test_a_sample_keeps_its_bytes_when_it_is_renewed_twice(layout: Layout) -> None:
     release = build(layout)
     executed(release, layout)
-    before = (layout.samples / sample.SAMPLE).read_bytes()
-    assert to_bytes(sample.renewed(release, layout)) == before
+    before = (layout.samples / reference_sample.SAMPLE).read_bytes()
+    assert to_bytes(reference_sample.with_outputs(release, layout)) == before
