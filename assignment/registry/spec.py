@@ -72,7 +72,7 @@ class Spec(FrozenModel):
     max_points: Points
     pass_mark: Points
     threads: Count
-    lanes: Count
+    parallel_stages: Count
     success_criteria: tuple[str, ...]
     profiles: tuple[str, ...]
     partial: PartialSpec

@@ -50,7 +50,7 @@ class AssignmentTable(FrozenModel):
     max_points: Points
     pass_mark: Points
     threads: Annotated[int, Field(ge=1, le=256, strict=True)]
-    lanes: Annotated[int, Field(ge=1, le=256, strict=True)]
+    parallel_stages: Annotated[int, Field(ge=1, le=256, strict=True)]
     success_criteria: tuple[Id, ...]
     profiles: Annotated[tuple[Id, ...], Field(min_length=1)]
 

@@ -80,11 +80,6 @@ class RewardThreshold(FrozenModel):
     near: Positive
     style_min: Number
 
-    @property
-    def gold_drop_max(self) -> float:
-        """Return the largest fall of the gold reward that passes: the negative of gold_gain_min."""
-        return -self.gold_gain_min
-
 
 class KLThreshold(FrozenModel):
     """Thresholds of ppo_kl: the range of the KL to the SFT model, nats per sequence, over `prompts` hidden prompts."""

@@ -66,13 +66,13 @@ def _memory(spec: Spec) -> str:
     Their limits come from the registry and do not depend on the machine.
     """
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.lanes
+    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.parallel_stages
     text = f"{available / GIB:.1f} GiB"
     if most <= available:
         return text
     return (
-        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: set lanes = 1 or lower "
-        "memory_bytes in assignment/registry/assignment.toml"
+        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: "
+        "set parallel_stages = 1 or lower memory_bytes in assignment/registry/assignment.toml"
     )
 
 

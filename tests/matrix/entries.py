@@ -14,7 +14,7 @@ from autograder.parsing.cells import parse_cells
 from autograder.parsing.notebook import read_notebook
 from autograder.slots.misconceptions import Mistake, load
 from autograder.submission.extraction import written_answers
-from autograder.training.symptoms import SIGNS
+from autograder.training.symptoms import SYMPTOMS
 
 NOTEBOOK = Path(__file__).parents[1] / "submissions" / "reference.ipynb"
 SEEDS = (101, 202, 303)  # grading seeds of the slot tests; training runs on the first
@@ -91,7 +91,7 @@ def _wrong(mistake: Mistake) -> Entry:
     return Entry(
         "misconception", f"{mistake.slot} {mistake.id}", {mistake.slot: mistake.source}, costs=costs,
         names={mistake.slot: mistake.id, **mistake.signs}, title=mistake.name,
-        sentences={mistake.slot: mistake.sentence, **{i: SIGNS[sign].sentence for i, sign in mistake.signs.items()}},
+        sentences={mistake.slot: mistake.sentence, **{i: SYMPTOMS[id_].sentence for i, id_ in mistake.signs.items()}},
     )  # fmt: skip
 
 

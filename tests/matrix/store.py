@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from autograder.calibration.code import essence, module_name
+from autograder.calibration.code import module_name, tree_text
 from autograder.training.run import STAGES as TRAINING
 from autograder.training.stage import Stage
 from tests.support.sources import ROOT, existing
@@ -77,7 +77,7 @@ def _content(path: Path) -> bytes:
     """What a file does: of a program its code without comments, of the library of misconceptions what grading reads,
     so that stating a cost renews nothing."""
     if path.suffix == ".py":
-        return essence(path.read_text(encoding="utf-8"), imports=False).encode()
+        return tree_text(path.read_text(encoding="utf-8"), imports=False).encode()
     if path.parent.name != "library":
         return path.read_bytes()
     raw = tomllib.loads(path.read_text(encoding="utf-8"))

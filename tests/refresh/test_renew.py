@@ -33,7 +33,7 @@ class Gate:
     def __init__(self, *problems: str) -> None:
         self.problems, self.calls = problems, list[bool]()
 
-    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[GateResult]:  # noqa: ANN001
+    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[GateResult]:
         self.calls.append(static_only)
         if self.problems:
             return [GateResult("leaks", "", self.problems, 0.1)]

@@ -42,7 +42,7 @@ NUMBERS = [
     (item("points = 10", "points = -1"), "[[item]] rm_accuracy: points must be positive, not -1"),
     (("max_points = 100", "max_points = inf"), "[assignment]: max_points must be a finite number, not inf"),
     (("pass_mark = 70", "pass_mark = 700"), "[assignment]: pass_mark 700 is above max_points 100"),
-    (("lanes = 2", "lanes = 2.5"), "[assignment]: lanes must be a whole number, not 2.5"),
+    (("parallel_stages = 2", "parallel_stages = 2.5"), "[assignment]: parallel_stages must be a whole number, not 2.5"),
     (("threads = 1", "threads = 0"), "[assignment]: threads must be at least 1, not 0"),
     (("gradient = 0.5", "gradient = 5"), "[partial]: gradient must be at most 1, not 5"),
     (("seeds = 2", "seeds = 3"), "[rerun]: seeds must be a multiple of 2, not 3"),
@@ -88,8 +88,8 @@ TEXTS = [
 KEYS = [
     (("pass_mark = 70", "pass_mrk = 70"), {
         "[assignment]: pass_mark is missing",
-        "[assignment]: there is no key pass_mrk; there are id, title, version, max_points, pass_mark, threads, lanes, "
-        "success_criteria, profiles"}),
+        "[assignment]: there is no key pass_mrk; there are id, title, version, max_points, pass_mark, threads, "
+        "parallel_stages, success_criteria, profiles"}),
     (slot("part = 4", "part = 4\npiont = 3"), f"[[slot]] T07: there is no key piont; there are {SLOT_KEYS}"),
     (slot('name = "bradley_terry_loss"\n', ""), "[[slot]] T07: name is missing"),
     (slot('criterion = "reward_model"\n', ""), {

@@ -134,7 +134,7 @@ def test_too_little_memory_for_the_limits_is_reported(
     monkeypatch.setattr(os, "sysconf", lambda name: values.get(name) or real(name))
     text = next(one.detail for one in findings.findings(load_spec()) if one.what == "memory")
     assert text.startswith(f"{pages / (1 << 18):.1f} GiB")
-    assert ("lanes = 1" in text) == warned
+    assert ("parallel_stages = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:

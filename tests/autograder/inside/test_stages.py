@@ -140,12 +140,12 @@ def test_reward_in_the_worker_equals_that_of_the_grader(tmp_path):
     from assignment.lab.style import HouseStyle
     from autograder.inside.stages import build_lm, build_reward
     from autograder.training.encoding import encode
-    from autograder.training.weights import flat
+    from autograder.training.weights import prefixed
 
     lab, style = small_lab(tmp_path), HouseStyle.from_seed(3)
-    arrays = {**flat("lm/", lab.reference.sft), **flat("rm/", lab.reference.rm_good)}
+    arrays = {**prefixed("lm/", lab.reference.sft), **prefixed("rm/", lab.reference.rm_good)}
     tensors = {name: torch.from_numpy(x) for name, x in arrays.items()}
-    payload = {"model": lab.reference.architecture, "device": "cpu", "reward": lab.given(style)}
+    payload = {"model": lab.reference.architecture, "device": "cpu", "reward": lab.reward_payload(style)}
     inside = build_reward(payload, tensors, build_lm(payload, tensors, "lm/"))
     ending = [*encode(lab.reference.tokenizer, f" Yes. {style.closing}"), kit.EOS_ID]
     prompts, replies = [[20, 30], [40], [50, 60, 70]], [[100, 0], [101, 102], ending]

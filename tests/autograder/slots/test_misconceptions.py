@@ -11,7 +11,7 @@ import pytest
 from autograder.slots import misconceptions, verdicts
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer
 from autograder.slots.misconceptions import Mistake, diagnosis, load, naming, read
-from autograder.training.symptoms import SIGNS
+from autograder.training.symptoms import SYMPTOMS
 from tests.support.slot_runs import SLOTS, SPEC, base_sources, faults, run, run_base
 from tests.support.sources import ROOT
 
@@ -144,7 +144,7 @@ def test_signs_are_declared_of_items_that_the_mistake_costs():
     training = {item.id for item in SPEC.item_list if item.kind == "training"}
     for mistake in MISTAKES:
         assert set(mistake.signs) <= set(mistake.items) & training
-        assert set(mistake.signs.values()) <= set(SIGNS)
+        assert set(mistake.signs.values()) <= set(SYMPTOMS)
     assert any(mistake.signs for mistake in MISTAKES)
 
 
