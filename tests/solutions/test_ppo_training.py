@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM, BigramPolicy
+from rlhf_kit.table_models import BigramLM, BigramPolicy
 
 V = 6
 PROMPTS = [[2, a, b] for a in (2, 3, 4) for b in (3, 4, 5)]
