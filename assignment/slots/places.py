@@ -1,6 +1,6 @@
 """The eight places of a slot, and those of them that the instructor's side can look for itself.
 
-The other four belong to the grader, which this side does not import: autograder/slots/complete.py looks for them,
+The other four belong to the grader, which this side does not import: autograder/slots/completeness.py looks for them,
 and autograder/cli.py hands that check to the release gate.
 """
 

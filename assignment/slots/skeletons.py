@@ -62,9 +62,21 @@ HIDDEN_TEST = '''"""Hidden test of {id}: TODO({id}), what it is in a few words."
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, hidden_test, normal, numbers
+from autograder.slots.hidden_tests.base import (
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    check_numbers,
+    float64,
+    hidden_test,
+    normal,
+)
 from autograder.slots.oracles import {module} as oracle
 
 
@@ -72,8 +84,8 @@ from autograder.slots.oracles import {module} as oracle
 class {cls}(HiddenTest):
     """{id}."""
 
-    asks = "TODO({id}): what was asked, one sentence."
-    tips = {{"value": "TODO({id}): what to look at when the value is wrong."}}
+    task = "TODO({id}): what the slot has to do, in one sentence."
+    tips: ClassVar[Mapping[str, str]] = {{"value": "TODO({id}): what to look at when the value is wrong."}}
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """TODO({id}): the plainest case first, then each border of the task."""
@@ -81,7 +93,7 @@ class {cls}(HiddenTest):
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
         """The value. TODO({id}): and the gradient, where a loss is asked for."""
-        return [numbers(answer, "value", oracle.{name}(exact(case.tensors["x"])))]
+        return [check_numbers(answer, "value", oracle.{name}(float64(case.tensors["x"])))]
 '''
 
 ORACLE = '''"""The right answer to {id}, in float64 and written another way than the solution."""
@@ -99,9 +111,9 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+def {name}(function: Any, _args: Args, tensors: Tensors, output: SlotOutput) -> None:
     """{id}: TODO({id}), what goes in and what is noted under which name; light=False if it needs rlhf_kit."""
-    sheet.array("value", function(tensors["x"]))
+    output.array("value", function(tensors["x"]))
 '''
 
 LIBRARY = """# Wrong answers to {id}.

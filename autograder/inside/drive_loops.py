@@ -1,14 +1,13 @@
-"""Drivers of the training loops: T05, T09 and T14, on probe models whose every update can be replayed.
+"""Drivers of the training loops T05, T09 and T14, on small models whose updates the grader can replay.
 
-What the loop did is noted from outside: weights by a hook on all optimisers' steps, the batch in use
-by a hook on the model's forward, rollouts by the reward function that the loop has to call.
+The loops are observed from outside: the weights by a hook on the steps of all optimisers, the batches by a hook on the
+model's forward pass, the rollouts by the reward function that the loop has to call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +18,17 @@ from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
 
 from .drive_models import TableScore
 from .drive_values import ppo_config
-from .sheet import NoAnswer, Sheet, driver, field, scalar
+from .slot_output import NoAnswerError, SlotOutput, driver, field, scalar
 
-MAX_UPDATES = 400  # snapshots kept: far more than any case asks for
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_UPDATES = 400  # snapshots that are kept: far more updates than any case asks for
 STATS = ("reward", "kl", "policy_loss", "value_loss")
 
 
-class Watch:
-    """Notes the parameters after each optimiser step, and each call of `on_step`."""
+class LoopRecorder:
+    """Records the parameters after each optimiser step, and each call of `on_step`."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -37,13 +39,13 @@ class Watch:
         self.after_update: Callable[[], None] = lambda: None
 
     def on_step(self, step: Any, what: Any = None) -> None:
-        """The callback handed to the loop: (step, updates so far) and what it was told."""
+        """The callback that the loop gets. It records (step, updates so far) and the second argument."""
         self.callbacks.append((int(step), self.updates))
         self.reported.append(what)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hooks on for the time of the loop."""
+        """Record optimiser steps while the loop runs."""
         handle = register_optimizer_step_post_hook(self._stepped)
         try:
             yield
@@ -57,27 +59,27 @@ class Watch:
             for name, parameter in self.model.named_parameters():
                 self.snapshots[name].append(parameter.detach().clone())
 
-    def write(self, sheet: Sheet) -> None:
-        """Parameters after each update as "after:<name>" (updates, …), the final ones as "final:<name>"."""
-        sheet.values["updates"] = self.updates
-        sheet.values["callbacks"] = [list(call) for call in self.callbacks]
+    def write(self, output: SlotOutput) -> None:
+        """Record the parameters after each update as "after:<name>" (updates, …), the last ones as "final:<name>"."""
+        output.values["updates"] = self.updates
+        output.values["callbacks"] = [list(call) for call in self.callbacks]
         for name, parameter in self.model.named_parameters():
             if self.snapshots[name]:
-                sheet.array(f"after:{name}", torch.stack(self.snapshots[name]))
-            sheet.array(f"final:{name}", parameter)
+                output.array(f"after:{name}", torch.stack(self.snapshots[name]))
+            output.array(f"final:{name}", parameter)
 
 
 @driver("T05")
-def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
-    """T05 on a BigramLM."""
-    _supervised(function, BigramLM(tensors["start:weight"]), kit.SFTConfig, args, tensors, sheet)
+def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], output: SlotOutput) -> None:
+    """T05, on a BigramLM."""
+    _supervised(function, BigramLM(tensors["start:weight"]), kit.SFTConfig, args, tensors, output)
 
 
 @driver("T09")
-def train_reward_model(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
-    """T09 on a LastTokenReward."""
+def train_reward_model(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], output: SlotOutput) -> None:
+    """T09, on a LastTokenReward."""
     model = LastTokenReward(tensors["start:transformer.weight"], tensors["start:score.weight"].item())
-    _supervised(function, model, kit.RMConfig, args, tensors, sheet)
+    _supervised(function, model, kit.RMConfig, args, tensors, output)
 
 
 def _supervised(
@@ -86,26 +88,27 @@ def _supervised(
     config: Any,
     args: dict[str, Any],
     tensors: dict[str, Tensor],
-    sheet: Sheet,
+    output: SlotOutput,
 ) -> None:
-    """Run a loop over batches; "order" says which batch the model had seen before each update."""
+    """Run a loop over batches. "order" is, by update, the index of the batch that the model had seen before it."""
     batches = _batches(tensors, args["batches"])
-    watch, seen, order = Watch(model.train()), _FirstRows(batches), []
-    watch.after_update = lambda: order.append(seen.last)
+    recorder, seen, order = LoopRecorder(model.train()), _BatchSeen(batches), []
+    recorder.after_update = lambda: order.append(seen.last)
     model.register_forward_pre_hook(seen, with_kwargs=True)
     given = config(**{**args["config"], "betas": tuple(args["config"]["betas"])})
-    with watch.running():
-        losses = function(model, batches, given, watch.on_step)
-    if losses is None and watch.updates == 0:
-        raise NoAnswer
-    watch.write(sheet)
-    sheet.values["order"] = order
+    with recorder.running():
+        losses = function(model, batches, given, recorder.on_step)
+    if losses is None and recorder.updates == 0:
+        raise NoAnswerError
+    recorder.write(output)
+    output.values["order"] = order
     if losses is not None:
-        sheet.array("losses", _floats(losses))
-    sheet.array("told", _floats(watch.reported))
+        output.array("losses", _floats(losses))
+    output.array("told", _floats(recorder.reported))
 
 
 def _batches(tensors: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    """The batches of a case, whose tensors are named "batch<i>:<name>"."""
     return [
         {name.removeprefix(f"batch{i}:"): x for name, x in tensors.items() if name.startswith(f"batch{i}:")}
         for i in range(count)
@@ -113,13 +116,13 @@ def _batches(tensors: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
 
 
 def _floats(values: Any) -> Tensor:
-    """A list of losses, whatever each is, as one row of numbers."""
+    """Convert a list of losses of any kind to one row of numbers."""
     found = [scalar(value) for value in values]
     return torch.stack([x.detach().double() for x in found]) if found else torch.zeros(0)
 
 
-class _FirstRows:
-    """A forward hook that recognises a batch by the attended tokens of its first row."""
+class _BatchSeen:
+    """A forward hook that recognises a batch by the attended tokens of its first row. last: its index, or -1."""
 
     def __init__(self, batches: list[dict[str, Tensor]]) -> None:
         self.last = -1
@@ -129,7 +132,7 @@ class _FirstRows:
                 if f"{prefix}input_ids" in batch:
                     self.known[_row(batch[f"{prefix}input_ids"], batch[f"{prefix}attention_mask"])] = i
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __call__(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         ids = kwargs.get("input_ids", args[0] if args else None)
         mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
         if isinstance(ids, Tensor) and ids.dim() == 2 and len(ids):
@@ -142,29 +145,29 @@ def _row(ids: Tensor, mask: Tensor) -> tuple[int, ...]:
 
 
 @driver("T14")
-def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], sheet: Sheet) -> None:
-    """T14 on a BigramPolicy: what was rolled out, the parameters after each update, the statistics."""
+def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], output: SlotOutput) -> None:
+    """T14, on a BigramPolicy: the rollouts, the parameters after each update, the statistics."""
     policy = BigramPolicy(tensors["policy"], tensors["values"], args.get("dropout", 0.0)).eval()
     reference = kit.freeze(BigramLM(tensors["reference"]))
     score = TableScore(tensors["tokens"], tensors["start"])
-    watch, rolled = Watch(policy), []
+    recorder, rolled = LoopRecorder(policy), []
 
     def reward_fn(prompt_ids: Any, response_ids: Any) -> Tensor:
         found = score(prompt_ids, response_ids)
         prompts, replies = score.calls[-1]
-        rolled.append({"prompts": prompts, "replies": replies, "updates": watch.updates})
+        rolled.append({"prompts": prompts, "replies": replies, "updates": recorder.updates})
         return found
 
     prompts = [list(p) for p in args["prompts"]]
-    with watch.running():
-        stats = function(policy, reference, reward_fn, prompts, ppo_config(args["config"]), watch.on_step)
-    if stats is None and watch.updates == 0:
-        raise NoAnswer
-    watch.write(sheet)
-    sheet.values["rolled"] = rolled
-    sheet.array("reference", reference.weight)
+    with recorder.running():
+        stats = function(policy, reference, reward_fn, prompts, ppo_config(args["config"]), recorder.on_step)
+    if stats is None and recorder.updates == 0:
+        raise NoAnswerError
+    recorder.write(output)
+    output.values["rolled"] = rolled
+    output.array("reference", reference.weight)
     stats = list(stats or [])
-    sheet.values["stats"] = len(stats)
+    output.values["stats"] = len(stats)
     for name in STATS:
         if stats and all(field(row, name) is not None for row in stats):
-            sheet.array(f"stat:{name}", [scalar(field(row, name)) for row in stats])
+            output.array(f"stat:{name}", [scalar(field(row, name)) for row in stats])

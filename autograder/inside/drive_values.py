@@ -1,7 +1,6 @@
 """Drivers of the slots that are plain functions.
 
-Where a gradient is asked for, the function gets a
-clone of the leaf, so that an answer which works in place does no harm.
+If a gradient is checked, the function gets a clone of the leaf, so that it may change its arguments in place.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from .sheet import NoAnswer, Sheet, driver, field, ids, pair, scalar, tensor
+from .slot_output import NoAnswerError, SlotOutput, driver, field, ids, pair, scalar, tensor
 
 if TYPE_CHECKING:
     import rlhf_kit as kit
@@ -21,85 +20,85 @@ Tensors = dict[str, Tensor]
 
 
 @driver("T01", light=True)
-def format_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """T01: one row in, two texts out."""
-    sheet.values["prompt"], sheet.values["completion"] = _texts(function(dict(args["example"])), 2)
+def format_example(function: Any, args: Args, _tensors: Tensors, output: SlotOutput) -> None:
+    """T01: a row becomes two texts."""
+    output.values["prompt"], output.values["completion"] = _texts(function(dict(args["example"])), 2)
 
 
 @driver("T02", light=True)
-def split_preference(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """T02: two dialogues in, three texts out."""
+def split_preference(function: Any, args: Args, _tensors: Tensors, output: SlotOutput) -> None:
+    """T02: two dialogues become three texts."""
     found = _texts(function(args["chosen"], args["rejected"]), 3)
-    sheet.values.update(zip(("prompt", "chosen", "rejected"), found))
+    output.values.update(zip(("prompt", "chosen", "rejected"), found, strict=True))
 
 
 @driver("T03")
-def encode_example(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """T03: two texts and a tokenizer in, token ids and labels out."""
+def encode_example(function: Any, args: Args, _tensors: Tensors, output: SlotOutput) -> None:
+    """T03: two texts and a tokenizer become token ids and labels."""
     found = function(args["prompt"], args["completion"], tokenizer(args["tokenizer"]), args["max_length"])
     if found is None:
-        raise NoAnswer
-    sheet.values["input_ids"] = ids(field(found, "input_ids"))
-    sheet.values["labels"] = ids(field(found, "labels"))
+        raise NoAnswerError
+    output.values["input_ids"] = ids(field(found, "input_ids"))
+    output.values["labels"] = ids(field(found, "labels"))
 
 
 @driver("T04", light=True)
-def sft_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+def sft_loss(function: Any, _args: Args, tensors: Tensors, output: SlotOutput) -> None:
     """T04: the loss and its gradient in the logits."""
     logits = tensors["logits"].requires_grad_()
     loss = scalar(function(logits.clone(), tensors["labels"]))
-    sheet.number("loss", loss)
+    output.number("loss", loss)
     _backward(loss)
-    sheet.gradient("gradient", logits)
+    output.gradient("gradient", logits)
 
 
 @driver("T07", light=True)
-def bradley_terry_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """T07: the loss and its gradient in both scores; `margin` is left out where the case has none."""
+def bradley_terry_loss(function: Any, args: Args, tensors: Tensors, output: SlotOutput) -> None:
+    """T07: the loss and its gradients in both scores. Without a margin in the case, none is passed."""
     chosen, rejected = tensors["chosen"].requires_grad_(), tensors["rejected"].requires_grad_()
     margin = [args["margin"]] if "margin" in args else []
     loss = scalar(function(chosen.clone(), rejected.clone(), *margin))
-    sheet.number("loss", loss)
+    output.number("loss", loss)
     _backward(loss)
-    sheet.gradient("gradient_chosen", chosen)
-    sheet.gradient("gradient_rejected", rejected)
+    output.gradient("gradient_chosen", chosen)
+    output.gradient("gradient_rejected", rejected)
 
 
 @driver("T08", light=True)
-def preference_accuracy(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """T08: one number."""
-    sheet.number("accuracy", function(tensors["chosen"], tensors["rejected"]))
+def preference_accuracy(function: Any, _args: Args, tensors: Tensors, output: SlotOutput) -> None:
+    """T08: the accuracy."""
+    output.number("accuracy", function(tensors["chosen"], tensors["rejected"]))
 
 
 @driver("T10", light=True)
-def token_logprobs(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+def token_logprobs(function: Any, _args: Args, tensors: Tensors, output: SlotOutput) -> None:
     """T10: the log-probabilities, and the gradient of their sum weighted by `weights`."""
     logits = tensors["logits"].requires_grad_()
     found = tensor(function(logits.clone(), tensors["tokens"]))
-    sheet.array("logprobs", found)
+    output.array("logprobs", found)
     if found.shape == tensors["weights"].shape:
         _backward((found * tensors["weights"]).sum())
-        sheet.gradient("gradient", logits)
+        output.gradient("gradient", logits)
 
 
 @driver("T11", light=True)
-def shape_rewards(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """T11: one reward per token."""
+def shape_rewards(function: Any, args: Args, tensors: Tensors, output: SlotOutput) -> None:
+    """T11: the rewards."""
     names = ("scores", "logprobs", "ref_logprobs", "mask")
-    sheet.array("rewards", function(*(tensors[name] for name in names), args["beta"]))
+    output.array("rewards", function(*(tensors[name] for name in names), args["beta"]))
 
 
 @driver("T12", light=True)
-def gae(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+def gae(function: Any, args: Args, tensors: Tensors, output: SlotOutput) -> None:
     """T12: advantages and returns."""
     inputs = (tensors[name] for name in ("rewards", "values", "mask"))
     advantages, returns = pair(function(*inputs, args["gamma"], args["lam"]), "(advantages, returns)")
-    sheet.array("advantages", advantages)
-    sheet.array("returns", returns)
+    output.array("advantages", advantages)
+    output.array("returns", returns)
 
 
 @driver("T13")
-def ppo_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
+def ppo_loss(function: Any, args: Args, tensors: Tensors, output: SlotOutput) -> None:
     """T13: the loss, the statistics, and the gradients in the new log-probabilities and values."""
     logprobs, values = tensors["logprobs"].requires_grad_(), tensors["values"].requires_grad_()
     loss, stats = _loss_and_stats(
@@ -115,18 +114,18 @@ def ppo_loss(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
         )
     )
     loss = scalar(loss)
-    sheet.number("loss", loss)
+    output.number("loss", loss)
     for name in ("policy_loss", "value_loss", "approx_kl", "clip_fraction"):
         found = field(stats, name)
         if found is not None:
-            sheet.number(name, found)
+            output.number(name, found)
     _backward(loss)
-    sheet.gradient("gradient_logprobs", logprobs)
-    sheet.gradient("gradient_values", values)
+    output.gradient("gradient_logprobs", logprobs)
+    output.gradient("gradient_values", values)
 
 
 def ppo_config(given: Args) -> kit.PPOConfig:
-    """A PPOConfig from JSON."""
+    """The PPOConfig of a case."""
     import rlhf_kit as kit
 
     return kit.PPOConfig(**{**given, "betas": tuple(given["betas"])})
@@ -137,14 +136,15 @@ def _loss_and_stats(found: Any) -> tuple[Any, Any]:
 
 
 def _backward(loss: Tensor) -> None:
-    """Backpropagate if there is a graph and one number; else the gradients stay absent."""
+    """Backpropagate if the loss is one number with a graph. Otherwise no gradient is recorded."""
     if loss.numel() == 1 and loss.requires_grad:
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _texts(found: Any, count: int) -> list[str]:
+    """The texts of a list or tuple of `count` texts. Raises NoAnswerError if it is None, else TypeError."""
     if found is None:
-        raise NoAnswer
+        raise NoAnswerError
     if (
         not isinstance(found, list | tuple)
         or len(found) != count
@@ -156,7 +156,7 @@ def _texts(found: Any, count: int) -> list[str]:
 
 @lru_cache(maxsize=4)
 def tokenizer(description: str) -> Any:
-    """A transformers tokenizer from the JSON of a `tokenizers.Tokenizer`; ids 0 and 1 are EOS and pad."""
+    """A tokenizer of transformers from the JSON of a `tokenizers.Tokenizer`; ids 0 and 1 are EOS and padding."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 

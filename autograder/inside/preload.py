@@ -39,7 +39,7 @@ def import_libraries() -> list[str]:
 def needs_models(payload: memoryview) -> bool:
     """Does this request run models, or mention the libraries that do? The operation is the grader's word."""
     from .registry import OPS
-    from .sheet import LIGHT
+    from .slot_output import LIGHT
 
     if MODELS[0] in sys.modules:
         return False
@@ -68,7 +68,7 @@ def import_models() -> None:
 def require_driver(payload: memoryview) -> None:
     """Raise LookupError for a slot without a driver. The worker then ends before the call starts, which the grader
     takes for its own failure: an answer cannot help it."""
-    from .sheet import DRIVERS
+    from .slot_output import DRIVERS
 
     slot = json.loads(split_body(payload)[0]).get("slot")
     if slot is not None and slot not in DRIVERS:

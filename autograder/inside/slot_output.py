@@ -1,8 +1,7 @@
-"""What a slot returned, brought into one form: the harmless differences between answers end here.
+"""Convert what a slot returned into one form, so that harmless differences between answers do not matter.
 
-A Python float, a NumPy scalar, a 0-d tensor and a tensor of shape [1] are one number; a list of
-numbers is an array; float32, float64 and bool become float64. Shapes are kept: a column where a row
-was asked for is an answer of another shape, and the grader sees it as such.
+A Python float, a NumPy scalar, a 0-d tensor and a tensor of shape [1] become the same number, a list of numbers becomes
+an array, and float32, float64 and bool become float64. Shapes are kept, because a column in place of a row is wrong.
 """
 
 from __future__ import annotations
@@ -13,21 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_NUMBERS = 1_000_000  # of one returned tensor: answers of slots are small
+MAX_NUMBERS = 1_000_000  # in one returned tensor: answers of slots are small
 
 
-class NoAnswer(Exception):
-    """A slot returned None: it does nothing yet."""
+class NoAnswerError(Exception):
+    """The slot returned None, so it is not written yet."""
 
 
-# A driver calls one slot on one case: run(function, args, tensors, sheet).
-Driver = Callable[[Any, dict[str, Any], dict[str, Tensor], "Sheet"], None]
+# A driver calls one slot on one case, driver(function, args, tensors, output), and records what it returns in output.
+Driver = Callable[[Any, dict[str, Any], dict[str, Tensor], "SlotOutput"], None]
 DRIVERS: dict[str, Driver] = {}
-LIGHT: set[str] = set()  # slots whose drivers need neither rlhf_kit nor transformers, whose import takes seconds
+LIGHT: set[str] = set()  # slots whose drivers import neither rlhf_kit nor transformers, which takes seconds
 
 
 def driver(slot: str, *, light: bool = False) -> Callable[[Driver], Driver]:
-    """Register the decorated function as the driver of a slot; a second one for that slot is an error."""
+    """Register the decorated function as the driver of a slot. Raises ValueError if the slot has a driver already.
+
+    light: the driver needs neither rlhf_kit nor transformers.
+    """
 
     def register(function: Driver) -> Driver:
         if slot in DRIVERS and DRIVERS[slot].__qualname__ != function.__qualname__:
@@ -39,8 +41,8 @@ def driver(slot: str, *, light: bool = False) -> Callable[[Driver], Driver]:
     return register
 
 
-class Sheet:
-    """The answer to one case: JSON `values`, float64 or int64 `tensors`, and the `error` that ended it."""
+class SlotOutput:
+    """The answer to one case: JSON `values`, float64 or int64 `tensors`, and the `error` that ended the call."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -48,23 +50,23 @@ class Sheet:
         self.error: dict[str, str] | None = None
 
     def array(self, name: str, value: Any) -> None:
-        """Note an array under `name`; NoAnswer if it is None."""
+        """Record an array. Raises NoAnswerError if it is None."""
         self.tensors[name] = _plain(tensor(value))
 
     def number(self, name: str, value: Any) -> None:
-        """Note one number under `name`: whatever holds exactly one becomes 0-d."""
+        """Record a number: whatever holds exactly one number becomes 0-d. Raises NoAnswerError if it is None."""
         self.tensors[name] = _plain(scalar(value))
 
     def gradient(self, name: str, leaf: Tensor) -> None:
-        """Note the gradient that arrived at `leaf`; nothing is noted where none did."""
+        """Record the gradient of `leaf`, if it has one."""
         if leaf.grad is not None:
             self.tensors[name] = _plain(leaf.grad)
 
 
 def tensor(value: Any) -> Tensor:
-    """A tensor from a tensor, a number, an array or a (nested) list of them."""
+    """Convert a tensor, a number, an array or a (nested) list of them. Raises NoAnswerError if the value is None."""
     if value is None:
-        raise NoAnswer
+        raise NoAnswerError
     if isinstance(value, Tensor):
         return value
     if isinstance(value, list | tuple):
@@ -73,12 +75,13 @@ def tensor(value: Any) -> Tensor:
 
 
 def scalar(value: Any) -> Tensor:
-    """As `tensor`, and 0-d if it holds exactly one number."""
+    """Convert as `tensor` does, to a 0-d tensor if it holds exactly one number."""
     found = tensor(value)
     return found.reshape(()) if found.numel() == 1 else found
 
 
 def _plain(value: Tensor) -> Tensor:
+    """A detached copy on the CPU as int64 or float64. Raises ValueError if it is too large."""
     if value.numel() > MAX_NUMBERS:
         raise ValueError(f"an answer of {value.numel()} numbers is larger than any that was asked for")
     kind = torch.int64 if value.dtype in (torch.int32, torch.int64) else torch.float64
@@ -86,9 +89,12 @@ def _plain(value: Tensor) -> Tensor:
 
 
 def pair(value: Any, what: str) -> tuple[Any, Any]:
-    """Two returned things from a tuple, a list or a dataclass with two fields; NoAnswer if None."""
+    """The two values of a tuple, a list, a mapping or a dataclass. Raises NoAnswerError if it is None, else TypeError.
+
+    what: the pair that was expected, for the error's text.
+    """
     if value is None:
-        raise NoAnswer
+        raise NoAnswerError
     if isinstance(value, Mapping):
         value = tuple(value.values())
     if hasattr(value, "__dataclass_fields__"):
@@ -99,12 +105,12 @@ def pair(value: Any, what: str) -> tuple[Any, Any]:
 
 
 def field(record: Any, name: str) -> Any:
-    """`record[name]` of a dict, or the attribute of that name; None where there is none."""
+    """`record[name]` of a mapping, or the attribute of that name; None if it has neither."""
     return record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
 
 
 def ids(value: Any) -> list[int]:
-    """Token ids as Python ints, from a list, a tuple or a 1-d tensor or array."""
+    """Convert token ids in a list, tuple, 1-d tensor or array to Python ints. Raises NoAnswerError for None."""
     if value is None:
-        raise NoAnswer
+        raise NoAnswerError
     return [int(token) for token in value]
