@@ -62,10 +62,7 @@ HIDDEN_TEST = '''"""Hidden test of {id}: TODO({id}), what it is in a few words."
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from autograder.slots.hidden_tests.base import (
     Case,
@@ -78,6 +75,11 @@ from autograder.slots.hidden_tests.base import (
     normal,
 )
 from autograder.slots.oracles import {module} as oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
 
 
 @hidden_test("{id}", oracle=oracle.{name})
@@ -100,7 +102,10 @@ ORACLE = '''"""The right answer to {id}, in float64 and written another way than
 
 from __future__ import annotations
 
-from autograder.slots.oracles.losses import Floats
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.slots.oracles.losses import Floats
 
 
 def {name}(x: Floats) -> Floats:
