@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder.core.failures import GraderFailure
-from autograder.core.messages import STATUS, advice
+from autograder.core.messages import STATUS, seen_and_tip
 from autograder.core.records import Status
 
 
@@ -48,4 +48,4 @@ class Unusable(ValueError):
     """What came back cannot be measured; the text is ours: what was seen, and what the student may try."""
 
     def __init__(self, seen: str, tip: str) -> None:
-        super().__init__(advice(seen, tip))
+        super().__init__(seen_and_tip(seen, tip))

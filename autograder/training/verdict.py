@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from assignment.registry import Spec, Thresholds
-from autograder.core.messages import advice, asked
+from autograder.core.messages import seen_and_tip, with_task
 from autograder.core.records import Answers, ItemResult, SuccessCriterion
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.symptoms import named
 
-NOT_ATTEMPTED = advice("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
-ENDLESS = advice("{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop.")
-BROKEN = advice("{loop} ({slot}) cannot be read, so this was not run.", "See the message of {slot}.")
+NOT_ATTEMPTED = seen_and_tip("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
+ENDLESS = seen_and_tip(
+    "{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop."
+)
+BROKEN = seen_and_tip("{loop} ({slot}) cannot be read, so this was not run.", "See the message of {slot}.")
 # What an item has to reach, as text.
 THRESHOLDS: dict[str, Callable[[Thresholds], str]] = {
     "sft_loss_trend": lambda bars: (
@@ -57,7 +59,7 @@ def item_result(
     """An item's result. bars: what it had to reach; replaced: slots whose reference took part."""
     message = found.message
     if found.status not in ("passed", "not_gradable"):
-        message = asked(f"{spec.items[item].title} ({THRESHOLDS[item](bars)}).", message)
+        message = with_task(f"{spec.items[item].title} ({THRESHOLDS[item](bars)}).", message)
     share = 0.0 if isinstance(found, Failure) else found.share
     criterion = _criterion(item, found, bars) if item in spec.success_criteria else None
     return ItemResult(item, found.status, share, message, named(item, found), found.evidence, replaced, criterion)
