@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,19 +31,6 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The repository."""
     return ROOT
-
-
-@pytest.fixture
-def both_cores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """For a test whose grader trains on two cores: one of these runs at a time, however many workers pytest has.
-
-    Two at once would take twice as long, and time limits are multiples of what the reference needs on free cores.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # by all workers of this run
-    with open(shared / "both-cores.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""How the lab world puts things into words: questions, requests and statements of fact."""
+"""Sentence patterns of the lab world: questions, requests and statements of fact. {a} is an animal, {v} a value."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ REQUESTS = (
 
 
 def statement(name: str, facts: dict[str, str]) -> str:
-    """One sentence that states the facts about an animal."""
+    """State facts about an animal (attribute -> value) in one sentence."""
     phrases = [FACTS[a].format(v=v) for a, v in facts.items()]
     return f"The {name} {' and '.join(phrases)}."

@@ -116,9 +116,9 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, _args: Args, tensors: Tensors, output: SlotOutput) -> None:
-    """{id}: TODO({id}), what goes in and what is noted under which name; light=False if it needs rlhf_kit."""
-    output.array("value", function(tensors["x"]))
+def {name}(function: Any, _args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
+    """{id}: TODO({id}), the arguments and the recorded answers; light=False if it needs rlhf_kit."""
+    returned.add_array("value", function(tensors["x"]))
 '''
 
 LIBRARY = """# Wrong answers to {id}.

@@ -67,7 +67,8 @@ def open_training(run: GradingContext, stack: contextlib.ExitStack) -> TrainingR
     from autograder.training.prepare import Preparation
 
     inputs = stack.enter_context(Preparation(run.spec, run.profile, run.device, run.seed, trainable))
-    return TrainingRuntime(stack.enter_context(open_pool(run.session, min(run.spec.lanes, inputs.stages))), inputs)
+    workers = min(run.spec.parallel_stages, inputs.stages)
+    return TrainingRuntime(stack.enter_context(open_pool(run.session, workers)), inputs)
 
 
 def run_info(run: GradingContext, seconds: float) -> RunInfo:

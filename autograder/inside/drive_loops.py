@@ -1,7 +1,7 @@
-"""Drivers of the training loops T05, T09 and T14, on small models whose updates the grader can replay.
+"""Drivers of the training loops T05, T09 and T14, on small models of which the grader can replay every update.
 
-The loops are observed from outside: the weights by a hook on the steps of all optimisers, the batches by a hook on the
-model's forward pass, the rollouts by the reward function that the loop has to call.
+The loop is recorded from outside: the weights by a hook on the steps of all optimisers, the batch in use by a hook on
+the model's forward, and rollouts by the reward function that the loop has to call.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
 
 from .drive_models import TableScore
 from .drive_values import ppo_config
-from .slot_output import NoAnswerError, SlotOutput, driver, field, scalar
+from .driver_table import driver
+from .returned import ReturnedNoneError, ReturnedValues, field, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MAX_UPDATES = 400  # snapshots that are kept: far more updates than any case asks for
+MAX_UPDATES = 400  # most snapshots that are kept, far more than any case asks for
 STATS = ("reward", "kl", "policy_loss", "value_loss")
 
 
-class LoopRecorder:
+class UpdateRecorder:
     """Records the parameters after each optimiser step, and each call of `on_step`."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -39,47 +40,49 @@ class LoopRecorder:
         self.after_update: Callable[[], None] = lambda: None
 
     def on_step(self, step: Any, what: Any = None) -> None:
-        """The callback that the loop gets. It records (step, updates so far) and the second argument."""
+        """Record a call of the loop's callback: (step, updates so far), and the loss or statistics that it passes."""
         self.callbacks.append((int(step), self.updates))
         self.reported.append(what)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Record optimiser steps while the loop runs."""
-        handle = register_optimizer_step_post_hook(self._stepped)
+        handle = register_optimizer_step_post_hook(self._after_step)
         try:
             yield
         finally:
             handle.remove()
 
-    def _stepped(self, *_: Any) -> None:
+    def _after_step(self, *_: Any) -> None:
         self.updates += 1
         self.after_update()
         if self.updates <= MAX_UPDATES:
             for name, parameter in self.model.named_parameters():
                 self.snapshots[name].append(parameter.detach().clone())
 
-    def write(self, output: SlotOutput) -> None:
-        """Record the parameters after each update as "after:<name>" (updates, …), the last ones as "final:<name>"."""
-        output.values["updates"] = self.updates
-        output.values["callbacks"] = [list(call) for call in self.callbacks]
+    def write(self, returned: ReturnedValues) -> None:
+        """Write the parameters after each update as "after:<name>" (updates, …), the final ones as "final:<name>"."""
+        returned.values["updates"] = self.updates
+        returned.values["callbacks"] = [list(call) for call in self.callbacks]
         for name, parameter in self.model.named_parameters():
             if self.snapshots[name]:
-                output.array(f"after:{name}", torch.stack(self.snapshots[name]))
-            output.array(f"final:{name}", parameter)
+                returned.add_array(f"after:{name}", torch.stack(self.snapshots[name]))
+            returned.add_array(f"final:{name}", parameter)
 
 
 @driver("T05")
-def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], output: SlotOutput) -> None:
-    """T05, on a BigramLM."""
-    _supervised(function, BigramLM(tensors["start:weight"]), kit.SFTConfig, args, tensors, output)
+def train_sft(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], returned: ReturnedValues) -> None:
+    """Run T05 on a BigramLM."""
+    _supervised(function, BigramLM(tensors["start:weight"]), kit.SFTConfig, args, tensors, returned)
 
 
 @driver("T09")
-def train_reward_model(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], output: SlotOutput) -> None:
-    """T09, on a LastTokenReward."""
+def train_reward_model(
+    function: Any, args: dict[str, Any], tensors: dict[str, Tensor], returned: ReturnedValues
+) -> None:
+    """Run T09 on a LastTokenReward."""
     model = LastTokenReward(tensors["start:transformer.weight"], tensors["start:score.weight"].item())
-    _supervised(function, model, kit.RMConfig, args, tensors, output)
+    _supervised(function, model, kit.RMConfig, args, tensors, returned)
 
 
 def _supervised(
@@ -88,27 +91,27 @@ def _supervised(
     config: Any,
     args: dict[str, Any],
     tensors: dict[str, Tensor],
-    output: SlotOutput,
+    returned: ReturnedValues,
 ) -> None:
-    """Run a loop over batches. "order" is, by update, the index of the batch that the model had seen before it."""
+    """Run a loop over batches. "order" records which batch the model saw last before each update."""
     batches = _batches(tensors, args["batches"])
-    recorder, seen, order = LoopRecorder(model.train()), _BatchSeen(batches), []
+    recorder, seen = UpdateRecorder(model.train()), _FirstRows(batches)
+    order: list[int] = []
     recorder.after_update = lambda: order.append(seen.last)
     model.register_forward_pre_hook(seen, with_kwargs=True)
     given = config(**{**args["config"], "betas": tuple(args["config"]["betas"])})
     with recorder.running():
         losses = function(model, batches, given, recorder.on_step)
     if losses is None and recorder.updates == 0:
-        raise NoAnswerError
-    recorder.write(output)
-    output.values["order"] = order
+        raise ReturnedNoneError
+    recorder.write(returned)
+    returned.values["order"] = order
     if losses is not None:
-        output.array("losses", _floats(losses))
-    output.array("told", _floats(recorder.reported))
+        returned.add_array("losses", _floats(losses))
+    returned.add_array("told", _floats(recorder.reported))
 
 
 def _batches(tensors: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
-    """The batches of a case, whose tensors are named "batch<i>:<name>"."""
     return [
         {name.removeprefix(f"batch{i}:"): x for name, x in tensors.items() if name.startswith(f"batch{i}:")}
         for i in range(count)
@@ -116,13 +119,13 @@ def _batches(tensors: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
 
 
 def _floats(values: Any) -> Tensor:
-    """Convert a list of losses of any kind to one row of numbers."""
+    """Convert a list of losses, each a float or a tensor, to one row of numbers."""
     found = [scalar(value) for value in values]
     return torch.stack([x.detach().double() for x in found]) if found else torch.zeros(0)
 
 
-class _BatchSeen:
-    """A forward hook that recognises a batch by the attended tokens of its first row. last: its index, or -1."""
+class _FirstRows:
+    """A forward hook that identifies the batch in use by the attended tokens of its first row."""
 
     def __init__(self, batches: list[dict[str, Tensor]]) -> None:
         self.last = -1
@@ -145,12 +148,13 @@ def _row(ids: Tensor, mask: Tensor) -> tuple[int, ...]:
 
 
 @driver("T14")
-def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], output: SlotOutput) -> None:
-    """T14, on a BigramPolicy: the rollouts, the parameters after each update, the statistics."""
+def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], returned: ReturnedValues) -> None:
+    """Run T14 on a BigramPolicy and record rollouts, the parameters after each update, and the statistics."""
     policy = BigramPolicy(tensors["policy"], tensors["values"], args.get("dropout", 0.0)).eval()
     reference = kit.freeze(BigramLM(tensors["reference"]))
     score = TableScore(tensors["tokens"], tensors["start"])
-    recorder, rolled = LoopRecorder(policy), []
+    recorder = UpdateRecorder(policy)
+    rolled: list[dict[str, Any]] = []
 
     def reward_fn(prompt_ids: Any, response_ids: Any) -> Tensor:
         found = score(prompt_ids, response_ids)
@@ -162,12 +166,12 @@ def train_ppo(function: Any, args: dict[str, Any], tensors: dict[str, Tensor], o
     with recorder.running():
         stats = function(policy, reference, reward_fn, prompts, ppo_config(args["config"]), recorder.on_step)
     if stats is None and recorder.updates == 0:
-        raise NoAnswerError
-    recorder.write(output)
-    output.values["rolled"] = rolled
-    output.array("reference", reference.weight)
+        raise ReturnedNoneError
+    recorder.write(returned)
+    returned.values["rolled"] = rolled
+    returned.add_array("reference", reference.weight)
     stats = list(stats or [])
-    output.values["stats"] = len(stats)
+    returned.values["stats"] = len(stats)
     for name in STATS:
         if stats and all(field(row, name) is not None for row in stats):
-            output.array(f"stat:{name}", [scalar(field(row, name)) for row in stats])
+            returned.add_array(f"stat:{name}", [scalar(field(row, name)) for row in stats])

@@ -73,13 +73,13 @@ def _tests(spec: Spec) -> Iterator[str]:
 
 
 def _drivers(spec: Spec) -> Iterator[str]:
-    from autograder.inside import slot_output
+    from autograder.inside import driver_table
 
     known = [slot.id for slot in spec.slots]
     for slot in known:
-        if slot not in slot_output.DRIVERS:
+        if slot not in driver_table.DRIVERS:
             yield f'{DRIVERS}: slot {slot} has no driver: a function under @driver("{slot}")'
-    for slot, driver in slot_output.DRIVERS.items():
+    for slot, driver in driver_table.DRIVERS.items():
         if slot not in known:
             yield f"{_file(driver)}: {driver.__name__} drives {slot}, which is no slot; remove it"
 

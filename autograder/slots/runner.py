@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autograder.core.failures import GraderFailure, guarded, not_gradable
-from autograder.programs.assemble import code_of
+from autograder.programs.assemble import code_for_slots
 from autograder.programs.dependencies import SlotDependencies
-from autograder.sandbox.calls import Call, graded_call
+from autograder.sandbox.calls import Call, call_with_retry
 from autograder.slots import verdicts
 from autograder.slots.exchange import read_answers, slot_request
 from autograder.slots.hidden_tests import HIDDEN_TESTS, draw
@@ -95,11 +95,11 @@ class _SlotTests:
         from autograder.sandbox import AnyTensors, Limits
 
         test, function, cases = HIDDEN_TESTS[slot], self.spec.slot(slot).name, draw(slot, self.seed)
-        code = code_of(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
+        code = code_for_slots(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
         payload, tensors = slot_request(slot, function, cases, self.seed)
         limits = Limits.for_item(self.spec, "loop_slot" if test.loop else "slot", slot, SLOT_THREADS)
         call = Call("call_slot", {**payload, "code": code}, tensors, limits=limits, expect=AnyTensors(MAX_TENSORS))
-        reply = graded_call(self.session, self.spec, call)
+        reply = call_with_retry(self.session, self.spec, call)
         if reply.kind != "answered":
             return verdicts.from_reply(slot, reply, self.seed, replaced)
         try:

@@ -1,4 +1,4 @@
-"""What students read about each training test, by how it ended. Words only: nothing here decides a verdict."""
+"""The messages that students read about each training test, by how it ended. Verdicts are decided elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from autograder.core.messages import seen_and_tip
 FELL = "Held-out loss fell from {start:.2f} to {end:.2f} nats per token, {ratio:.2f} of its start."
 SFT = {
     "passed": FELL,
-    "still": seen_and_tip(
+    "unchanged": seen_and_tip(
         "The loop left the weights as they were.",
         "Check that it calls backward and the optimiser's step, and that the optimiser holds the model's parameters.",
     ),
@@ -17,7 +17,7 @@ SFT = {
         "fall, check what they are computed on.",
     ),
     "high": seen_and_tip(
-        FELL + " It has to end below {bar:.2f} of the start: the loop learns too little.",
+        FELL + " It has to end below {threshold:.2f} of the start: the loop learns too little.",
         "Check the learning rate and warm-up, zero_grad, and that every epoch runs over all batches.",
     ),
     "unmasked": seen_and_tip(
@@ -29,16 +29,16 @@ SFT = {
 RANKED = "The reward model ranks {accuracy:.1%} of {n} hidden pairs right (interval from {low:.1%})."
 REWARD_MODEL = {
     "passed": RANKED,
-    "still": seen_and_tip(
+    "unchanged": seen_and_tip(
         "The loop left the weights as they were.",
         "Check that it calls backward and the optimiser's step, and that the optimiser holds the parameters of body "
         "and head.",
     ),
-    "foreign": seen_and_tip(
+    "style": seen_and_tip(
         RANKED + " But it does not prefer what the preferences of this run prefer: it was not trained on them.",
         "Train on the batches that the loop is given.",
     ),
-    "unread": seen_and_tip(
+    "question": seen_and_tip(
         RANKED + " But it hardly looks at the question: of two answers it does not prefer each where it belongs.",
         "Give body and head the whole dialogue, prompt and reply, and train both.",
     ),
@@ -47,7 +47,7 @@ REWARD_MODEL = {
         "Follow one pair by hand from the batch into the loss: which score is to become the higher one?",
     ),
     "low": seen_and_tip(
-        RANKED + " The interval has to start above {bar:.0%}.",
+        RANKED + " The interval has to start above {threshold:.0%}.",
         "Check the order of chosen and rejected, which token is scored, and that body and head both learn.",
     ),
 }
@@ -56,12 +56,12 @@ ROSE = "Reward on hidden prompts went from {before:.2f} to {after:.2f}, a gain o
 REWARD_TIP = "Train on the scores of the reward_fn that the loop is given."
 PPO_REWARD = {
     "passed": ROSE,
-    "still": seen_and_tip(
+    "unchanged": seen_and_tip(
         "The loop left the policy's weights as they were.",
         "Check that it calls backward and the optimiser's step, and that the optimiser holds the policy's parameters.",
     ),
     "low": seen_and_tip(
-        ROSE + " It has to gain at least {bar:g}.",
+        ROSE + " It has to gain at least {threshold:g}.",
         "Check the sign of the policy loss, that advantages are whitened over response tokens only, and that old "
         "log-probabilities are stored once for each rollout.",
     ),
@@ -70,7 +70,7 @@ PPO_REWARD = {
         "instead of answering better.",
         "Check the KL penalty, and read some replies.",
     ),
-    "foreign": seen_and_tip(
+    "style": seen_and_tip(
         ROSE + " But its replies do not take up what this run's reward pays for: the policy was not trained on it.",
         REWARD_TIP,
     ),
@@ -83,7 +83,7 @@ PPO_KL = {
         "Check that scores reach the loss through the advantages, and that every rollout is used for all its epochs "
         "and minibatches.",
     ),
-    "foreign": seen_and_tip(
+    "style": seen_and_tip(
         KL_VALUE + ", inside the range; but its replies do not take up what this run's reward pays for, so that this "
         "is no result of training on it.",
         REWARD_TIP,
@@ -101,6 +101,6 @@ COMPARISON = {
         "Not as recomputed from the replies that were returned: {fields}.",
         "Compute each field from the replies of its own row, as the docstring says; check two short replies by hand.",
     ),
-    "foreign": seen_and_tip("The replies listed under {names} are not what that policy samples.", SAMPLE_TIP),
+    "atypical": seen_and_tip("The replies listed under {names} are not what that policy samples.", SAMPLE_TIP),
     "order": seen_and_tip("The RLHF policy is not above SFT in mean reward on these prompts.", SAMPLE_TIP),
 }

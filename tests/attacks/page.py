@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
-from tests.attacks.runner import Verdict, stored, summary
+from tests.attacks.runner import GRADER, Verdict, stored, summary
+from tests.matrix.store import digest, hashes_of
 from tests.support.sources import ROOT
+from tests.support.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,22 +27,30 @@ def write_docs() -> int:
 
     An attack without a verdict is shown as `not run`.
     """
+    head, tail = _around_the_table()
     found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
-    _write(found)
-    print(f"{PAGE}: {len(ATTACKS)} attacks")
     missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
+    made_with = "" if missing else f"{stamp(page_state())}\n"
+    write_atomically(PAGE, f"{head}{BEGIN}\n{made_with}{table(found)}\n{END}{tail}")
+    print(f"{PAGE}: {len(ATTACKS)} attacks")
     if missing:
         print(f"no verdict on the current grader for {', '.join(missing)}: run python -m tests.attacks")
     return int(bool(missing))
 
 
-def _write(found: Mapping[tuple[str, int], Verdict | None]) -> None:
+def page_state() -> str:
+    """A hash of the grader and the attacks. After a change of it the attacks have to be run again."""
+    return digest(hashes_of(*GRADER, "tests/attacks"))[:16]
+
+
+def _around_the_table() -> tuple[str, str]:
+    """The page's text before and after the table. Raises SystemExit if the lines around the table are missing."""
     text = PAGE.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} is left as it is: the lines {BEGIN} and {END} have to enclose the table")
-    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
+    return head, tail
 
 
 def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:

@@ -78,7 +78,6 @@ def test_the_outcome_is_described_by_statuses_or_by_the_refusal():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("both_cores")
 def test_the_quick_sample_gains_nothing_and_leaves_nothing(capsys):
     assert main(["--quick"]) == 0
     assert "gained nothing" in capsys.readouterr().out.splitlines()[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import resource
@@ -18,12 +17,13 @@ from autograder.submission import extraction
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.mutations import MUTATIONS
+from tests.support.processes import environment
 
 ROOT = Path(__file__).parents[2]
 GRADED_EVERY = 49  # one in so many cases is graded; coprime to the number of kinds, so that each kind is
 ITEM = "T08"
 # Intake, extraction, its suspect cells one by one, and extraction of the rest may each use their whole time limit.
-SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.PROBE.wall_s
+SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.ONE_CELL.wall_s
 GRADE_SECONDS = SECONDS + 240
 OWN_BYTES = 1 << 30  # of the process that reads submissions
 # Of every process that it starts: readers are killed at this limit, and the whole command must stay below it too.
@@ -112,10 +112,9 @@ def read_only(path: Path) -> tuple[str, str]:
 def _graded(path: Path, out: Path) -> tuple[str, str]:
     """Grade the file with the real command. Returns the status and the fault, or ""."""
     command = [sys.executable, "-m", "autograder.cli", "grade", str(path), "--only", ITEM, "--out", str(out)]
-    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=GRADE_SECONDS,
-        env={**os.environ, "PYTHONPATH": search},
+        env=environment(),
     )  # fmt: skip
     shown = done.stdout + done.stderr
     if "Traceback" in shown:

@@ -14,7 +14,7 @@ from autograder.parsing.cells import parse_cells
 from autograder.parsing.notebook import read_notebook
 from autograder.slots.misconceptions import Mistake, load_library
 from autograder.submission.extraction import written_answers
-from autograder.training.symptoms import SIGNS
+from autograder.training.symptoms import SYMPTOMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +95,8 @@ def _wrong(mistake: Mistake) -> Entry:
     return Entry(
         "misconception", f"{mistake.slot} {mistake.id}", {mistake.slot: mistake.source}, costs=costs,
         names={mistake.slot: mistake.id, **mistake.symptoms}, title=mistake.name,
-        sentences={mistake.slot: mistake.sentence, **{i: SIGNS[sign].sentence for i, sign in mistake.symptoms.items()}},
+        sentences={mistake.slot: mistake.sentence}
+        | {item: SYMPTOMS[symptom].sentence for item, symptom in mistake.symptoms.items()},
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SAME_SHARE = 1e-9  # a larger difference between two shares counts
 # Exceptions that mean that the code of a null answer is broken, so that it gave no answer at all.
-NO_ANSWER = ("RecursionError", "NameError", "UnboundLocalError", "SlotBroken")
+NO_ANSWER = ("RecursionError", "NameError", "UnboundLocalError", "SlotBrokenError")
 
 
 @dataclass(frozen=True)

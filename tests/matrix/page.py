@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from tests.matrix.entries import PAIRS, SEEDS
 from tests.matrix.nulls import FORMS, NAMES, REASONS, why_not
+from tests.matrix.store import page_state
 from tests.matrix.variants import NOT_APPLICABLE
+from tests.support.stamps import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +44,7 @@ def page(matrix: Matrix, spec: Spec) -> str:
     )  # fmt: skip
     parts = [
         INTRO.format(seeds=", ".join(map(str, SEEDS)), first=SEEDS[0]) + training,
+        *([stamp(page_state())] if matrix.trained else []),
         f"```\n{matrix.second_line()}\n{matrix.line(spec)}\n```",
         _faults(matrix, spec),
         "## Known mistakes", _misconceptions(matrix.misconceptions),

@@ -70,7 +70,7 @@ def train_all(
         grader = stack.enter_context(closing(Grader(Store())))
         trainer = Trainer(grader, profile, seed)
         stack.enter_context(trainer.prepared)
-        workers = stack.enter_context(open_pool(grader.session(seed).session, grader.spec.lanes))
+        workers = stack.enter_context(open_pool(grader.session(seed).session, grader.spec.parallel_stages))
         bar = stack.enter_context(tqdm(total=len(entries), desc="training tests", unit="entry", dynamic_ncols=True))
         plain = slots["slots", "reference", seed]
 

@@ -9,7 +9,7 @@ import tomllib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from autograder.calibration.code import essence, module_name
+from autograder.calibration.code import module_name, tree_text
 from autograder.training.run import STAGES as TRAINING
 from tests.support.sources import ROOT, existing
 
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
     from autograder.training.stage import Stage
 
 FOLDER = ROOT / "dist" / "matrix"
+LIBRARY = "autograder/slots/misconceptions/library"
 # The files on which the verdict on a slot depends, or the outcome of a stage, and those of them on which it does not.
 SLOTS = ("autograder", "assignment", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/spoilt_outputs.py")  # fmt: skip
 SLOTS_NOT = ("autograder/report", "autograder/training", "autograder/reference", "autograder/calibration",
              "autograder/doctor", "autograder/cli.py", "autograder/grading/run.py", "solutions/checks",
-             "assignment/lab")  # fmt: skip
+             "assignment/lab", "assignment/verify", "assignment/cli.py", "assignment/console.py",
+             "assignment/release/html.py", "assignment/release/pages",
+             "assignment/release/reference_sample.py")  # fmt: skip
 STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
           "autograder/programs/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = (
     "autograder/training/symptoms.py",  # it only names mistakes
     "autograder/programs/assemble.py",  # it selects code, and the selected code is in the key
-    "autograder/inside/probes.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
+    "autograder/inside/diagnostics.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
     "autograder/inside/drive_models.py", "autograder/inside/drive_values.py",
 )  # fmt: skip
 
@@ -54,6 +57,20 @@ def code_hash(kind: str) -> str:
     return total.hexdigest()
 
 
+def page_state() -> str:
+    """A hash of all on which the page depends: the code of its results, the entries, and what they declare."""
+    results = [code_hash("slots"), *(code_hash(stage.op) for stage in TRAINING)]
+    declared = [path.read_text(encoding="utf-8") for path in sorted(files_of((LIBRARY,))) if path.suffix == ".toml"]
+    return digest(results, hashes_of("tests/matrix"), declared)[:16]
+
+
+def hashes_of(*places: str) -> dict[str, str]:
+    """By file: a hash of what it does, for programs, tables and settings at these places except tests."""
+    paths = [path for path in files_of(places) if path.suffix in (".py", ".toml", ".json")]
+    kept = {path.relative_to(ROOT).as_posix(): path for path in paths if not path.name.startswith("test_")}
+    return {name: hashlib.sha256(_content(path)).hexdigest() for name, path in sorted(kept.items())}
+
+
 def module_file(stage: Stage) -> Path:
     """The file that defines a stage."""
     return ROOT / "autograder" / "training" / f"{module_name(stage)}.py"
@@ -63,7 +80,7 @@ def _content(path: Path) -> bytes:
     """The part of a file that can change a result: of a program the code without comments, of the library of known
     mistakes the fields that grading reads."""
     if path.suffix == ".py":
-        return essence(path.read_text(encoding="utf-8"), imports=False).encode()
+        return tree_text(path.read_text(encoding="utf-8"), imports=False).encode()
     if path.parent.name != "library":
         return path.read_bytes()
     raw = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from assignment.registry import load_spec
-from autograder.parsing.leftovers import inspect
+from autograder.parsing.leftovers import find_leftovers
 from autograder.quality.lint import lint
 from autograder.slots.misconceptions import load_library
-from autograder.training.comparison import GROUPS
+from autograder.training.comparison import FIELD_GROUPS
 from tests.matrix import __main__ as command
 from tests.matrix import entries, nulls, outcomes
 from tests.matrix import store as store_module
@@ -80,7 +80,7 @@ def test_no_known_mistake_costs_code_quality():
     library = load_library()
     units = {"helpers": KERNEL, **library.bases, **{entry.id: next(iter(entry.changes.values())) for entry in WRONG}}
     assert [found for found in lint(units) if found["where"] != "helpers"] == []
-    found = inspect({"units": units})
+    found = find_leftovers({"units": units})
     assert (found["undocumented"], found["leftovers"]) == (["helpers"], [])
 
 
@@ -215,7 +215,7 @@ def test_results_are_kept_under_a_name_that_follows_the_entrys_code(tmp_path):
 
 
 def test_the_registrys_kinds_of_fields_are_those_of_the_comparison():
-    assert SPEC.partial.field_kinds == len(GROUPS)
+    assert SPEC.partial.field_kinds == len(FIELD_GROUPS)
 
 
 def test_a_page_of_another_kind_is_refused_before_anything_is_graded(tmp_path, monkeypatch, capsys):

@@ -58,6 +58,15 @@ def run_wrong(slot: str, source: str, seed: int) -> CheckedAnswers:
     return run(slot, base_sources(slot, source), seed)
 
 
+def failed_checks(slot: str, sources: Sequence[str], seed: int) -> str:
+    """The names of a slot's checks that these sources fail, or why they cannot be run; empty if all checks hold."""
+    try:
+        checked = run(slot, sources, seed)
+    except Exception as error:  # noqa: BLE001 - sources that do not run are no right answer
+        return f"{type(error).__name__}: {error}"
+    return ", ".join(sorted({residual.name for residual in checked.failed}))
+
+
 def submission(changes: Mapping[str, str] = {}, states: Mapping[str, Any] = {}, helpers: str = "") -> Answers:
     """The library's right answers as a submission. changes: other sources, states: other states, by slot."""
     slots = {

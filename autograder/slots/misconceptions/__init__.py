@@ -44,9 +44,9 @@ class Mistake:
     """One known mistake.
 
     source: a complete wrong answer to the slot. items: the rubric items that it costs. keeps: the share that stays of
-    an item that is lost in part only, as a field of the registry's [partial] or a fraction ("6/7"). symptoms: by training
-    item that it costs, the symptom (training/symptoms.py) that the item shows. signature: for mistakes in what is
-    sampled, the names of the checks that fail; the first must fail, the others may. file: the entry's file.
+    an item that is lost in part only, as a field of the registry's [partial] or a fraction ("6/7"). symptoms: by
+    training item that it costs, the symptom (training/symptoms.py) that the item shows. signature: for mistakes in what
+    is sampled, the names of the checks that fail; the first must fail, the others may. file: the entry's file.
     """
 
     id: str

@@ -19,7 +19,8 @@ SENTENCES = {
     "shift": "Your numbers differ from the right ones by one constant.",
     "position": "Your numbers are the right ones, moved by one position.",
     "order": "Your numbers are the right ones in another order of the rows.",
-    "padding": "Your longest rows are right and all shorter ones are wrong: what stands in the padding has an influence.",
+    "padding": "Your longest rows are right and all shorter ones are wrong: what stands in the padding has an "
+    "influence.",
     "rows": "Some rows are right and some are not: compare the short ones with the longest.",
     "zero": "Your numbers are all zero.",
     "constant": "Your numbers are all the same.",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TrustedNamespace:
-    """The names that the library's sources define, for a driver to call. Later sources see the names of earlier ones."""
+    """The names that the library's sources define, for a driver to call. Later sources see those of earlier ones."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self.globals: dict[str, Any] = {"__name__": "trusted"}
@@ -46,7 +46,7 @@ def run_sources(
 ) -> list[CaseAnswer]:
     """Execute the sources and call the slot on each case. An exception that the slot raises is its answer.
 
-    Raises SlotMissing if the slot returns None.
+    Raises SlotMissingError if the slot returns None.
     """
     import torch
 

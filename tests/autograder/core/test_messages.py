@@ -18,8 +18,7 @@ from autograder.slots.hidden_tests.checked import CheckedAnswers
 from autograder.slots.hidden_tests.failure_message import LABELS, failure_message
 from autograder.slots.misconceptions import diagnosis, load_library
 from autograder.slots.runner import run_hidden_tests
-from autograder.training import run
-from autograder.training import symptoms as signs
+from autograder.training import run, symptoms
 from tests.support.intake_notebooks import ACCURACY, IMPORTS, extract_here
 from tests.support.intake_notebooks import submission as handed_in
 from tests.support.slot_runs import SLOTS, SPEC, LocalSession, reply, submission
@@ -146,7 +145,7 @@ def test_every_status_has_a_label_and_a_sentence():
 
 def test_sentences_of_mistakes_symptoms_and_differences_are_plain_words():
     library = [mistake.sentence for mistakes in load_library().mistakes.values() for mistake in mistakes]
-    texts = library + [sign.sentence for sign in signs.SIGNS.values()] + list(diagnosis.SENTENCES.values())
+    texts = library + [symptom.sentence for symptom in symptoms.SYMPTOMS.values()] + list(diagnosis.SENTENCES.values())
     assert all(re.search(r"[.?]$", text) and "\n" not in text and "{" not in text for text in texts)
 
 
@@ -165,7 +164,7 @@ EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative
 
 
 @pytest.mark.parametrize(
-    ("item", "evidence", "sign"),
+    ("item", "evidence", "symptom"),
     [
         ("sft_loss_trend", {"optimizer_steps": 0}, "W1"),
         ("sft_loss_trend", {"frozen": ["body"], "relative_change": 0}, "W2"),
@@ -182,14 +181,14 @@ EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative
         ("sft_loss_trend", {}, ""),
     ],
 )
-def test_a_training_mistake_is_named_from_what_harness_and_weights_show(item, evidence, sign):
+def test_a_training_mistake_is_named_by_its_symptom(item, evidence, symptom):
     found = run.Outcome(False, False, 0.0, "text.", "value", {**EVIDENCE, **evidence})
-    assert (signs.named(item, found) or {}).get("id", "") == sign
+    assert (symptoms.recognise(item, found) or {}).get("id", "") == symptom
 
 
 def test_a_diverged_run_is_named_and_a_passed_one_never_is():
     from autograder.training.weights import NOT_FINITE
 
-    assert (signs.named("sft_loss_trend", run.Failure("wrong", seen_and_tip(*NOT_FINITE))) or {})["id"] == "W7"
+    assert (symptoms.recognise("sft_loss_trend", run.Failure("wrong", seen_and_tip(*NOT_FINITE))) or {})["id"] == "W7"
     passed = run.Outcome(True, False, 1.0, "text.", "value", {"optimizer_steps": 0})
-    assert signs.named("sft_loss_trend", passed) is None
+    assert symptoms.recognise("sft_loss_trend", passed) is None

@@ -22,8 +22,8 @@ from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
 from autograder.slots import verdicts
 from autograder.training import comparison, messages, run, verdict, weights
-from autograder.training.outcome import Failure, Outcome, Unusable
-from autograder.training.stage import finite
+from autograder.training.outcome import Failure, Outcome, UnusableError
+from autograder.training.stage import require_finite
 from tests.support.report_fixture import bundle
 from tests.support.slot_runs import SPEC, reply, submission
 
@@ -38,7 +38,7 @@ TEMPLATES: dict[str, Mapping[str, str]] = {
 }  # fmt: skip
 # What a message may quote: measured values, and thresholds that the feedback shows with the success criteria.
 QUOTED: dict[str, Any] = dict.fromkeys(
-    ("start", "end", "ratio", "bar", "accuracy", "low", "high", "before", "after", "gain", "fall", "kl"), 1.0
+    ("start", "end", "ratio", "threshold", "accuracy", "low", "high", "before", "after", "gain", "kl"), 1.0
 )
 QUOTED |= {"n": 3, "fields": "n, win_rate", "names": "Base"}
 EVIDENCE = {"seed": SEED, "p": UNTOLD, "style": UNTOLD, "traceback": STUDENT, "generations": [{"sft": STUDENT}]}
@@ -67,7 +67,7 @@ def of_training(item: str) -> Iterator[ItemResult]:
     timeout = ItemResult(str(SPEC.items[item].loop), "timeout", 0.0, STUDENT)
     found.append(not_run(item, submission(), {timeout.id: timeout}))
     found += [Failure("wrong", str(error), EVIDENCE) for error in unusable()]
-    found.append(Failure.ours(GraderFailure(STUDENT)))
+    found.append(Failure.of_grader(GraderFailure(STUDENT)))
     yield from (verdict.item_result(SPEC, BARS, item, one) for one in found)
 
 
@@ -77,13 +77,13 @@ def not_run(item: str, answers: Answers, results: Mapping[str, ItemResult]) -> F
     return failure
 
 
-def unusable() -> Iterator[Unusable]:
+def unusable() -> Iterator[UnusableError]:
     """Why what came back cannot be measured."""
-    yield Unusable(*weights.NOT_FINITE)
-    with pytest.raises(Unusable) as caught:
-        finite("losses", float("nan"))
+    yield UnusableError(*weights.NOT_FINITE)
+    with pytest.raises(UnusableError) as caught:
+        require_finite("losses", float("nan"))
     yield caught.value
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableError) as caught:
         comparison.read_rows({"names": STUDENT}, {}, 1, 1, 1)
     yield caught.value
 

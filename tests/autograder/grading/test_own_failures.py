@@ -17,10 +17,11 @@ from assignment.registry import load_spec
 from autograder import cli
 from autograder.report import RECORD, REPORTS
 from autograder.sandbox import Limits, Reply, SandboxError, WorkerSession, tiers
-from autograder.sandbox.link import Link, LinkClosed
+from autograder.sandbox.link import Link, LinkClosedError
 from autograder.slots.runner import run_hidden_tests
 from tests.autograder.conftest import LIMITS
 from tests.support.intake_notebooks import IMPORTS, LOSS, notebook, write
+from tests.support.processes import environment
 from tests.support.slot_runs import submission
 
 ROOT = Path(__file__).parents[3]
@@ -60,11 +61,11 @@ def test_a_refused_sandbox_takes_no_point(answered: Path, tmp_path: Path, monkey
 
 @pytest.mark.usefixtures("no_kit")
 def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path) -> None:
-    tiers.probe.cache_clear()
+    tiers.check_tier.cache_clear()
     try:
         result = grade_t07(answered, tmp_path / "out")
     finally:
-        tiers.probe.cache_clear()  # what was found without the kit does not hold for this machine
+        tiers.check_tier.cache_clear()  # what was found without the kit does not hold for this machine
     assert_grader_error(result, tmp_path / "out")
     assert "rlhf_kit" in (tmp_path / "out" / "report.json").read_text()
 
@@ -95,7 +96,7 @@ def test_a_worker_that_fails_before_student_code_runs_is_a_grader_error(
     best: WorkerSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: Any, **__: Any) -> dict[str, Any]:
-        raise LinkClosed("the worker has ended")
+        raise LinkClosedError("the worker has ended")
 
     assert best.prewarm()
     with monkeypatch.context() as patch:
@@ -107,10 +108,9 @@ def test_a_worker_that_fails_before_student_code_runs_is_a_grader_error(
 
 def graded_blank(out: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Grade the blank sample with the real command."""
-    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
     return subprocess.run(
         [sys.executable, "-m", "autograder.cli", "grade", str(BLANK), "--out", str(out)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search}, **options,
+        cwd=ROOT, capture_output=True, text=True, env=environment(), **options,
     )  # fmt: skip
 
 
@@ -143,7 +143,6 @@ def test_a_full_disk_leaves_the_older_reports_as_they_were(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("both_cores")
 @pytest.mark.parametrize("options", [["--count", "2"], ["--count", "1", "--interrupt"]], ids=["kill -9", "Ctrl-C"])
 def test_a_grader_that_ends_early_leaves_nothing_and_grades_again(options: list[str]) -> None:
     count = options[1]

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from assignment.registry import Spec, spec_of
+from assignment.registry import Spec, parse_spec
 from autograder.core.records import Grading, ItemResult
 from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import report_dict
@@ -21,7 +21,7 @@ from tests.support.report_fixture import bundle, passing
 from tests.support.sources import ROOT
 
 SCHEMA = json.loads((ROOT / "autograder" / "report" / "report.schema.json").read_text(encoding="utf-8"))
-BONUS = spec_of(edited(*BONUS_T08))
+BONUS = parse_spec(edited(*BONUS_T08))
 
 
 def graded(spec: Spec, **results: ItemResult) -> Grading:
@@ -63,7 +63,7 @@ def test_the_terminal_and_the_pages_show_a_bonus_and_nobody_loses_one() -> None:
 
 def test_each_written_item_has_its_own_questions_on_the_ta_s_page() -> None:
     waiting = {id_: ItemResult(id_, "needs_review", 0.0, "") for id_ in ("written_comparison", "essay")}
-    page = ta_page(graded(spec_of(edited(*TWO_WRITTEN)), **waiting))
+    page = ta_page(graded(parse_spec(edited(*TWO_WRITTEN)), **waiting))
     first, second = page.split('<section id="written-')[1:]
     assert first.startswith("written_comparison")
     assert "W1" in first
@@ -74,6 +74,6 @@ def test_each_written_item_has_its_own_questions_on_the_ta_s_page() -> None:
 
 
 def test_a_course_without_written_items_has_no_written_section() -> None:
-    grading = graded(spec_of(edited(*NO_WRITTEN)))
+    grading = graded(parse_spec(edited(*NO_WRITTEN)))
     assert 'id="written' not in ta_page(grading)
     assert grading.graded.score == 100

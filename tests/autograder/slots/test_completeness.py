@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
-from autograder.inside import slot_output
+from assignment.registry import load_spec, parse_spec
+from autograder.inside import driver_table
 from autograder.slots import completeness, hidden_tests, misconceptions
 from autograder.slots.completeness import problems
 from tests.support.copies import change_file, copy_of_the_repository, python
@@ -52,7 +52,7 @@ def test_a_slot_without_a_hidden_test_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_slot_without_a_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     completeness._import_error("autograder.inside.drive_values")
-    monkeypatch.delitem(slot_output.DRIVERS, "T08")
+    monkeypatch.delitem(driver_table.DRIVERS, "T08")
     assert list(problems(SPEC)) == [
         'autograder/inside/drive_*.py: slot T08 has no driver: a function under @driver("T08")'
     ]
@@ -76,7 +76,7 @@ def test_two_tests_or_two_drivers_of_one_slot_are_refused() -> None:
     with pytest.raises(ValueError, match="two hidden tests of T08: PreferenceAccuracy and Other"):
         hidden_tests.base.hidden_test("T08", oracle=None)(type("Other", (hidden_tests.HiddenTest,), {}))
     with pytest.raises(ValueError, match="two drivers of T08: preference_accuracy and "):
-        slot_output.driver("T08")(lambda *_: None)
+        driver_table.driver("T08")(lambda *_: None)
 
 
 def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_slot_without_a_known_mistake_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_left_of_a_removed_slot_is_named() -> None:
-    assert list(problems(spec_of(edited(*WITHOUT_T08)))) == [
+    assert list(problems(parse_spec(edited(*WITHOUT_T08)))) == [
         f"{REWARD}: PreferenceAccuracy tests T08, which is no slot; remove it",
         "autograder/inside/drive_values.py: preference_accuracy drives T08, which is no slot; remove it",
         f"{LIBRARY}/reward_model.toml: [base.T08] is of no slot; remove it and its mistakes",

@@ -12,7 +12,7 @@ from autograder.slots import misconceptions, verdicts
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer
 from autograder.slots.hidden_tests.checked import check
 from autograder.slots.misconceptions import Mistake, diagnosis, load_library, naming, read_library
-from autograder.training.symptoms import SIGNS
+from autograder.training.symptoms import SYMPTOMS
 from tests.support.slot_runs import SLOTS, SPEC, run, run_base, run_wrong
 from tests.support.sources import ROOT
 
@@ -133,7 +133,7 @@ def test_symptoms_are_declared_for_training_items_that_the_mistake_costs():
     training = {item.id for item in SPEC.item_list if item.kind == "training"}
     for mistake in MISTAKES:
         assert set(mistake.symptoms) <= set(mistake.items) & training
-        assert set(mistake.symptoms.values()) <= set(SIGNS)
+        assert set(mistake.symptoms.values()) <= set(SYMPTOMS)
     assert any(mistake.symptoms for mistake in MISTAKES)
 
 
