@@ -81,6 +81,7 @@ check: lint test
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/rlhf-lab build --check
 
