@@ -10,7 +10,7 @@ JOBS ?= 2
 PYTEST := python -m pytest -n $(JOBS) --dist loadscope
 SAMPLES := reference typical blank
 
-.PHONY: help system setup demo lint test test-newest check docs attacks matrix bench fuzz kills gpu-check clean
+.PHONY: help system setup demo lint test test-newest check docs refresh attacks matrix bench fuzz kills gpu-check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make lint       ruff, mypy, and whether student_template/ is what solutions/ generate"
 	@echo "make docs       the documentation as a site: dist/site/index.html"
 	@echo "make setup      the environment alone, in $(VENV)"
+	@echo "make refresh    after a change of a slot: renew what follows, name what you have to do (STATIC=1: quick)"
 	@echo "make system     install bubblewrap and a browser, where apt-get can"
 	@echo "make test-newest  the tests with the newest versions that pyproject.toml allows, in $(NEWEST)"
 	@echo "make attacks    hostile submissions against the real grading command (resumes)"
@@ -85,6 +86,9 @@ lint: setup
 
 docs: $(VENV)/.docs-stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+refresh: setup
+	$(BIN)/python -m tests.refresh $(if $(STATIC),--static)
 
 attacks: setup
 	$(BIN)/python -m tests.attacks

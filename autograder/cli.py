@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assignment.cli import register
-from assignment.console import make_console, waiting
+from assignment.console import make_console, spinner
 from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
@@ -126,12 +126,12 @@ def doctor_command(
         console.print(
             f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
         )
-    with waiting(make_console(stderr=True), "looking for sandboxes") as note:
-        found = list(doctor.columns(every_way=every_way, note=note))
-    console.print(doctor.table(found))
-    for line in (*doctor.details(found), *advice(this_machine(), found)):
+    with spinner(make_console(stderr=True), "looking for sandboxes") as note:
+        found = list(doctor.probe_tiers(every_way=every_way, on_progress=note))
+    console.print(doctor.tier_table(found))
+    for line in (*doctor.tier_details(found), *advice(this_machine(), found)):
         console.print(line, soft_wrap=True)
-    if not healthy or not any(doctor.is_safe(column) for column in found):
+    if not healthy or not any(doctor.is_safe(tier) for tier in found):
         raise typer.Exit(1)
 
 

@@ -16,7 +16,7 @@ import torch
 import rlhf_kit as kit
 from assignment.lab.experiment import reference_slots
 from assignment.registry import load_spec
-from autograder.inside.registry import OPS, load_ops
+from autograder.inside.operations import OPS, load_ops
 from autograder.reference.models import load_reference
 from autograder.training.run import STAGES
 from autograder.training.stage import Lab, Stage

@@ -32,7 +32,7 @@ FLOOR = """
 import time
 from autograder.sandbox.launch import start
 from autograder.sandbox.link import Link
-sandbox = start({backend!r}, device="cpu", memory_group={group}, probe={{"optimiser": True}})
+sandbox = start({backend!r}, device="cpu", memory_group={group}, inspect={{"optimiser": True}})
 Link(sandbox).hello(time.monotonic() + 600)
 sandbox.kill()
 """

@@ -65,7 +65,7 @@ def test_code_inside_the_sandbox_does_not_rely_on_the_name_autograder():
 
 
 @pytest.mark.parametrize("room", ["autograder/inside", "student_template/rlhf_kit"])
-def test_what_travels_needs_nothing_but_the_standard_stack(room):
+def test_the_worker_and_the_kit_import_only_the_standard_stack(room):
     known = set(sys.stdlib_module_names) | STANDARD_STACK | OURS
     if room.endswith("rlhf_kit"):
         known |= IN_NOTEBOOK_ONLY

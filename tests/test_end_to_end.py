@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,17 +11,17 @@ from typing import Any
 import pytest
 
 from assignment.registry import load_spec
+from tests.support.processes import environment
 
 SEED = "20261"
 
 
 def graded(root: Path, sample: str, out: Path) -> dict[str, Any]:
-    """report.json of a sample, graded by the console command in a process of its own."""
-    path = os.pathsep.join([str(root), str(root / "student_template")])
+    """report.json of a sample, graded by the console command in its own process."""
     done = subprocess.run(
         [sys.executable, "-m", "autograder.cli", "grade", f"tests/submissions/{sample}.ipynb",
          "--out", str(out), "--seed", SEED, "--device", "cpu"],
-        cwd=root, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
+        cwd=root, capture_output=True, text=True, env=environment(root),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert {p.name for p in out.iterdir()} >= {"report.json", "report.html", "feedback.html", "results.json"}

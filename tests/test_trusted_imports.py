@@ -24,7 +24,7 @@ FORBIDDEN_LAST = {"Unpickler", "read_pickle", "load_module", "exec_module", "exe
 FORBIDDEN_BUILTINS = {"exec", "eval", "compile", "__builtins__"}
 # These run in a limited child process and never in the grader itself (limited.run_limited names them).
 LIMITED = ("autograder.parsing.archive:parse_submission", "autograder.parsing.cells:parse_cells",
-           "autograder.parsing.leftovers:inspect")  # fmt: skip
+           "autograder.parsing.leftovers:find_leftovers")  # fmt: skip
 # Of the worker's package the grader itself uses these; the rest runs in the sandbox, where student code runs too.
 SHARED_WITH_INSIDE = {"__init__", "wire", "relay", "restrict", "system", "registry", "snapshots"}
 # `exec` where the text is ours: the library of known mistakes, and the public checks in a student's own notebook.

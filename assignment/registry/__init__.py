@@ -1,4 +1,4 @@
-"""The registry: slots, items, points, thresholds and limits, read from assignment.toml and checked."""
+"""Read and check assignment.toml, the registry of slots, rubric items, points, thresholds and limits."""
 
 from assignment.registry.spec import (
     REGISTRY,
@@ -8,17 +8,17 @@ from assignment.registry.spec import (
     Spec,
     SpecError,
     load_spec,
-    spec_of,
+    parse_spec,
 )
 from assignment.registry.tables import SLOT_ID, SlotSpec
 from assignment.registry.thresholds import CallLimits, LimitsSpec, Thresholds
 
 __all__ = [
+    "REGISTRY",
+    "SLOT_ID",
     "CallLimits",
     "CriterionSpec",
     "ItemKind",
-    "REGISTRY",
-    "SLOT_ID",
     "ItemSpec",
     "LimitsSpec",
     "SlotSpec",
@@ -26,5 +26,5 @@ __all__ = [
     "SpecError",
     "Thresholds",
     "load_spec",
-    "spec_of",
+    "parse_spec",
 ]

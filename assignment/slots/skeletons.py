@@ -1,6 +1,6 @@
-"""What `rlhf-lab new-slot` writes: valid code and entries in which TODO(T16) marks all that is still to be said.
+"""Hold the texts that `rlhf-lab new-slot` writes: valid code and entries, with TODO(T16) where the author fills in.
 
-`{id}` is the slot's id, `{name}` the function's, `{file}` and `{part}` where it stands.
+`{id}` is the slot's id, `{name}` the name of its function, `{part}` and `{file}` the part to which it belongs.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ points = 1
 '''
 COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m benchmarks.reference_cost` prints\n"
 
-# In a part, a comment that begins with TODO and an id would be taken for a slot's first line.
+# In a part, a comment may not begin with TODO and an id, which would look like a slot's first line.
 PART = '''
 # %% [markdown]
 # ## {id} · TODO({id}): a heading
 #
 # **Task.** TODO({id}): what is asked, with its formula.
 #
-# **Hint.** TODO({id}): the one thing that helps who is stuck.
+# **Hint.** TODO({id}): one hint for students who are stuck.
 #
-# **Common mistakes.** TODO({id}): those of the known mistakes that one can warn of.
+# **Common mistakes.** TODO({id}): known mistakes that a warning can prevent.
 #
 # **Debug.** TODO({id}): what to print on a small example.
 #
-# **Right** if TODO({id}): what then holds.
+# **Right** if TODO({id}): what must hold.
 
 # %%
 # TODO {id} · {title}
 def {name}(x: Tensor) -> Tensor:
-    """TODO({id}): what goes in, with shapes and units, and what is asked of the result."""
+    """TODO({id}): the arguments and the result, with shapes and units."""
     # BEGIN SOLUTION {id}
     raise NotImplementedError("TODO({id}): the solution")
     # END SOLUTION
@@ -99,9 +99,9 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """{id}: TODO({id}), what goes in and what is noted under which name; light=False if it needs rlhf_kit."""
-    sheet.array("value", function(tensors["x"]))
+def {name}(function: Any, args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
+    """{id}: TODO({id}), the arguments and the recorded answers; light=False if it needs rlhf_kit."""
+    returned.add_array("value", function(tensors["x"]))
 '''
 
 LIBRARY = """# Wrong answers to {id}.
@@ -109,14 +109,14 @@ LIBRARY = """# Wrong answers to {id}.
 [base.{id}]
 code = '''
 def {name}(x):
-    raise NotImplementedError("TODO({id}): a right answer of its own form")
+    raise NotImplementedError("TODO({id}): a right answer in another form than the solution")
 '''
 
 [[mistake]]
 id = "{id}a"
 slot = "{id}"
 name = "TODO({id}): the mistake in a few words"
-sentence = "TODO({id}): what a student reads whose numbers show it."
+sentence = "TODO({id}): what a student with this mistake reads."
 edit = [['raise', 'raise ']]
 """
 

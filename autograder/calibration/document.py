@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
 from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FIRST_MISS, Finding, Rows
@@ -101,7 +101,7 @@ class Study:
 def write(found: Sequence[Finding], study: Study, path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    write_whole(path, text(found, study))
+    write_atomically(path, text(found, study))
 
 
 def text(found: Sequence[Finding], study: Study) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import matplotlib
 import numpy as np
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from autograder.calibration.statistics import RECIPROCAL, STATISTICS, Statistic
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def draw(found: Sequence[Finding], statistic: Statistic, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
-        write_whole(path, drawn.getvalue())
+        write_atomically(path, drawn.getvalue())
         plt.close(figure)
 
 

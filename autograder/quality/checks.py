@@ -17,9 +17,9 @@ from autograder.core.failures import NO_SANDBOX, GraderFailure, not_gradable
 from autograder.core.messages import advice, asked
 from autograder.core.records import UNDEFINED, Answers, ItemResult, Status
 from autograder.parsing.limited import LimitedError, run_limited
-from autograder.programs.assemble import code_of
+from autograder.programs.assemble import code_for_slots
 from autograder.quality.lint import LintError, lint
-from autograder.sandbox.calls import Call, graded_call
+from autograder.sandbox.calls import Call, call_with_retry
 
 if TYPE_CHECKING:
     from autograder.sandbox import WorkerSession
@@ -78,9 +78,9 @@ def judge_quality(
     if not slots:
         nothing = advice("No slot was answered.", ANSWER)
         return {i: ItemResult(i, "not_attempted", 0.0, asked(f"{spec.items[i].title}.", nothing)) for i in items}
-    inspected = cache(lambda: run_limited("autograder.parsing.leftovers:inspect", {"units": units}))
+    inspected = cache(lambda: run_limited("autograder.parsing.leftovers:find_leftovers", {"units": units}))
     checks: dict[str, Check] = {
-        "quality_imports": lambda: run_definitions(code_of(spec, answers)) if run_definitions else None,
+        "quality_imports": lambda: run_definitions(code_for_slots(spec, answers)) if run_definitions else None,
         "quality_lint": lambda: lint(units),
         "quality_docs": lambda: [
             {"where": where, "rule": "undocumented", "line": 1}
@@ -105,7 +105,7 @@ def definitions_in(
     def run(code: Mapping[str, Any]) -> Sequence[Finding] | None:
         call = Call("definitions", {"code": dict(code)}, limits=Limits.for_item(spec, "slot"))
         try:
-            reply = graded_call(session, spec, call)
+            reply = call_with_retry(session, spec, call)
         except SandboxError:
             return None
         if not reply.ok:  # the definitions themselves end or hang the process: no unit is defined

@@ -70,7 +70,7 @@ def _tests(spec: Spec) -> Iterator[str]:
 
 
 def _drivers(spec: Spec) -> Iterator[str]:
-    from autograder.inside.sheet import DRIVERS as found
+    from autograder.inside.driver_table import DRIVERS as found
 
     known = [slot.id for slot in spec.slots]
     for slot in known:

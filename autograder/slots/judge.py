@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from assignment.registry import Spec
 from autograder.core.failures import GraderFailure, guarded, not_gradable
 from autograder.core.records import Answers, ItemResult
-from autograder.programs.assemble import code_of
+from autograder.programs.assemble import code_for_slots
 from autograder.programs.dependencies import SlotDependencies
-from autograder.sandbox.calls import Call, graded_call
+from autograder.sandbox.calls import Call, call_with_retry
 from autograder.slots import verdicts
 from autograder.slots.hidden_tests import HIDDEN_TESTS, draw
 from autograder.slots.misconceptions.local import read, request
@@ -93,12 +93,12 @@ class _SlotTests:
         from autograder.sandbox import AnyTensors, Limits
 
         cases = draw(slot, self.seed)
-        code = code_of(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
+        code = code_for_slots(self.spec, self.answers, sorted(self.dependencies.reach([slot])), replaced)
         payload, tensors = request(slot, self.spec.slot(slot).name, cases, self.seed)
         kind = "loop_slot" if HIDDEN_TESTS[slot].loop else "slot"
         limits = Limits.for_item(self.spec, kind, slot, SLOT_THREADS)
         call = Call("call_slot", {**payload, "code": code}, tensors, limits=limits, expect=AnyTensors(MAX_TENSORS))
-        reply = graded_call(self.session, self.spec, call)
+        reply = call_with_retry(self.session, self.spec, call)
         if reply.kind != "answered":
             return verdicts.from_reply(slot, reply, self.seed, replaced)
         try:

@@ -62,7 +62,7 @@ def from_reply(slot: str, reply: Reply, seed: int, replaced: tuple[str, ...], *,
     status, seen, tip = BY_KIND.get(kind, BY_KIND["crashed"])
     tip = hint(reply.error) or tip if kind == "crashed" else tip
     evidence = {"seed": seed, "ended": reply.kind, "error": reply.error, "wall_s": round(reply.wall_s, 2)}
-    if reply.data.get("_type") == "SlotBroken":
+    if reply.data.get("_type") == "SlotBrokenError":
         evidence[UNDEFINED] = True
     for name in ("tries", "traceback", "output"):
         if reply.data.get(f"_{name}"):

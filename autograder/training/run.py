@@ -11,7 +11,7 @@ from autograder.core.exception_hints import hint
 from autograder.core.messages import advice
 from autograder.programs.assemble import StageCode, stage_code
 from autograder.sandbox import Limits, Reply
-from autograder.sandbox.calls import Call, Session, graded_call
+from autograder.sandbox.calls import Call, Session, call_with_retry
 from autograder.training.comparison import ComparisonStage
 from autograder.training.outcome import Failure, Outcome, UnusableError
 from autograder.training.ppo import PPOStage
@@ -88,7 +88,7 @@ def run_stage(session: Session, run: StageRun) -> StageOutcome:
     limits = Limits.for_item(lab.spec, stage.limits, stage.items[0])
     payload = {"code": dict(run.code.payload), **request.payload}
     call = Call(stage.op, payload, request.tensors, limits=limits, expect=request.expect, on_progress=run.notify)
-    reply = graded_call(session, lab.spec, call)
+    reply = call_with_retry(session, lab.spec, call)
     run.notify({"wall_s": reply.wall_s})
     if not reply.ok:
         return failure_of(lab, stage, reply, seed)
@@ -148,7 +148,7 @@ def cache_key(lab: Lab, stage: Stage, code: StageCode, seed: int) -> str:
 def failure_of(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     """Describe a reply without an answer. The message holds no text of the student; that goes to the TA's evidence."""
     status, seen, tip = FAILURES[reply.kind]
-    limits = lab.spec.limits.of(stage.limits, stage.items[0])
+    limits = lab.spec.limits.for_item(stage.limits, stage.items[0])
     under_test = lab.spec.items[stage.items[0]].loop
     assert under_test is not None
     loop, slot = lab.spec.slot(under_test).name, reply.data.get("_slot") or under_test

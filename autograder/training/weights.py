@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from autograder.sandbox.protocol import InvalidAnswer, TensorSpec
+from autograder.sandbox.protocol import ProtocolError, TensorSpec
 from autograder.training.outcome import UnusableError
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def snapshot_manifest(state: State, most: int) -> Callable[[dict[str, Any]], Map
 
 
 def announced_steps(data: Mapping[str, Any], most: int) -> list[int]:
-    """Return the steps of the snapshots. Raises InvalidAnswer unless they are 1 to `most` rising counts."""
+    """Return the steps of the snapshots. Raises ProtocolError unless they are 1 to `most` rising counts."""
     steps = data.get("steps")
     if type(steps) is not list or not 1 <= len(steps) <= most or any(type(s) is not int for s in steps):
-        raise InvalidAnswer(f"the snapshots' steps are no list of 1 to {most} counts")
+        raise ProtocolError(f"the snapshots' steps are no list of 1 to {most} counts")
     if steps[0] < 0 or steps[-1] >= 10**6 or any(a >= b for a, b in pairwise(steps)):
-        raise InvalidAnswer("the snapshots' steps do not rise")
+        raise ProtocolError("the snapshots' steps do not rise")
     return steps
 
 

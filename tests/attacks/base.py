@@ -10,8 +10,9 @@ from typing import Any
 
 import nbformat
 
+from assignment.release.archive import NOTEBOOK
 from assignment.release.notebook import to_bytes
-from assignment.release.release import NOTEBOOK, build
+from assignment.release.release import build
 
 TARGET = "T08"  # the cheapest slot to call: two tensors in, a number out
 WRONG = "0.25"  # never the accuracy that is asked for

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from tests.attacks.base import Attack
 from tests.attacks.catalogue import ATTACKS, NOT_ACTED
-from tests.attacks.runner import Verdict, stored, summary
+from tests.attacks.runner import GRADER, Verdict, stored, summary
+from tests.matrix.store import digest, hashes_of
 from tests.support.sources import ROOT
+from tests.support.stamps import stamp
 
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- made by: python -m tests.attacks --write-docs -->", "<!-- end of the table -->"
@@ -19,22 +21,30 @@ HEADING = "| id | attack | rows | what happens | tier 1 | tier 3 |\n| --- | --- 
 def write_docs() -> int:
     """Write the table into the page from verdicts on the present grader; 1 if tier 1 is not complete: what has
     no verdict is `not run` in the table, never left out."""
+    head, tail = _around_the_table()
     found = {(attack.id, tier): stored(attack, tier) for attack in ATTACKS for tier in TIERS}
-    _write(found)
-    print(f"{PAGE}: {len(ATTACKS)} attacks")
     missing = [attack.id for attack in ATTACKS if found[attack.id, 1] is None]
+    made_with = "" if missing else f"{stamp(page_state())}\n"
+    write_atomically(PAGE, f"{head}{BEGIN}\n{made_with}{table(found)}\n{END}{tail}")
+    print(f"{PAGE}: {len(ATTACKS)} attacks")
     if missing:
         print(f"no verdict on the present grader for {', '.join(missing)}: run python -m tests.attacks")
     return int(bool(missing))
 
 
-def _write(found: Mapping[tuple[str, int], Verdict | None]) -> None:
+def page_state() -> str:
+    """Hash of the grader and the attacks: with other code, what the page tells has to be acted out again."""
+    return digest(hashes_of(*GRADER, "tests/attacks"))[:16]
+
+
+def _around_the_table() -> tuple[str, str]:
+    """The page's text before and behind the table's place. Raises SystemExit if it has none."""
     text = PAGE.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} is left as it is: the lines {BEGIN} and {END} have to enclose the table's place")
-    write_whole(PAGE, f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
+    return head, tail
 
 
 def table(found: Mapping[tuple[str, int], Verdict | None]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import resource
@@ -18,12 +17,13 @@ from autograder.submission import extraction
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.mutations import MUTATIONS
+from tests.support.processes import environment
 
 ROOT = Path(__file__).parents[2]
 GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds: each has its turn
 ITEM = "T08"
 # Intake, extraction, its cells one by one, and extraction of the rest: each child may use its whole limit.
-SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.PROBE.wall_s
+SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.ONE_CELL.wall_s
 GRADE_SECONDS = SECONDS + 240
 OWN_BYTES = 1 << 30  # of the process that reads submissions
 # Of every process that it started: limited readers are ended there, and the whole command has to do with as much.
@@ -111,10 +111,9 @@ def read_only(path: Path) -> tuple[str, str]:
 
 def _graded(path: Path, out: Path) -> tuple[str, str]:
     command = [sys.executable, "-m", "autograder.cli", "grade", str(path), "--only", ITEM, "--out", str(out)]
-    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=GRADE_SECONDS,
-        env={**os.environ, "PYTHONPATH": search},
+        env=environment(),
     )  # fmt: skip
     shown = done.stdout + done.stderr
     if "Traceback" in shown:

@@ -30,6 +30,7 @@ from assignment.files import PARTIAL
 from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX, ROOT
 from tests.support.leftovers import left_in
+from tests.support.processes import environment
 
 HERE = Path(__file__).parents[2]
 SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"
@@ -41,8 +42,7 @@ PATIENCE = 60.0  # seconds for everything to end; a busy machine needs a few
 
 def start(out: Path, temporary: Path) -> subprocess.Popen[bytes]:
     """The command, with its reports in `out` and a folder for temporary files of its own."""
-    search = os.pathsep.join([str(HERE), str(HERE / "student_template")])
-    env = {**os.environ, "PYTHONPATH": search, "TMPDIR": str(temporary)}
+    env = environment(TMPDIR=str(temporary))
     return subprocess.Popen(
         [*COMMAND, "--out", str(out)], cwd=HERE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True,

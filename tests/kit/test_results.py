@@ -52,7 +52,7 @@ def test_long_lists_stay_in_the_json_and_out_of_the_table():
     assert "response_ids" not in bundle["text/html"]
 
 
-def test_a_long_table_is_cut_for_people_only():
+def test_a_long_table_is_cut_when_shown_but_not_in_the_json():
     bundle = results_bundle("sft", [{"step": i} for i in range(100)])
     assert len(bundle[MIME_TYPE]["rows"]) == 100
     assert "60 more rows" in bundle["text/plain"]
@@ -68,7 +68,7 @@ def test_columns_are_aligned_and_a_missing_value_is_a_dash():
     ]
 
 
-def test_an_empty_table_is_said_to_be_empty():
+def test_an_empty_table_is_shown_as_empty():
     assert table_text([]) == "(no rows)"
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from assignment.registry import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
 from tests.matrix.alone import Alone
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nstopped; what was graded is kept, and the next run goes on from here", file=sys.stderr)
         return 130
     if not options.slot:
-        write_whole(options.out, page(matrix, spec))
+        write_atomically(options.out, page(matrix, spec))
         print(f"written: {options.out}")
     faults = matrix.faults(spec)
     print(*faults, matrix.second_line(), matrix.line(spec), sep="\n")

@@ -15,7 +15,7 @@ WHOLE = 1e-9
 
 
 # What ours, not the form, did wrong if a null answer ends in it: it never got as far as giving its answer.
-NO_ANSWER = ("RecursionError", "NameError", "UnboundLocalError", "SlotBroken")
+NO_ANSWER = ("RecursionError", "NameError", "UnboundLocalError", "SlotBrokenError")
 
 
 @dataclass(frozen=True)

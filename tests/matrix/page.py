@@ -9,8 +9,10 @@ from tests.matrix.alone import Alone
 from tests.matrix.entries import PAIRS, SEEDS
 from tests.matrix.nulls import FORMS, NAMES, REASONS, why_not
 from tests.matrix.outcomes import Outcome
+from tests.matrix.store import page_state
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import NOT_APPLICABLE
+from tests.support.stamps import stamp
 
 MADE_BY = "Made by `make matrix`; do not edit."
 INTRO = f"# The grading matrix\n\n{MADE_BY} " + """\
@@ -38,6 +40,7 @@ def page(matrix: Matrix, spec: Spec) -> str:
     )  # fmt: skip
     parts = [
         INTRO.format(seeds=", ".join(map(str, SEEDS)), first=SEEDS[0]) + training,
+        *([stamp(page_state())] if matrix.trained else []),
         f"```\n{matrix.second_line()}\n{matrix.line(spec)}\n```",
         _faults(matrix, spec),
         "## Misconceptions", _misconceptions(matrix.misconceptions),

@@ -17,18 +17,20 @@ from autograder.training.stage import Stage
 from tests.support.sources import ROOT, existing
 
 FOLDER = ROOT / "dist" / "matrix"
+LIBRARY = "autograder/slots/misconceptions/library"
 # What a verdict on a slot depends on, and what the outcome of a stage does; of these folders, what does not.
 SLOTS = ("autograder", "assignment", "solutions", "student_template/rlhf_kit",
          "tests/matrix/grading.py", "tests/matrix/entries.py", "tests/matrix/alone.py")  # fmt: skip
 SLOTS_NOT = ("autograder/report", "autograder/training", "autograder/reference", "autograder/calibration",
              "autograder/doctor", "autograder/cli.py", "autograder/grading/run.py", "solutions/checks",
-             "assignment/lab")  # fmt: skip
+             "assignment/lab", "assignment/verify", "assignment/cli.py", "assignment/console.py",
+             "assignment/release/html.py", "assignment/release/pages", "assignment/release/sample.py")  # fmt: skip
 STAGES = ("autograder/training", "autograder/inside", "student_template/rlhf_kit", "assignment/lab",
           "autograder/programs/replacement.py", "solutions")  # fmt: skip
 STAGES_NOT = (
     "autograder/training/symptoms.py",  # it explains
     "autograder/programs/assemble.py",  # it selects, and what it selects is in the key
-    "autograder/inside/probes.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
+    "autograder/inside/diagnostics.py", "autograder/inside/drivers.py", "autograder/inside/drive_loops.py",
     "autograder/inside/drive_models.py", "autograder/inside/drive_values.py",
 )  # fmt: skip
 
@@ -49,6 +51,20 @@ def code_hash(kind: str) -> str:
         if path.suffix in (".py", ".toml", ".json"):
             total.update(str(path.relative_to(ROOT)).encode() + _content(path))
     return total.hexdigest()
+
+
+def page_state() -> str:
+    """Hash of all that the page of the matrix depends on: the code of its results, what is graded, what is declared."""
+    results = [code_hash("slots"), *(code_hash(stage.op) for stage in TRAINING)]
+    declared = [path.read_text(encoding="utf-8") for path in sorted(files_of((LIBRARY,))) if path.suffix == ".toml"]
+    return digest(results, hashes_of("tests/matrix"), declared)[:16]
+
+
+def hashes_of(*places: str) -> dict[str, str]:
+    """File -> hash of what it does, for programs, tables and settings at these places, tests left out."""
+    paths = [path for path in files_of(places) if path.suffix in (".py", ".toml", ".json")]
+    kept = {path.relative_to(ROOT).as_posix(): path for path in paths if not path.name.startswith("test_")}
+    return {name: hashlib.sha256(_content(path)).hexdigest() for name, path in sorted(kept.items())}
 
 
 def module_file(stage: Stage) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from assignment.registry import load_spec
-from autograder.parsing.leftovers import inspect
+from autograder.parsing.leftovers import find_leftovers
 from autograder.quality.lint import lint
 from autograder.slots.misconceptions import load
 from autograder.training.comparison import FIELD_GROUPS
@@ -80,7 +80,7 @@ def test_no_misconception_costs_code_quality_too():
     library = load()
     units = {"helpers": KERNEL, **library.bases, **{entry.id: [*entry.changes.values()][0] for entry in WRONG}}
     assert [found for found in lint(units) if found["where"] != "helpers"] == []
-    found = inspect({"units": units})
+    found = find_leftovers({"units": units})
     assert (found["undocumented"], found["leftovers"]) == (["helpers"], [])
 
 

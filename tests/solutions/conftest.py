@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,7 @@ FILES = {
 BODY = re.compile(rf"( +)# BEGIN SOLUTION ({SLOT_ID})\n.*?# END SOLUTION\n", re.DOTALL)
 
 
-@pytest.fixture(scope="session")
-def reference() -> dict[str, Any]:
+def reference_names() -> dict[str, Any]:
     """Every name the parts define, as a notebook that was run would hold it."""
     names: dict[str, Any] = {}
     for file in dict.fromkeys(FILES.values()):
@@ -30,18 +29,29 @@ def reference() -> dict[str, Any]:
     return names
 
 
+def cell_of(slot: str) -> str:
+    """The slot's cell in its part."""
+    text = FILES[slot].read_text(encoding="utf-8")
+    return next(c for c in text.split("\n# %%\n") if c.lstrip().startswith(f"# TODO {slot} ·")) + "\n"
+
+
+def names_with(names: Mapping[str, Any], slot: str, cell: str) -> dict[str, Any]:
+    """These names, and what another cell for the slot defines."""
+    changed = dict(names)
+    exec(compile("from __future__ import annotations\n" + cell, f"<{slot}>", "exec"), changed)
+    return changed
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, Any]:
+    """Every name the parts define."""
+    return reference_names()
+
+
 @pytest.fixture(scope="session")
 def with_slot(reference: dict[str, Any]) -> Callable[[str, Callable[[str], str]], dict[str, Any]]:
     """with_slot("T07", edit): the reference names, the cell of T07 executed again after `edit`."""
-
-    def build(slot: str, edit: Callable[[str], str]) -> dict[str, Any]:
-        text = FILES[slot].read_text(encoding="utf-8")
-        cell = next(c for c in text.split("\n# %%\n") if c.lstrip().startswith(f"# TODO {slot} ·"))
-        names = dict(reference)
-        exec(compile("from __future__ import annotations\n" + edit(cell + "\n"), f"<{slot}>", "exec"), names)
-        return names
-
-    return build
+    return lambda slot, edit: names_with(reference, slot, edit(cell_of(slot)))
 
 
 def blank(cell: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_one_ppo_update_is_the_gradient_of_the_objective_on_whitened_advantages(
     assert (row["approx_kl"], row["clip_fraction"]) == pytest.approx((0, 0), abs=1e-6)
 
 
-def test_every_prompt_is_used_once_before_one_comes_again(reference, phases):
+def test_no_prompt_is_repeated_before_all_were_used(reference, phases):
     policy = BigramPolicy(table(1))
     reference["train_ppo"](
         policy, kit.freeze(BigramLM(table(1))), reward, PROMPTS, config(steps=6, rollouts=3)
@@ -137,8 +138,8 @@ def test_the_figures_of_a_comparison_follow_from_its_replies(reference):
     kl = repeats = 0.0
     for prompt, reply in zip(PROMPTS * 8, other["response_ids"]):
         text = prompt[-1:] + reply
-        kl += sum(float(logs[0][s, a] - logs[1][s, a]) for s, a in zip(text, text[1:])) / 72
-        pairs = list(zip(reply, reply[1:]))
+        kl += sum(float(logs[0][s, a] - logs[1][s, a]) for s, a in itertools.pairwise(text)) / 72
+        pairs = list(itertools.pairwise(reply))
         repeats += (1 - len(set(pairs)) / len(pairs) if pairs else 0) / 72
     wins = np.array([(a > b) + 0.5 * (a == b) for a, b in zip(scores["Other"], scores["SFT"])])
     assert other["kl_to_sft"] == pytest.approx(kl, rel=1e-5)

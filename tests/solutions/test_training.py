@@ -124,7 +124,7 @@ def judge(reference):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_reward_model_scores_a_text_alike_wherever_the_padding_is(judge, side):
+def test_the_score_of_a_text_does_not_depend_on_padding(judge, side):
     rows = [[3, 4, 5, 0], [6, 7, 8, 9, 10, 0], [11, 0], [12]]
     ids, mask = kit.pad_sequences(rows, kit.PAD_ID, side)
     with torch.no_grad():

@@ -3,19 +3,22 @@
 `blank` is the released notebook. `typical` is what a plausible student hands in: most slots right, three real
 mistakes (a mean of sequence means in T04, the last column in T06, bootstrapping past the end in T12), T08 left
 undone, helper functions in a cell of their own, cells and magics of their own, and written answers.
-`reference.ipynb` is made by `rlhf-lab verify`.
+`reference.ipynb` is made by `rlhf-lab verify`. `make refresh` calls both where a change of a slot asks for it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
+from assignment.release.archive import NOTEBOOK
 from assignment.release.notebook import to_bytes
-from assignment.release.release import NOTEBOOK, build
+from assignment.release.release import Release, build
 
 HERE = Path(__file__).parent
 HELPERS = '''\
@@ -101,8 +104,10 @@ ANSWERS = {
     return policy_loss + config.value_coef * value_loss, stats
 ''',
 }
+WRONG = {"T04", "T06", "T12"}  # of these answers; the others are right
 UNDONE = {"T08"}
 EXTRA = {  # cells of their own, after the cell with this id
+    "p3-002": HELPERS,
     "p1-004": "!nvidia-smi\n%matplotlib inline",
     "T09": "# try a larger learning rate\nmy_config = dataclasses.replace(profile.good_rm, learning_rate=1e-3)\nprint(my_config)",
     "p7-005": "%%time\nfor name in trained:\n    print(name, pipeline.generate(trained[name], shown[:2]))",
@@ -116,55 +121,86 @@ WRITTEN = {
 }
 
 
-def blank() -> bytes:
+class SampleError(ValueError):
+    """A sample does not fit today's notebook; the message says what in this file has to be adapted."""
+
+
+def blank(release: Release) -> bytes:
     """The released notebook, unchanged."""
-    return build().generated[NOTEBOOK]
+    return release.generated[NOTEBOOK]
 
 
-def typical() -> bytes:
-    """The released notebook with a plausible student's answers in it."""
-    release = build()
-    notebook = nbformat.reads(release.generated[NOTEBOOK].decode(), as_version=4)
-    solved = {cell.id: cell.source for cell in nbformat.reads(release.solved.decode(), as_version=4).cells}
+def typical(release: Release) -> bytes:
+    """The released notebook with a plausible student's answers in it.
+
+    Raises:
+        SampleError: a slot, a cell or a placeholder that the answers need is not in the notebook.
+    """
+    notebook, mine = _notebook(release.generated[NOTEBOOK]), slot_cells(release)
+    ids = {cell.id for cell in notebook.cells}
+    for name, expected in (("ANSWERS", set(ANSWERS)), ("UNDONE", UNDONE), ("EXTRA", set(EXTRA))):
+        if lost := sorted(expected - ids):
+            raise SampleError(f"{name} names {', '.join(lost)}, and the notebook has no such cell")
     cells: list[Any] = []
     for cell in notebook.cells:
-        slot = cell.id if cell.id[:1] == "T" else ""
-        if slot and slot not in UNDONE:
-            cell.source = answered(cell.source, ANSWERS[slot]) if slot in ANSWERS else solved[slot]
+        cell.source = mine.get(cell.id, cell.source)
         if cell.source.startswith("<!-- WRITTEN "):
             cell.source = written(cell.source)
         cells.append(cell)
-        cells += [nbformat.v4.new_code_cell(text, id=f"mine-{cell.id}") for text in _extra(cell.id)]
+        if cell.id in EXTRA:
+            cells.append(nbformat.v4.new_code_cell(EXTRA[cell.id], id=f"mine-{cell.id}"))
     notebook.cells = cells
     return to_bytes(notebook)
 
 
-def _extra(cell_id: str) -> list[str]:
-    return [*([HELPERS] if cell_id == "p3-002" else []), *([EXTRA[cell_id]] if cell_id in EXTRA else [])]
+def slot_cells(release: Release) -> dict[str, str]:
+    """Slot -> the typical student's cell. Raises SampleError."""
+    blanks = {cell.id: cell.source for cell in _notebook(release.generated[NOTEBOOK]).cells}
+    solved = {cell.id: cell.source for cell in _notebook(release.solved).cells}
+    return {
+        id_: answered(id_, blanks[id_], ANSWERS[id_]) if id_ in ANSWERS else solved[id_]
+        for id_ in (slot.id for slot in release.spec.slots) if id_ not in UNDONE
+    }  # fmt: skip
 
 
-def answered(source: str, body: str) -> str:
+def _notebook(data: bytes) -> Any:
+    return nbformat.reads(data.decode("utf-8"), as_version=4)
+
+
+def answered(slot: str, source: str, body: str) -> str:
     """A blank slot's cell with `body` in the place of its placeholder."""
     head, marker, _ = source.rpartition("raise NotImplementedError")
-    assert marker, source
+    if not marker:
+        raise SampleError(f"the blank cell of {slot} has no placeholder that ANSWERS could replace")
     return head[: head.rindex("\n") + 1] + body.rstrip("\n")
 
 
 def written(source: str) -> str:
     """A written cell with an answer in the place of its placeholder."""
-    question = source.split("WRITTEN ", 1)[1][:2]
+    question = source.split("WRITTEN ", 1)[1].split()[0]
     head, marker, _ = source.partition("\n*Your answer")
-    assert marker, source
+    if not marker or question not in WRITTEN:
+        raise SampleError(f"WRITTEN has no answer to {question}, or its cell has no line `*Your answer…`")
     return f"{head}\n{WRITTEN[question]}"
 
 
-def main() -> None:
-    """Write both samples."""
-    for name, data in (("typical", typical()), ("blank", blank())):
+SAMPLES: dict[str, Callable[[Release], bytes]] = {"typical": typical, "blank": blank}
+
+
+def main() -> int:
+    """Write both samples; the exit code."""
+    release = build()
+    for name, sample in SAMPLES.items():
         path = HERE / f"{name}.ipynb"
-        write_whole(path, data)
+        try:
+            data = sample(release)
+        except SampleError as error:
+            print(f"{path.name} is not written: {error}", file=sys.stderr)
+            return 1
+        write_atomically(path, data)
         print(f"{path} ({len(data) / 1024:.0f} kB)")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

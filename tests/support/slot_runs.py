@@ -58,6 +58,15 @@ def faults(residuals: list[Residual]) -> list[Residual]:
     return [residual for residual in residuals if residual.fault]
 
 
+def failed_checks(slot: str, sources: list[str] | tuple[str, ...], seed: int) -> str:
+    """Names of what does not hold in a slot's hidden test, or why it could not run; nothing if all is well."""
+    try:
+        _, _, residuals = run(slot, sources, seed)
+    except Exception as error:  # sources that do not run are no right answer
+        return f"{type(error).__name__}: {error}"
+    return ", ".join(sorted({residual.name for residual in faults(residuals)}))
+
+
 def submission(changes: Mapping[str, str] = {}, states: Mapping[str, Any] = {}, helpers: str = "") -> Answers:
     """The library's right answers as a submission; `changes`: other sources, `states`: other states."""
     slots = {

@@ -20,11 +20,11 @@ from assignment.release.source import reference_prelude, reference_source
 from autograder.core.records import Answer, Answers, ItemResult
 from autograder.inside.child import to_numpy
 from autograder.inside.namespace import Namespace
+from autograder.inside.operations import OPS, load_ops
 from autograder.inside.outcome import classify
-from autograder.inside.registry import OPS, load_ops
 from autograder.reference.models import Reference, load_reference
 from autograder.sandbox import UNSAFE, Reply, SandboxError
-from autograder.sandbox.protocol import AnyTensors, InvalidAnswer, TensorSpec
+from autograder.sandbox.protocol import AnyTensors, ProtocolError, TensorSpec
 from autograder.training.stage import Lab
 
 if TYPE_CHECKING:
@@ -184,13 +184,13 @@ class LocalSession:
         arrays = {name: to_numpy(x) for name, x in out.items()}
         try:
             check_manifest(arrays, expect(data) if callable(expect) else expect)
-        except InvalidAnswer as error:
+        except ProtocolError as error:
             return Reply(False, "invalid", error=str(error))
         return Reply(True, "answered", data, arrays, wall_s=1.0)
 
 
 def check_manifest(arrays: Mapping[str, np.ndarray], expect: Mapping[str, TensorSpec] | AnyTensors | None) -> None:
-    """Raise InvalidAnswer unless names, dtypes and shapes are as expected."""
+    """Raise ProtocolError unless names, dtypes and shapes are as expected."""
     found = {name: TensorSpec(x.dtype.name, x.shape) for name, x in arrays.items()}
     if not isinstance(expect, AnyTensors) and found != dict(expect or {}):
-        raise InvalidAnswer("tensors differ from the manifest")
+        raise ProtocolError("tensors differ from the manifest")

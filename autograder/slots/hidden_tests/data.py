@@ -13,10 +13,7 @@ from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTe
 from autograder.slots.oracles import texts
 from autograder.slots.oracles.texts import ASSISTANT, HUMAN
 
-WORDS = (
-    "amber basil cedar delta ember fable glyph hazel indigo juniper kelp lumen maple nectar onyx pearl quill "
-    "river saffron tundra umber velvet willow xenon yarrow zephyr"
-).split()
+WORDS = ["amber", "basil", "cedar", "delta", "ember", "fable", "glyph", "hazel", "indigo", "juniper", "kelp", "lumen", "maple", "nectar", "onyx", "pearl", "quill", "river", "saffron", "tundra", "umber", "velvet", "willow", "xenon", "yarrow", "zephyr"]
 SPECIAL = ("<|end|>", "<|pad|>")
 
 

@@ -42,7 +42,7 @@ def answers(
 ) -> list[CaseAnswer]:
     """What these sources answer to the cases. An exception of the slot is part of the answer.
 
-    Raises SlotMissing if the slot returns None.
+    Raises SlotMissingError if the slot returns None.
     """
     import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assignment.registry import SpecError, spec_of
+from assignment.registry import SpecError, parse_spec
 from tests.support.registries import change, edited, entry
 
 SLOTS = "T01, T02, T03, T04, T05, T06, T07, T08, T09, T10, T11, T12, T13, T14, T15"
@@ -14,7 +14,7 @@ QUALITY = "quality_imports, quality_lint, quality_docs, quality_leftovers"
 SLOT_KEYS = "id, name, part, title, file, criterion, points, calls, later, bonus"
 TABLES = "assignment, partial, rerun, criterion, slot, item, written, thresholds, limits"
 LATER = (
-    "which comes later; a slot builds on earlier ones (one that a student may come back for stands in later as well)"
+    "which comes later; a slot builds on earlier ones (list it in later too, if a student may come back to use it)"
 )
 COST = "`python -m benchmarks.reference_cost` measures it"
 
@@ -66,7 +66,7 @@ TEXTS = [
     (slot('"bradley_terry_loss"', '"bradley-terry"'),
      "[[slot]] T07: name must be a Python name, such as bradley_terry_loss, not bradley-terry"),
     (slot('"bradley_terry_loss"', '"lambda"'),
-     "[[slot]] T07: name lambda is a word of the language; choose one that can be defined"),
+     "[[slot]] T07: name lambda is a Python keyword; choose another name"),
     (slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = ""'),
      "[[slot]] T07: title must have at least 5 characters, not 0"),
     (slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = "      "'),
@@ -134,11 +134,11 @@ PLACES = [
         "[[criterion]] bonus: points is 10, its slots and items sum to 0"}),
 ]  # fmt: skip
 CALLS = [
-    (slot('calls = ["T04"]', 'calls = ["T05"]', "T05"), "[[slot]] T05: calls itself; calls names other slots"),
+    (slot('calls = ["T04"]', 'calls = ["T05"]', "T05"), "[[slot]] T05: calls itself; calls may name other slots only"),
     (slot('calls = ["T04"]', 'calls = ["T09"]', "T05"), f"[[slot]] T05: calls T09, {LATER}"),
     (slot('calls = ["T04"]', 'calls = ["T99"]', "T05"), f"[[slot]] T05: calls names T99; there are {SLOTS}"),
     (slot('calls = ["T04"]', 'calls = ["T04"]\nlater = ["T04"]', "T05"),
-     "[[slot]] T05: later names T04; it is for slots of calls that come later"),
+     "[[slot]] T05: later names T04, which is not one of its calls to a later slot"),
     (slot('points = 3\n', 'points = 3\ncalls = ["T04"]\n', "T10"),
      "[[slot]] T04: calls itself through others: T04 → T10 → T04"),
 ]
@@ -205,7 +205,7 @@ def test_a_mistake_in_the_registry_is_refused_in_these_words(
     edit: tuple[str, str], says: str | set[str] | None
 ) -> None:
     with pytest.raises(SpecError) as refused:
-        spec_of(edited(edit))
+        parse_spec(edited(edit))
     found = refused.value.problems
     assert len(set(found)) == len(found), "each problem is said once"
     if says is None:  # Python's words, which differ between its versions
@@ -214,8 +214,8 @@ def test_a_mistake_in_the_registry_is_refused_in_these_words(
         assert set(found) == ({says} if isinstance(says, str) else says)
 
 
-def test_one_problem_stands_on_the_line_of_the_file_and_more_are_a_list() -> None:
+def test_several_problems_are_listed_one_per_line() -> None:
     with pytest.raises(SpecError, match=r"^the\.toml: \[\[slot\]\] T07: points must be positive, not 0$"):
-        spec_of(edited(slot("points = 4", "points = 0")), "the.toml")
+        parse_spec(edited(slot("points = 4", "points = 0")), "the.toml")
     with pytest.raises(SpecError, match=r"^the\.toml:\n  \[\[slot\]\] T07: .*\n  \[\[slot\]\] T08: .*$"):
-        spec_of(edited(slot("points = 4", "points = 0"), slot("points = 2", "points = 0", "T08")), "the.toml")
+        parse_spec(edited(slot("points = 4", "points = 0"), slot("points = 2", "points = 0", "T08")), "the.toml")

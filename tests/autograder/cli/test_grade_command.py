@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from assignment.registry import load_spec
 from assignment.release.release import build
 from autograder import cli, doctor, report, sandbox
-from autograder.doctor import Column, Verdict, findings
+from autograder.doctor import ProbeResult, TierResult, findings
 from autograder.doctor.findings import Finding
 from autograder.grading import run as grading
 from autograder.reference import models
@@ -94,28 +94,28 @@ def test_reports_that_cannot_be_written_end_with_3(blank, tmp_path, monkeypatch)
 
 
 ISOLATED = Tier(1, "bwrap-user", True)
-HOLDS, FAILS = Verdict("holds"), Verdict("FAILS", "reachable 192.0.2.1")
+HOLDS, FAILS = ProbeResult("holds"), ProbeResult("FAILS", "reachable 192.0.2.1")
 
 
 @pytest.mark.parametrize(
-    ("ok", "column", "code"),
+    ("ok", "result", "code"),
     [
-        (True, Column(ISOLATED, dict.fromkeys(("network", "GPU"), HOLDS)), 0),
-        (False, Column(ISOLATED, dict.fromkeys(("network", "GPU"), HOLDS)), 1),
-        (True, Column(ISOLATED, {"network": FAILS}), 1),
-        (True, Column(ISOLATED, reason="uid map denied"), 1),
+        (True, TierResult(ISOLATED, dict.fromkeys(("network", "GPU"), HOLDS)), 0),
+        (False, TierResult(ISOLATED, dict.fromkeys(("network", "GPU"), HOLDS)), 1),
+        (True, TierResult(ISOLATED, {"network": FAILS}), 1),
+        (True, TierResult(ISOLATED, reason="uid map denied"), 1),
     ],
 )
-def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, column, code):
+def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, result, code):
     monkeypatch.setattr(findings, "findings", lambda spec: iter([Finding("sandbox", ok, "tier 2")]))
-    verdicts = {probe.name: Verdict("none") for probe in doctor.PROBES} | dict(column.verdicts)
-    full = column if column.reason else Column(column.tier, verdicts)
-    monkeypatch.setattr(doctor, "columns", lambda **options: iter([full]))
-    result = invoke("doctor")
-    assert result.exit_code == code, result.output
-    assert "sandbox" in result.output
-    assert ("192.0.2.1" in result.output) == (FAILS in column.verdicts.values())
-    assert ("uid map denied" in result.output) == bool(column.reason)
+    probes = {probe.name: ProbeResult("none") for probe in doctor.PROBES} | dict(result.probes)
+    full = result if result.reason else TierResult(result.tier, probes)
+    monkeypatch.setattr(doctor, "probe_tiers", lambda **options: iter([full]))
+    done = invoke("doctor")
+    assert done.exit_code == code, done.output
+    assert "sandbox" in done.output
+    assert ("192.0.2.1" in done.output) == (FAILS in result.probes.values())
+    assert ("uid map denied" in done.output) == bool(result.reason)
 
 
 def test_doctor_turns_every_failure_into_a_finding(monkeypatch):

@@ -35,7 +35,7 @@ TEMPLATES: dict[str, Mapping[str, str]] = {
     "ppo_kl": messages.PPO_KL, "comparison": messages.COMPARISON,
 }  # fmt: skip
 # All that a message may quote: what was measured, and thresholds that the feedback shows beside the success criteria.
-QUOTED: dict[str, Any] = dict.fromkeys("start end ratio threshold accuracy low high before after gain kl".split(), 1.0)
+QUOTED: dict[str, Any] = dict.fromkeys(["start", "end", "ratio", "threshold", "accuracy", "low", "high", "before", "after", "gain", "kl"], 1.0)
 QUOTED |= {"n": 3, "fields": "n, win_rate", "names": "Base"}
 EVIDENCE = {"seed": SEED, "p": UNTOLD, "style": UNTOLD, "traceback": STUDENT, "generations": [{"sft": STUDENT}]}
 STAGES = {item: stage for stage in run.STAGES for item in stage.items}

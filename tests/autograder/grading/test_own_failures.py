@@ -17,10 +17,11 @@ from assignment.registry import load_spec
 from autograder import cli
 from autograder.report import RECORD, REPORTS
 from autograder.sandbox import Limits, Reply, SandboxError, WorkerSession, tiers
-from autograder.sandbox.link import Link, LinkClosed
+from autograder.sandbox.link import Link, LinkClosedError
 from autograder.slots.judge import judge_slots
 from tests.autograder.conftest import LIMITS
 from tests.support.intake_notebooks import IMPORTS, LOSS, notebook, write
+from tests.support.processes import environment
 from tests.support.slot_runs import submission
 
 ROOT = Path(__file__).parents[3]
@@ -59,11 +60,11 @@ def test_a_refused_sandbox_takes_no_point(answered: Path, tmp_path: Path, monkey
 
 
 def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path, no_kit: None) -> None:
-    tiers.probe.cache_clear()
+    tiers.check_tier.cache_clear()
     try:
         result = grade_t07(answered, tmp_path / "out")
     finally:
-        tiers.probe.cache_clear()  # what was found without the kit is not true of this machine
+        tiers.check_tier.cache_clear()  # what was found without the kit is not true of this machine
     assert_ours(result, tmp_path / "out")
     assert "rlhf_kit" in (tmp_path / "out" / "report.json").read_text()
 
@@ -94,7 +95,7 @@ def test_a_worker_that_fails_before_any_student_code_runs_is_our_failure(
     best: WorkerSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(self: Link, request: bytes, *, start_s: float) -> dict[str, Any]:
-        raise LinkClosed("the worker has ended")
+        raise LinkClosedError("the worker has ended")
 
     assert best.prewarm()
     with monkeypatch.context() as patch:
@@ -106,10 +107,9 @@ def test_a_worker_that_fails_before_any_student_code_runs_is_our_failure(
 
 def graded_blank(out: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """The blank sample through the real command."""
-    search = os.pathsep.join([str(ROOT), str(ROOT / "student_template")])
     return subprocess.run(
         [sys.executable, "-m", "autograder.cli", "grade", str(BLANK), "--out", str(out)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search}, **options,
+        cwd=ROOT, capture_output=True, text=True, env=environment(), **options,
     )  # fmt: skip
 
 

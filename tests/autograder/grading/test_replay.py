@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import report_dict
 from autograder.report.ta import ta_page
 from tests.kills.__main__ import stable
+from tests.support.processes import environment
 from tests.support.real_life import dumped, in_slot
 from tests.support.report_fixture import SPEC, bundle
 
@@ -69,9 +69,8 @@ def test_the_command_of_a_wrong_slot_gives_the_same_verdict(tmp_path: Path) -> N
     program, *options = shlex.split(item(one, ITEM)["evidence"]["replay"])
     assert program == "rlhf-lab"
     options = [str(path) if option == "PATH" else option for option in options]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "student_template")])}
     command = [sys.executable, "-m", "autograder.cli", *options, "--out", str(tmp_path / "two")]
-    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
     two = json.loads((tmp_path / "two" / "report.json").read_text())
     assert item(stable(two), ITEM) == item(stable(one), ITEM)
     assert item(two, ITEM)["status"] == "wrong"

@@ -1,4 +1,4 @@
-"""Is the one notebook in a zip found, and is a hostile or ambiguous zip refused with advice?"""
+"""The one notebook in a zip is found; a hostile or ambiguous zip is refused with advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is each slot's answer found wherever a student left it, and is what stands in the way named?"""
+"""Each slot's answer is found wherever it is in the notebook, and obstacles are named."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_variable_with_a_slot_s_name_is_no_answer() -> None:
     assert answer("T07", "bradley_terry_loss = loss.item()").state == "missing"
 
 
-def test_a_syntax_error_costs_only_its_own_slot_in_a_merged_cell() -> None:
+def test_syntax_error_breaks_only_its_slot_in_a_merged_cell() -> None:
     answers = extract_here(submission(IMPORTS, LOSS.replace("return", "return return") + ACCURACY)).slots
     assert (answers["T07"].state, answers["T08"].state) == ("broken", "present")
     assert "line 4" in answers["T07"].problem
@@ -122,14 +122,14 @@ def test_a_syntax_error_costs_only_its_own_slot_in_a_merged_cell() -> None:
     "damage", ["print('never closed'", "x = '''never closed", "if True:", "1 +", "for x in", "else:"]
 )
 @pytest.mark.parametrize("place", ["before", "between", "after"])
-def test_what_is_broken_around_two_slots_costs_neither(damage: str, place: str) -> None:
+def test_broken_code_around_two_slots_loses_neither(damage: str, place: str) -> None:
     parts = [LOSS, ACCURACY]
     parts.insert(["before", "between", "after"].index(place), damage)
     answers = extract_here(submission("\n".join(parts))).slots
     assert (answers["T07"].state, answers["T08"].state) == ("present", "present")
 
 
-def test_an_open_bracket_in_one_slot_leaves_the_next_one_alone() -> None:
+def test_open_bracket_in_one_slot_keeps_the_next_slot() -> None:
     answers = extract_here(submission(LOSS.replace(".mean()", ".mean(") + ACCURACY)).slots
     assert (answers["T07"].state, answers["T08"].state) == ("broken", "present")
 
@@ -180,7 +180,7 @@ def test_no_message_quotes_what_a_student_wrote() -> None:
     ("cell", "called", "said"),
     [("old = {}", "old", True), ("old = {}", "chosen", False), ("old = print", "old", False)],
 )
-def test_calling_an_earlier_answer_by_another_name_is_told_what_to_do(
+def test_note_explains_call_of_an_earlier_answer_by_another_name(
     cell: str, called: str, said: bool
 ) -> None:
     last = f"def bradley_terry_loss(chosen, rejected):\n    return {called}(chosen, rejected)\n"

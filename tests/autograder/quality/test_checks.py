@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
+from assignment.registry import load_spec, parse_spec
 from assignment.release.source import reference_source
 from autograder.core.records import Answers, ItemResult
-from autograder.programs.assemble import code_of
+from autograder.programs.assemble import code_for_slots
 from autograder.quality.checks import RunDefinitions, definitions_in, judge_quality
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 from tests.support.registries import BONUS_T08, edited
@@ -56,9 +56,10 @@ def test_shares_are_prorated_by_slots_attempted() -> None:
 
 @pytest.mark.parametrize("cells", [(LOSS,), (LOSS, ACCURACY)], ids=["left out", "answered"])
 def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple[str, ...]) -> None:
-    bonus = spec_of(edited(*BONUS_T08))
+    bonus = parse_spec(edited(*BONUS_T08))
     for result in judge_quality(extract_here(submission(IMPORTS, *cells)), bonus, fine).values():
-        assert result.share == pytest.approx(1 / 14) and "1 of 14 slots answered" in result.message
+        assert result.share == pytest.approx(1 / 14)
+        assert "1 of 14 slots answered" in result.message
 
 
 def test_the_reference_earns_everything() -> None:
@@ -153,7 +154,7 @@ def test_messages_stay_short_however_many_findings_there_are() -> None:
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The operation `definitions`, in this process (these answers are ours)."""
     monkeypatch.setattr(builtins, "input", builtins.input)  # the namespace replaces it
-    found = definitions_in(LocalSession(), SPEC)(code_of(SPEC, answers))
+    found = definitions_in(LocalSession(), SPEC)(code_for_slots(SPEC, answers))
     assert found is not None
     return list(found)
 

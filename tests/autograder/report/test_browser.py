@@ -12,7 +12,6 @@ import html
 import io
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,9 +23,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from autograder.report import page, write_reports
+from tests.support.browser import BROWSER
 from tests.support.report_fixture import CANARY, HOSTILE, bundle
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")]
 QUIET = (
     "--headless",

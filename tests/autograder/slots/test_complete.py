@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
-from autograder.inside import sheet
+from assignment.registry import load_spec, parse_spec
+from autograder.inside import driver_table
 from autograder.slots import complete, hidden_tests, misconceptions
 from autograder.slots.complete import problems
 from tests.support.copies import change_file, copy_of_the_repository, python
@@ -49,7 +49,7 @@ def test_a_slot_without_a_hidden_test_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_slot_without_a_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     complete._import_error("autograder.inside.drive_values")
-    monkeypatch.delitem(sheet.DRIVERS, "T08")
+    monkeypatch.delitem(driver_table.DRIVERS, "T08")
     assert list(problems(SPEC)) == [
         'autograder/inside/drive_*.py: slot T08 has no driver: a function under @driver("T08")'
     ]
@@ -72,7 +72,7 @@ def test_two_tests_or_two_drivers_of_one_slot_are_refused() -> None:
     with pytest.raises(ValueError, match="two hidden tests of T08: PreferenceAccuracy and Other"):
         hidden_tests.base.hidden_test("T08", oracle=None)(type("Other", (hidden_tests.HiddenTest,), {}))
     with pytest.raises(ValueError, match="two drivers of T08: preference_accuracy and "):
-        sheet.driver("T08")(lambda *_: None)
+        driver_table.driver("T08")(lambda *_: None)
 
 
 def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Path) -> None:
@@ -83,7 +83,8 @@ def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     tests, drivers = json.loads(done.stdout.splitlines()[-1])
     assert tests.startswith("autograder/slots/oracles/losses.py:10: cannot be imported: NameError: ")
-    assert drivers.startswith("autograder/inside/drive_values.py:") and "cannot be imported: SyntaxError: " in drivers
+    assert drivers.startswith("autograder/inside/drive_values.py:")
+    assert "cannot be imported: SyntaxError: " in drivers
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_a_slot_without_a_known_mistake_is_named(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_what_is_left_of_a_slot_that_is_gone_is_named() -> None:
-    assert list(problems(spec_of(edited(*WITHOUT_T08)))) == [
+def test_what_is_left_of_a_removed_slot_is_named() -> None:
+    assert list(problems(parse_spec(edited(*WITHOUT_T08)))) == [
         f"{REWARD}: PreferenceAccuracy tests T08, which is no slot; remove it",
         "autograder/inside/drive_values.py: preference_accuracy drives T08, which is no slot; remove it",
         f"{LIBRARY}/reward_model.toml: [base.T08] is of no slot; remove it and its mistakes",

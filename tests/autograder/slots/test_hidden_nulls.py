@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autograder.inside.namespace import SlotMissing
+from autograder.inside.namespace import SlotMissingError
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer
 from autograder.slots.misconceptions import local
 from tests.support.slot_runs import SLOTS, SPEC, base_sources, draw, faults, run_base
@@ -101,7 +101,7 @@ def test_none_counts_as_not_attempted(slot):
     source = f"def {name}(*args, **kwargs):\n    return None\n"
     if slot == "T06":
         source = f"class {name}(kit.RewardModelBase):\n    def forward(self, input_ids, attention_mask): return None\n"
-    with pytest.raises(SlotMissing):
+    with pytest.raises(SlotMissingError):
         local.answers(slot, name, base_sources(slot, source), draw(slot, 0), 0)
 
 

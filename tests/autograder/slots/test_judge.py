@@ -226,7 +226,7 @@ def test_limits_come_from_the_registry(slot, kind):
             return super().call(op, payload, tensors, **options)
 
     verdicts(submission(), [slot], Noted())
-    assert {limit.wall_s for limit in limits[-1:]} == {SPEC.limits.of(kind, slot).wall_s}
+    assert {limit.wall_s for limit in limits[-1:]} == {SPEC.limits.for_item(kind, slot).wall_s}
 
 
 def test_an_answer_that_makes_no_sense_is_wrong_and_no_failure_of_ours():

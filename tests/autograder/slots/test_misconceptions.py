@@ -196,7 +196,8 @@ def library(tmp_path, monkeypatch):
 def test_an_entry_that_is_not_usable_costs_itself_and_says_so(library, caplog, text, says):
     found = library(bad=text, good=BASE + GOOD)()
     kept = [mistake.id for mistake in found.mistakes["T07"]]
-    assert kept == ["G"] and len(caplog.messages) == 1
+    assert kept == ["G"]
+    assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"known mistakes: {says}")
 
 
@@ -219,5 +220,6 @@ def test_a_bad_entry_is_one_line_on_stderr(tmp_path):
     )
     (tmp_path / "bad.toml").write_text("[[mistake]\n")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("known mistakes: bad.toml: cannot be read: ")

@@ -1,4 +1,4 @@
-"""Notebooks as they really arrive: the same score as the clean form, or a message that says what to change."""
+"""Notebooks as they really arrive get the score of their clean form, or a message that says what to change."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ CLEAN = json.loads(SAMPLE.read_text(encoding="utf-8"))
 
 
 def extracted(path: Path) -> Answers:
-    """The answers of a file, by way of intake."""
+    """Read a file and extract its answers."""
     return extract(read_submission(path, SPEC), SPEC)
 
 
-def judged(path: Path, session: WorkerSession) -> dict[str, ItemResult]:
-    """Verdicts on the cheap slots, from the file on, through the sandbox."""
+def graded(path: Path, session: WorkerSession) -> dict[str, ItemResult]:
+    """Grade the cheap slots of a file in the sandbox."""
     return dict(judge_slots(session, extracted(path), SPEC, 3, SLOTS))
 
 
 def statements(source: str) -> list[str]:
-    """What Python reads in a source, whatever its indentation and comments."""
+    """Parse a source into statements, without regard to indentation and comments."""
     return [ast.dump(node) for node in ast.parse(source).body]
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """The answers of the notebook as it was."""
+    """Return the answers of the unchanged notebook."""
     path = tmp_path_factory.mktemp("clean") / "rlhf.ipynb"
     path.write_bytes(dumped(CLEAN))
     return extracted(path)
@@ -52,7 +52,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Answers:
 def test_an_honest_form_scores_as_the_clean_one(
     form: str, clean: Answers, best: WorkerSession, tmp_path: Path
 ) -> None:
-    """The same code is graded the same; so what a form leaves as it was is compared, and what it changes is run."""
+    """Equal code gets equal scores, so unchanged answers are compared as text and changed ones are run."""
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(SAME[form](CLEAN)))
     answers = extracted(path)
@@ -74,7 +74,7 @@ def test_an_honest_form_scores_as_the_clean_one(
 def test_a_renamed_file_scores_as_the_clean_one(name: str, best: WorkerSession, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(dumped(CLEAN))
-    assert {result.status for result in judged(path, best).values()} == {"passed"}
+    assert {result.status for result in graded(path, best).values()} == {"passed"}
 
 
 @pytest.mark.parametrize("form", TOLD)
@@ -84,7 +84,7 @@ def test_what_cannot_be_graded_says_what_to_change(form: str, best: WorkerSessio
         pytest.skip("the grader runs it")
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(change(CLEAN)))
-    results = judged(path, best)
+    results = graded(path, best)
     other = next(one for one in SLOTS if one != slot)
     assert results[slot].status == "crashed"
     assert words in results[slot].message
@@ -95,7 +95,7 @@ def test_what_cannot_be_graded_says_what_to_change(form: str, best: WorkerSessio
 def test_200_mb_of_saved_output_is_refused_with_advice(tmp_path: Path) -> None:
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(big_output(CLEAN)))
-    with pytest.raises(IntakeError, match="larger than 100 MB. Clear all outputs, save the notebook"):
+    with pytest.raises(IntakeError, match=r"larger than 100 MB\. Clear all outputs, save the notebook"):
         read_submission(path, SPEC)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.sandbox.protocol import InvalidAnswer, TensorSpec
+from autograder.sandbox.protocol import ProtocolError, TensorSpec
 from autograder.training.outcome import UnusableError
 from autograder.training.weights import announced_steps, read_snapshots, relative_change, snapshot_manifest
 
@@ -34,7 +34,7 @@ def test_manifest_names_every_weight_of_every_announced_snapshot():
     [None, [], "12", [1, 2, 3, 4, 5, 6], [2, 1], [1, 1], [-1], [1.0], [True], [10**6]],
 )
 def test_malformed_step_list_is_an_invalid_answer(steps):
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(ProtocolError):
         announced_steps({"steps": steps}, 5)
 
 

@@ -1,0 +1,184 @@
+"""What `make refresh` renews by itself, on a small course; the release gate is a stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from assignment.release import sample
+from assignment.release.notebook import to_bytes
+from assignment.release.release import Layout, Release, build
+from assignment.verify.gate import Outcome
+from tests.refresh import renew, rows
+from tests.refresh.rows import Row, checked, table, verdict
+from tests.submissions import make
+from tests.support.course import write_course
+
+WELL = [Outcome("leaks", "none", (), 0.1), Outcome("execution", "", (), 7.0)]
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setattr(rows, "KEPT", tmp_path / "kept")
+    made = write_course(tmp_path)
+    made.samples.mkdir()
+    return made
+
+
+class Gate:
+    """Stands for `run_gate`: remembers how it was called; a whole run writes the sample, as the real one does."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems, self.calls = problems, list[bool]()
+
+    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[Outcome]:
+        self.calls.append(static_only)
+        if self.problems:
+            return [Outcome("leaks", "", self.problems, 0.1)]
+        if not static_only:
+            executed(build(layout), layout)
+        return WELL
+
+
+def executed(release: Release, layout: Layout) -> None:
+    notebook = nbformat.reads(release.solved.decode(), as_version=4)
+    notebook.metadata["language_info"] = {"name": "python"}
+    (layout.samples / sample.SAMPLE).write_bytes(sample.executed(release, notebook))
+
+
+def edit(layout: Layout, old: str, new: str) -> Release:
+    path = layout.solutions / "p3_sft.py"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return build(layout)
+
+
+def states(found: list[Row]) -> list[str]:
+    return [row.state for row in found]
+
+
+def reference(release: Release, layout: Layout, gate: Gate, static: bool = False) -> list[Row]:
+    return renew.reference(release, layout, lambda text: None, static=static, gate=gate)
+
+
+def test_template_and_zip_are_renewed_once(layout: Layout) -> None:
+    assert states(renew.template(build(layout), layout)) == ["renewed", "renewed"]
+    assert states(renew.template(build(layout), layout)) == ["current", "current"]
+
+
+def test_new_prose_is_named_by_the_file_that_it_makes_stale(layout: Layout) -> None:
+    renew.template(build(layout), layout)
+    template, archive = renew.template(edit(layout, "Prose with", "New prose with"), layout)
+    assert (template.state, archive.state) == ("renewed", "renewed")
+    assert template.detail == "manifest.json is stale; rlhf.ipynb is stale"
+
+
+def test_a_notebook_that_was_solved_in_the_template_is_left_to_its_author(layout: Layout) -> None:
+    renew.template(build(layout), layout)
+    (layout.template / "rlhf.ipynb").write_text("solved")
+    (row,) = renew.template(build(layout), layout)
+    assert row.state == "by hand" and "rlhf.ipynb" in row.detail
+    assert (layout.template / "rlhf.ipynb").read_text() == "solved"
+
+
+def test_the_samples_are_written_where_they_differ_and_named_where_they_cannot_be(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, lost = build(layout), {"blank": make.blank, "typical": make.typical}
+    monkeypatch.setattr(make, "SAMPLES", lost)
+    blank, typical = renew.samples(release, layout)
+    assert blank.state == "renewed" and (layout.samples / "blank.ipynb").read_bytes() == make.blank(release)
+    assert typical.state == "by hand" and "EXTRA names p" in typical.detail and "no such cell" in typical.detail
+    assert renew.samples(release, layout)[0].state == "current"
+
+
+def test_a_missing_sample_is_executed_and_then_current(layout: Layout) -> None:
+    gate = Gate()
+    assert states(reference(build(layout), layout, gate)) == ["current", "renewed"]
+    assert states(reference(build(layout), layout, gate)) == ["current", "current"]
+    assert gate.calls == [False, True]
+
+
+def test_a_comment_is_put_into_the_sample_without_running_anything(layout: Layout) -> None:
+    executed(build(layout), layout)
+    gate, release = Gate(), edit(layout, "doubled_4 = ", "# twice\n    doubled_4 = ")
+    assert states(reference(release, layout, gate)) == ["current", "renewed"]
+    assert gate.calls == [True] and sample.state(release, layout) == "current"
+    assert "# twice" in (layout.samples / sample.SAMPLE).read_text(encoding="utf-8")
+
+
+def test_other_code_is_executed_unless_that_is_ruled_out(layout: Layout) -> None:
+    executed(build(layout), layout)
+    gate, release = Gate(), edit(layout, "[x, x]", "[x, x, 0]")
+    checks, row = reference(release, layout, gate, static=True)
+    assert (checks.state, row.state) == ("current", "by hand") and "`rlhf-lab verify`" in row.detail
+    checks, row = reference(release, layout, gate)
+    assert row.state == "renewed" and "executed again, in 7 s" in row.detail
+    assert gate.calls == [True, False]
+
+
+def test_nothing_becomes_a_sample_that_the_gate_refuses(layout: Layout) -> None:
+    checks, row = reference(build(layout), layout, Gate("a line of T07's solution"))
+    assert checks == Row(renew.GATE, "by hand", "leaks: a line of T07's solution")
+    assert row.state == "by hand" and not (layout.samples / sample.SAMPLE).exists()
+
+
+def test_what_the_gate_let_pass_is_not_looked_at_again_and_what_it_refused_is(layout: Layout) -> None:
+    executed(build(layout), layout)
+    well, refused = Gate(), Gate("a problem")
+    for _ in range(2):
+        assert states(reference(build(layout), layout, refused)) == ["by hand", "current"]
+    for _ in range(2):
+        assert states(reference(build(layout), layout, well)) == ["current", "current"]
+    assert (refused.calls, well.calls) == ([True, True], [True])
+
+
+def test_pages_are_renewed_only_where_somebody_asked_for_them(layout: Layout) -> None:
+    assert renew.pages(build(layout), layout) == [] and not (layout.dist / "html").exists()
+    (layout.dist / "html").mkdir(parents=True)
+    assert states(renew.pages(build(layout), layout)) == ["renewed"]
+    assert states(renew.pages(build(layout), layout)) == ["current"]
+    assert states(renew.pages(edit(layout, "Prose with", "New prose with"), layout)) == ["renewed"]
+    (layout.dist / "html" / "handout.html").write_text("mine")
+    assert states(renew.pages(build(layout), layout)) == ["by hand"]
+
+
+def test_a_check_that_found_something_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "KEPT", tmp_path)
+    answers = iter([["a problem"], []])
+    found = [checked("x", "key", lambda: next(answers), "well") for _ in range(3)]
+    assert [row.state for some in found for row in some] == ["by hand", "current", "current"]
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [([Row("a", "current")], "nothing is stale (3 s)"),
+     ([Row("a", "renewed"), Row("b", "current")], "1 renewed, nothing left to do by hand: look at `git diff`"),
+     ([Row("a", "renewed"), Row("b", "by hand", "do it")], "1 renewed, 1 left for you to do by hand (3 s)")],
+)  # fmt: skip
+def test_the_last_line_says_what_is_left_to_do(found: list[Row], says: str) -> None:
+    assert says in verdict(found, 3.2)
+
+
+def test_the_table_ends_with_what_waits_for_a_person() -> None:
+    shown = table([Row("a", "by hand", "[red] do it"), Row("b", "renewed"), Row("c", "current")])
+    assert [str(cell) for cell in shown.columns[0].cells] == ["current", "renewed", "by hand"]
+
+
+def test_the_notebook_of_the_real_samples_cannot_lose_an_anchor_in_silence(layout: Layout) -> None:
+    with pytest.raises(make.SampleError, match="EXTRA names"):
+        make.typical(build(layout))
+    with pytest.raises(make.SampleError, match="T04 has no placeholder"):
+        make.answered("T04", "def sft_loss(): ...", "    return 0")
+    with pytest.raises(make.SampleError, match="no answer to W9"):
+        make.written("<!-- WRITTEN W9 · why? -->\n*Your answer.*")
+
+
+def test_a_sample_keeps_its_bytes_when_it_is_renewed_twice(layout: Layout) -> None:
+    release = build(layout)
+    executed(release, layout)
+    before = (layout.samples / sample.SAMPLE).read_bytes()
+    assert to_bytes(sample.renewed(release, layout)) == before

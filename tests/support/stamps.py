@@ -1,0 +1,20 @@
+"""A line in a page of docs/ that says with which code the page was made, so that `make refresh` sees that it is old."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_LINE = "<!-- made with code {} -->"
+_FOUND = re.compile(_LINE.format("([0-9a-f]+)"))
+
+
+def stamp(state: str) -> str:
+    """The line. state: hexadecimal digits, a hash of the code."""
+    return _LINE.format(state)
+
+
+def stamped(page: Path) -> str:
+    """The state in a page's line; nothing if the page has none, or is not there."""
+    found = _FOUND.search(page.read_text(encoding="utf-8")) if page.is_file() else None
+    return found[1] if found else ""
