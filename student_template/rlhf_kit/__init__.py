@@ -1,4 +1,4 @@
-"""Support package of the RLHF lab: everything around the slots. `import rlhf_kit as kit`."""
+"""The support package of the RLHF lab. It holds everything but the slots: `import rlhf_kit as kit`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Is this machine ready? One line per thing that is needed, and for each that is not, how to put it right.
+"""Check whether this machine can run the notebook, and say how to repair what is missing.
 
-Nothing outside the standard library is imported before it was found, and the file also runs by itself
-(`python rlhf_kit/environment.py`), so that it can speak where `import rlhf_kit` cannot.
+Packages are imported only after they were found, and `python rlhf_kit/environment.py` runs the file on
+its own, so that the check works even where `import rlhf_kit` fails.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 KIT = Path(__file__).resolve().parent
-_BESIDE = KIT.parent / "requirements.new.txt"  # there if the set-up cell kept another requirements.txt
-# The one list of what the notebook needs.
+_BESIDE = KIT.parent / "requirements.new.txt"  # written if there was another requirements.txt
+# The list of packages that the notebook needs.
 REQUIREMENTS = _BESIDE if _BESIDE.is_file() else KIT.parent / "requirements.txt"
 PYTHON_NEEDED = (3, 11)
-MEMORY_NEEDED = 3.0  # GB: what the solved notebook may take
+MEMORY_NEEDED = 3.0  # GB, enough for the solved notebook
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked for, what was found, and (if not ok) one sentence on what to do."""
+    """What was checked, what was found, and, if it is not ok, a sentence that says what to do."""
 
     what: str
     found: str
@@ -38,18 +37,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class EnvironmentReport:
-    """All findings; shows as a table in a notebook and prints as one elsewhere."""
+    """All findings, shown as a table in a notebook and printed as text elsewhere."""
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether the notebook can run."""
+        """Return whether the notebook can run."""
         return all(finding.ok for finding in self.findings)
 
     @property
     def problems(self) -> list[str]:
-        """The advice of every finding that is not ok."""
+        """Return the advice of every finding that is not ok."""
         return [f"{finding.what}: {finding.advice}" for finding in self.findings if not finding.ok]
 
     def __str__(self) -> str:
@@ -71,13 +70,13 @@ class EnvironmentReport:
 
 
 def check_environment(requirements: Path = REQUIREMENTS, kit: Path = KIT) -> EnvironmentReport:
-    """Look at Python, packages, device, memory and the shipped files; never raises, never installs."""
+    """Check Python, packages, device, memory and files, without installing anything."""
     findings = [_python(), *_packages(requirements), _device(), _memory(), *_shipped(kit)]
     return EnvironmentReport(tuple(findings))
 
 
 def best_device() -> str:
-    """"cuda" if torch sees a GPU that works, else "cpu" (the tiny profile is quick there too)."""
+    """Return "cuda" if torch finds a GPU that works, else "cpu", where the tiny profile is quick too."""
     import torch
 
     if not torch.cuda.is_available():
@@ -90,7 +89,7 @@ def best_device() -> str:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch (CPU and GPU): four generators, each of its own."""
+    """Seed the random generators of Python, NumPy and torch (CPU and GPU)."""
     import random
 
     import numpy
@@ -134,7 +133,7 @@ def _package(name: str, needed: str) -> Finding:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Leading release numbers, without trailing zeros: "2.13.0+cpu" -> (2, 13)."""
+    """Read the leading numbers of a version, without trailing zeros: "2.13.0+cpu" -> (2, 13)."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     numbers = [int(part) for part in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:
@@ -147,7 +146,7 @@ def _device() -> Finding:
         import torch
 
         device = best_device()
-    except Exception as error:  # a broken installation fails in many ways
+    except Exception as error:  # noqa: BLE001 (a broken installation fails in many ways)
         return Finding("device", "torch does not import", False,
                        f"install torch again ({type(error).__name__}: {str(error)[:120]}).")
     if device == "cuda":
@@ -165,7 +164,7 @@ def _memory() -> Finding:
 
 
 def _shipped(kit: Path) -> Iterator[Finding]:
-    """The base model (every file against its manifest) and the data."""
+    """Check the data, and the files of each model against its manifest."""
     again = "unpack the release zip again; files are missing or damaged."
     data = sorted(kit.glob("lab_data/*.jsonl.gz"))
     yield Finding("lab data", f"{len(data)} files", bool(data), again)
@@ -183,7 +182,8 @@ def _shipped(kit: Path) -> Iterator[Finding]:
         yield Finding(manifest.parent.name.replace("_", " "), found, not bad, again)
 
 
-def _sha256(path: Path) -> Any:
+def _sha256(path: Path) -> str | None:
+    """Return the digest of a file, or None if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
+from rlhf_kit.table_models import BigramLM, BigramPolicy, LastTokenReward
 
 V = 6
 SETTINGS = {"learning_rate": 0.05, "warmup_steps": 2, "epochs": 2, "batch_size": 2}

@@ -78,7 +78,7 @@ def loss_by_hand(new, old, advantages, values, old_values, returns, mask):
                     float(abs(ratio - 1) > 0.2),
                 )
             )
-    return [sum(column) / len(terms) for column in zip(*terms)]
+    return [sum(column) / len(terms) for column in zip(*terms, strict=False)]
 
 
 @settings(max_examples=20, deadline=None)

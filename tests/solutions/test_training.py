@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM, LastTokenReward
+from rlhf_kit.table_models import BigramLM, LastTokenReward
 
 V = 6
 SETTINGS = {
