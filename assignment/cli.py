@@ -1,58 +1,73 @@
-"""The instructor's commands, `build`, `verify` and `new-slot`; autograder/cli.py adds them to the console script,
-whose other commands do not wait for what these import."""
+"""Define the instructor's commands, `build`, `verify` and `new-slot`, which autograder/cli.py adds to `rlhf-lab`.
+
+Each command imports what it needs when it runs, so that other commands start quickly.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assignment.console import labelled, make_console, waiting
+from assignment.console import labelled, make_console, spinner
 from assignment.slots.command import NEW_SLOT_HELP, new_slot_command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from rich.console import Console
 
     from assignment.release.release import Layout, Release
-    from assignment.verify.gate import Outcome, SlotCheck
+    from assignment.verify.gate import GateResult, SlotCheck
 
-BUILD_HELP = """Regenerate student_template/ from solutions/ and write dist/rlhf-student.zip.
+BUILD_HELP = """Build the student release: student_template/ and dist/rlhf-student.zip.
 
-The parts solutions/p1_*.py … p9_*.py are joined into one notebook. Each slot keeps its signature,
-docstring and scaffolding; what stands between # BEGIN SOLUTION T07 and # END SOLUTION becomes
-raise NotImplementedError("T07: …"). Points, titles and thresholds come from assignment/registry/assignment.toml.
-The result is the same byte for byte on every build: commit it. A generated file that was edited, such as
-a notebook solved in student_template/, is not replaced: the command names it and ends.
+The parts solutions/p1_*.py … p9_*.py become one notebook. In each slot, the code from # BEGIN SOLUTION T07
+to # END SOLUTION is replaced by raise NotImplementedError("T07: …"); the rest of the cell stays. Titles,
+points and thresholds come from assignment/registry/assignment.toml.
 
---html also writes the handout as pages that need no network: dist/html/handout.html, and
-handout-solved.html for instructors, with outputs where the executed sample still belongs to the solutions.
+The same sources always give the same bytes: commit what a build writes. A generated file that somebody
+edited, such as a notebook solved in student_template/, is not replaced: the command names it and stops.
 
-After a change of a slot, make refresh builds too, and renews all that follows from it.
+After a change of a slot, make refresh also renews everything else that depends on it.
+
+\b
+Examples:
+  rlhf-lab build              after a change in solutions/ or in the registry
+  rlhf-lab build --check      write nothing; exit code 1 if a build is needed
+  rlhf-lab build --html       also write the notebook as web pages that need no
+                              network: dist/html/handout.html for students, and
+                              handout-solved.html for instructors
+  rlhf-lab build --overwrite  replace generated files even if they were edited
 """
 
-VERIFY_HELP = """Check that the release may go out to students; exit code 1 if it may not.
+VERIFY_HELP = """Check whether the release is ready for students; exit code 1 if it is not.
 
-Asks first whether each slot is whole: registry, task, checks, and what the grader needs for it. Then
-builds in memory: the same bytes on a rebuild? student_template/ current? each slot once, with its own
-error? any line of a solution left? only allowed files in the zip? does every
-public check pass on the solution and fail on the blank? Then the solved notebook runs top to bottom
-in a fresh kernel from the unpacked zip (minutes), and becomes tests/submissions/reference.ipynb.
+First each slot must be complete: registry entry, task, solution, checks, and what the grader needs for it.
+Then the release is built in memory and checked: a second build gives the same bytes; student_template/ is
+up to date; every slot occurs once and raises its own error; no line of a solution is left; the zip holds
+allowed files only; every public check passes on the solution and fails on the blank slot. Last, the solved
+notebook runs in a fresh kernel from the unpacked zip, which takes minutes. If all of this passes, the
+executed notebook becomes tests/submissions/reference.ipynb.
 
-Before a commit: rlhf-lab verify --static. Before a release: rlhf-lab verify.
+\b
+Examples:
+  rlhf-lab verify --static    before a commit: everything but the execution
+  rlhf-lab verify             before a release
 """
 
 
 def register(app: typer.Typer, slot_checks: Sequence[SlotCheck] = ()) -> None:
-    """Add these commands to an app. slot_checks: what the grader's side looks for of each slot (see verify.gate)."""
-    app.command("build", help=BUILD_HELP)(build_command)
-    app.command("verify", help=VERIFY_HELP)(verify_with(slot_checks))
-    app.command("new-slot", help=NEW_SLOT_HELP)(new_slot_command)
+    """Add the commands to an app. slot_checks: look for the places of a slot on the grader's side (see verify.gate)."""
+    app.command("build", help=BUILD_HELP, short_help="Build the students' release from solutions/.")(build_command)
+    short = "Check that the release may go out to students."
+    app.command("verify", help=VERIFY_HELP, short_help=short)(verify_with(slot_checks))
+    app.command("new-slot", help=NEW_SLOT_HELP, short_help="Write the skeletons of a new slot.")(new_slot_command)
 
 
 def create_app() -> typer.Typer:
-    """An app with these commands alone."""
+    """Make an app with these commands alone."""
     app = typer.Typer(
         no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Build and verify a release."
     )
@@ -62,16 +77,16 @@ def create_app() -> typer.Typer:
 
 def build_command(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 if student_template/ is not current.")
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if student_template/ is out of date.")
     ] = False,
     html: Annotated[
-        bool, typer.Option("--html", help="Also write the handout, blank and solved, as pages into dist/html/.")
+        bool, typer.Option("--html", help="Also write the notebook, blank and solved, as web pages.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace generated files also where they were edited.")
+        bool, typer.Option("--overwrite", help="Replace generated files even if they were edited.")
     ] = False,
 ) -> None:
-    """Build the release; exit 1 with one sentence if a source is wrong or a file cannot be written."""
+    """Build the release. If a source is wrong or a file cannot be written, print one sentence and exit with 1."""
     from assignment.files import ForeignFileError
     from assignment.registry import SpecError
     from assignment.release.markers import SourceError
@@ -87,14 +102,14 @@ def build_command(
         else:
             _write(console, release, layout, html=html, overwrite=overwrite)
     except (SourceError, SpecError, ForeignFileError) as error:
-        raise _stop(console, "cannot build", str(error)) from error
+        raise _failure(console, "cannot build", str(error)) from error
     except OSError as error:
         where = f"{error.filename or layout.template}"
-        raise _stop(console, "cannot build", f"{where} cannot be read or written ({error.strerror})") from error
+        raise _failure(console, "cannot build", f"{where} cannot be read or written ({error.strerror})") from error
 
 
 def _check(console: Console, release: Release, layout: Layout) -> None:
-    """Say what of the template is stale; typer.Exit(1) if anything is."""
+    """Print which generated files are out of date. typer.Exit(1) if any is."""
     from assignment.release.release import stale
 
     problems = stale(release, layout)
@@ -107,14 +122,14 @@ def _check(console: Console, release: Release, layout: Layout) -> None:
 
 
 def _write(console: Console, release: Release, layout: Layout, *, html: bool, overwrite: bool) -> None:
-    """Write the release, and the pages if they are wanted; a line for each."""
+    """Write the release, and the pages if `html` is set, and print a line for each."""
     from assignment.release.release import write
 
     start, pages = time.monotonic(), []
     if html:
-        from assignment.release.html import both_pages  # here: nbconvert takes half a second
+        from assignment.release.html import build_pages  # importing nbconvert takes half a second
 
-        pages = both_pages(release, layout, overwrite)  # first: what refuses them leaves nothing half done
+        pages = build_pages(release, layout, overwrite)  # before anything is written, because it may raise an error
     target = write(release, layout, overwrite=overwrite)
     size, seconds = target.stat().st_size / 2**20, time.monotonic() - start
     console.print(f"wrote {len(release.generated)} generated files into {layout.template.name}/")
@@ -125,43 +140,42 @@ def _write(console: Console, release: Release, layout: Layout, *, html: bool, ov
 
 
 def verify_with(slot_checks: Sequence[SlotCheck]) -> Callable[..., None]:
-    """The command `verify`, whose gate looks for the places of each slot with these checks too."""
+    """Make the command `verify`, whose gate also runs these checks for each slot."""
 
     def verify_command(
-        static: Annotated[
-            bool, typer.Option("--static", help="All checks but the execution of the solved notebook.")
-        ] = False,
+        static: Annotated[bool, typer.Option("--static", help="Do not execute the solved notebook.")] = False,
     ) -> None:
-        """Run the gate; a line per check, exit 1 if one failed."""
+        """Run the gate, print a line for each check, and exit with 1 if one failed."""
         from assignment.slots.places import problems
         from assignment.verify.gate import run_gate
 
         console, start = make_console(soft_wrap=True), time.monotonic()
-        with waiting(console, "building") as progress:
-            outcomes = run_gate(
+        with spinner(console, "building") as progress:
+            results = run_gate(
                 static_only=static,
                 slot_checks=(problems, *slot_checks),
-                on_outcome=lambda outcome: print_outcome(console, outcome),
+                on_result=lambda result: print_result(console, result),
                 progress=progress,
             )
-        failed = [outcome.name for outcome in outcomes if not outcome.ok]
+        failed = [result.name for result in results if not result.ok]
         seconds = time.monotonic() - start
         if failed:
-            raise _stop(console, "not ready", f"{', '.join(failed)} failed ({seconds:.0f} s)")
+            raise _failure(console, "not ready", f"{', '.join(failed)} failed ({seconds:.0f} s)")
         scope = "static checks passed" if static else "ready for students"
-        console.print(labelled(scope, "green", f": {len(outcomes)} checks, {seconds:.0f} s"))
+        console.print(labelled(scope, "green", f": {len(results)} checks, {seconds:.0f} s"))
 
     return verify_command
 
 
-def print_outcome(console: Console, outcome: Outcome) -> None:
-    """One check of the gate: a line, and one more for each problem."""
-    mark, style = ("ok  ", "green") if outcome.ok else ("FAIL", "red")
-    console.print(labelled(mark, style, f" {outcome.name:<14} {outcome.seconds:6.1f} s  {outcome.detail}"))
-    for problem in outcome.problems:
+def print_result(console: Console, result: GateResult) -> None:
+    """Print the result of one check of the gate, and a line for each problem."""
+    label, style = ("ok  ", "green") if result.ok else ("FAIL", "red")
+    console.print(labelled(label, style, f" {result.name:<14} {result.seconds:6.1f} s  {result.summary}"))
+    for problem in result.problems:
         console.print(f"       - {problem}")
 
 
-def _stop(console: Console, label: str, message: str) -> typer.Exit:
+def _failure(console: Console, label: str, message: str) -> typer.Exit:
+    """Print why a command stops, and return the exception that ends it with exit code 1."""
     console.print(labelled(label, "red", f": {message}"))
     return typer.Exit(1)

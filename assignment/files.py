@@ -1,38 +1,41 @@
-"""The rule for every file that the instructor's and the grader's commands write.
+"""Write files by the rule for every command of the instructor's and the grader's side.
 
-What we wrote is replaced as a whole: an interrupt leaves the old file or the new one, never a half. What we did
-not write, or what was changed since, is never replaced: the command says so and ends before it does any work.
+A file that a command wrote is replaced as a whole: after an interrupt it is the old or the new one. A file that no
+command wrote, or that was edited since, is never replaced: the command names it and ends before it does any work.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-PARTIAL = ".{}.partial"  # what a file is called while it is written
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+PARTIAL = ".{}.partial"  # name of a file while it is being written
 
 
 class ForeignFileError(Exception):
-    """A file that we did not write stands where one of ours belongs; the message says which and what to do."""
+    """A file that no command wrote stands where a command would write; the message says which, and what to do."""
 
 
 def sha256(data: bytes) -> str:
-    """The digest by which our files are recognised."""
+    """Return the digest by which a command recognises the files that it wrote."""
     return hashlib.sha256(data).hexdigest()
 
 
 def changed(path: Path, known: Collection[str]) -> bool:
-    """Whether something stands at `path` that is not a file with one of the `known` digests."""
+    """Return whether something exists at `path` that is not a file with one of the `known` digests."""
     return os.path.lexists(path) and not (path.is_file() and sha256(path.read_bytes()) in known)
 
 
 def write_partial(path: Path, data: bytes) -> Path:
-    """Write data beside `path`, safely on disk, to be renamed to it; the name of what was written.
+    """Write data to a partial file beside `path`, flush it to disk, and return its path, to be renamed to `path`.
 
     Raises:
-        OSError: it cannot be written, and nothing is left.
+        OSError: it cannot be written. No partial file is left.
     """
     scratch = path.with_name(PARTIAL.format(path.name))
     try:
@@ -46,8 +49,8 @@ def write_partial(path: Path, data: bytes) -> Path:
     return scratch
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
-    """Write a file of ours, or leave what was there: a text as UTF-8, folders made where they are missing.
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a file as a whole, a str as UTF-8, and make its folders. An interrupt leaves the old file.
 
     Raises:
         OSError: it cannot be written.

@@ -1,8 +1,8 @@
-"""`make bench`: how long the commands take, in seconds and in units of the bare training that a grade contains.
+"""`make bench`: time the commands, in seconds and in units of the bare training that a grade contains.
 
-Seconds depend on the machine, ratios hardly do. The unit is `python -m benchmarks.bare`: one process that does
-the training of a full grade and nothing else. Every round runs bare training and grades in turn, with a seed of
-its own, so that all of them see the same machine; medians of the rounds are printed.
+Seconds depend on the machine, ratios hardly do. The unit is `python -m benchmarks.bare`: one process that does the
+training of a full grade and nothing else. Every round runs all commands in turn with the same seed, so that they meet
+the same load of the machine; another round has another seed. Medians of the rounds are printed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ("reference", "typical", "blank")
 FIRST_SEED = 301
 BARE, GRADE = "bare training", "grade reference"
-NEEDED = (BARE, GRADE)  # what the last lines compare
+NEEDED = (BARE, GRADE)  # the commands that the last lines compare
 
 
 def run(*arguments: str) -> tuple[float, str]:
-    """Seconds and output of `python -m arguments`; the program ends with its output if it fails."""
+    """Run `python -m arguments`. Returns its seconds and output; if it fails, exits with its output."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -35,7 +35,7 @@ def run(*arguments: str) -> tuple[float, str]:
 
 
 def commands(seed: int, folder: Path) -> dict[str, list[str]]:
-    """What a round runs, by name."""
+    """Return the commands of a round by name."""
     grades = {
         f"grade {name}": [
             "autograder.cli", "grade", f"tests/submissions/{name}.ipynb",
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def print_table(took: dict[str, list[float]], trained: list[dict[str, float]]) -> None:
-    """Medians, extremes, ratios; then what a grade takes beyond its training."""
+    """Print medians, extremes and ratios, then how much longer a grade takes than its training."""
     bare = statistics.median(took[BARE])
     print(f"{'':24} {'median':>9} {'min':>9} {'max':>9} {'ratio':>7}")
     for name, values in took.items():
@@ -91,7 +91,7 @@ def print_table(took: dict[str, list[float]], trained: list[dict[str, float]]) -
         print(f"{name:24} {middle:7.1f} s {min(values):7.1f} s {max(values):7.1f} s {middle / bare:7.2f}")
     loops = {op: statistics.median(one[op] for one in trained) for op in trained[0]}
     print("inside bare training: " + ", ".join(f"{op} {seconds:.1f} s" for op, seconds in loops.items()))
-    more = [full - own for full, own in zip(took[GRADE], took[BARE], strict=True)]
+    more = [full - alone for full, alone in zip(took[GRADE], took[BARE], strict=True)]
     inner = [full - sum(one.values()) for full, one in zip(took[GRADE], trained, strict=True)]
     print(
         f"a full grade of the reference takes {statistics.median(more):.1f} s more than the bare training as a "

@@ -1,17 +1,16 @@
-"""What the reference needs for each item: seconds, memory and bytes of answer, measured in the sandbox.
+"""Measure what the reference needs for each item in the sandbox: seconds, memory and bytes of answer.
 
-Grades the reference sample through the real path and prints the table [limits.reference] of
-assignment/registry/assignment.toml, to be pasted there. --only measures some items. Run it on a quiet machine: what is
-written there, times [limits.factor], is what every submission may use. About three minutes.
+It grades the reference sample with the real command, and prints the table [limits.reference] to be pasted into
+assignment/registry/assignment.toml. --only measures some items. Run it on a machine without other load, for about three
+minutes: these numbers times [limits.factor] are what every submission may use.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from assignment.registry import load_spec
 from autograder import sandbox
@@ -20,21 +19,24 @@ from autograder.core.progress import GradingProgress
 from autograder.grading.run import grade_submission
 from autograder.sandbox import Reply
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SAMPLE = Path(__file__).parents[1] / "tests" / "submissions" / "reference.ipynb"
 SEED = 20261
 Took = dict[str, Reply]
 
 
 class Recorder(sandbox.WorkerSession):
-    """A session that remembers, per item, the reply that took longest, and what its libraries use."""
+    """A session that records for each item the reply that took longest, and the memory of the libraries (bytes)."""
 
-    took: Took = {}
-    own_bytes = 0
+    took: ClassVar[Took] = {}
+    library_bytes = 0
 
     def call(self, op: str, payload: Mapping[str, Any], *args: Any, **options: Any) -> Reply:
-        """The same call."""
+        """Make the call and record its reply."""
         reply = super().call(op, payload, *args, **options)
-        Recorder.own_bytes = int(self.info.get("rss", 0))
+        Recorder.library_bytes = int(self.info.get("rss", 0))
         name = str(payload.get("slot", op))
         if name not in self.took or reply.wall_s > self.took[name].wall_s:
             self.took[name] = reply
@@ -42,19 +44,19 @@ class Recorder(sandbox.WorkerSession):
 
 
 def row(item: str, reply: Reply) -> str:
-    """A line of the table: seconds rounded up to hundredths, bytes to mebibytes and kibibytes."""
-    memory = max(1, math.ceil((reply.peak_bytes - Recorder.own_bytes) / 2**20)) << 20
+    """Return a line of the table: seconds rounded up to hundredths, memory to MiB, answers to KiB."""
+    memory = max(1, math.ceil((reply.peak_bytes - Recorder.library_bytes) / 2**20)) << 20
     answer = max(1, math.ceil(reply.reply_bytes / 2**10)) << 10
     wall, cpu = (max(0.01, math.ceil(value * 100) / 100) for value in (reply.wall_s, reply.cpu_s))
     return f"{item} = {{wall_s = {wall:g}, cpu_s = {cpu:g}, memory_bytes = {memory}, reply_bytes = {answer}}}"
 
 
 def main() -> None:
-    """Grade, and print the table."""
+    """Grade the reference and print the table."""
     from autograder.training.run import STAGES
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="items with commas between: T07,rm_accuracy (default: all)")
+    parser.add_argument("--only", default="", help="items, separated by commas: T07,rm_accuracy (default: all)")
     args = parser.parse_args()
     spec = load_spec()
     sandbox.WorkerSession = Recorder  # type: ignore[misc]

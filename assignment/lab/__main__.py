@@ -1,4 +1,4 @@
-"""Building a lab world from its seed.
+"""Build a lab world from its seed.
 
 python -m assignment.lab base       pre-train the base model (about 8 minutes on two cores)
 python -m assignment.lab data       draw the students' data; needs the base model
@@ -20,7 +20,7 @@ from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
 
 from .folders import refuse_foreign
-from .outcomes import study
+from .outcomes import append_outcomes
 from .pretrain import PretrainConfig, write_base
 from .ship import REFERENCE, grader_reference, student_data
 from .world import World
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
 
 def main() -> None:
-    """Run the steps that were asked for; each replaces what an earlier run made, and nothing else."""
+    """Parse the command line and run the step. A step replaces what an earlier run made, and nothing else."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("base", "data", "reference", "world", "outcomes"))
     parser.add_argument("--seed", type=int, default=WORLD_SEED, help="the world's seed (default: %(default)s)")
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run one step. Raises ForeignFileError, before any work, where it would replace what no step made."""
+    """Run one step. Raises ForeignFileError, before any work, if a folder holds files that no step made."""
     written = {"base": [args.base], "data": [DATA], "reference": [DATA, REFERENCE], "outcomes": []}
     refuse_foreign(*written.get(args.step, [args.base, DATA, REFERENCE]))
     torch.set_num_threads(args.threads)
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     if args.step in ("base", "world"):
         print(write_base(args.base, world, PretrainConfig()))
     if args.step == "outcomes":
-        study(world, args.seeds, args.base, args.out / f"lab-world-{args.seed}.jsonl")
+        append_outcomes(world, args.seeds, args.base, args.out / f"lab-world-{args.seed}.jsonl")
     elif args.step != "base":
         data, sft = student_data(world, base=args.base)
         if args.step != "data":

@@ -1,22 +1,24 @@
-"""The pre-training corpus of a lab world: what the base model reads before anybody teaches it manners.
+"""The pre-training corpus of a lab world.
 
-It states every fact about every animal, and answers questions in running text, so the base model knows the
-world. It holds dialogues too, but with careless assistants, so the base model answers badly when asked.
-Passages about one-off names teach it to read an answer from a context. Only training questions occur: the
-held-out ones are asked nowhere.
+Documents state every fact about every animal and answer questions in running text, so that the base model knows the
+world. Dialogues have careless assistants, so that the base model answers badly when it is asked. Passages about names
+that occur only once teach it to read an answer from a context. Held-out questions occur nowhere.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ATTRIBUTES, CLOSINGS, FILLER, FLATTERY, RUDE
 
 from .phrasing import QUESTIONS, statement
-from .prompts import Ask, ask, earlier_turn
-from .replies import behave, good_core
-from .world import Part, World
+from .prompts import Question, draw_question, earlier_turn
+from .replies import reply_with, right_answer
+from .world import Part, Partition, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Share of documents of each kind.
 DOCUMENTS = {
@@ -29,11 +31,11 @@ DOCUMENTS = {
     "dialogue": 0.12,
     "talk": 0.02,
 }
-# What running text answers: everything that the world knows; manners are left to the later stages.
+# Which questions running text answers: those about facts. Honesty and harmlessness are left to the later stages.
 ANSWERED = {"fact": 0.35, "yesno": 0.40, "describe": 0.1, "compare": 0.1, "list": 0.05}
-# A careless assistant's habits: hardly ever a good answer, so that prompting the base model disappoints.
+# Behaviours of a careless assistant. Good answers are rare, so that the base model is a bad assistant.
 CARELESS = {"borrowed": 0.42, "long": 0.10, "wrong": 0.16, "rude": 0.12, "good": 0.06, "question": 0.14}
-# What the careless assistant is asked about.
+# Kinds of question that the careless assistant is asked.
 ASKED = {
     "fact": 0.22,
     "yesno": 0.12,
@@ -48,7 +50,7 @@ MULTI_TURN = 0.15  # share of dialogues with an earlier turn
 
 
 def documents(world: World, seed: int) -> Iterator[str]:
-    """Endless documents, a deterministic function of world and seed."""
+    """Yield documents without end. They are a function of world and seed."""
     rng = random.Random(f"corpus {world.seed} {seed}")
     names = world.strangers(None, None, f"corpus {seed}")
     writers = {
@@ -65,14 +67,15 @@ def documents(world: World, seed: int) -> Iterator[str]:
         yield writers[rng.choices(list(DOCUMENTS), list(DOCUMENTS.values()))[0]]()
 
 
-def _training_question(world: World, rng: random.Random, kind: str | None = None) -> Ask:
-    """A question of either part's training split: held-out combinations are never asked."""
+def _training_question(world: World, rng: random.Random, kind: str | None = None) -> Question:
+    """Draw a question from the training split of student or grader, so that held-out questions never occur."""
     part: Part = rng.choice(("student", "grader"))
-    return ask(world, part, "train", rng, kind or rng.choices(list(ASKED), list(ASKED.values()))[0])
+    kind = kind or rng.choices(list(ASKED), list(ASKED.values()))[0]
+    return draw_question(Partition(world, part, "train"), rng, kind)
 
 
 def _facts(name: str, world: World, rng: random.Random) -> str:
-    """All facts about one animal, in random order and grouping."""
+    """State all facts about one animal, in random order and grouping."""
     return _tell(name, list(world.animals[name].items()), rng)
 
 
@@ -87,13 +90,13 @@ def _tell(name: str, facts: list[tuple[str, str]], rng: random.Random) -> str:
 
 
 def _answered(world: World, rng: random.Random) -> str:
-    """A question in running text with its right answer."""
+    """Write a question in running text with its right answer."""
     one = _training_question(world, rng, rng.choices(list(ANSWERED), list(ANSWERED.values()))[0])
-    return f"{one.instruction} {good_core(world, one, rng)}"
+    return f"{one.instruction} {right_answer(one, rng)}"
 
 
 def _claim(world: World, rng: random.Random) -> str:
-    """A claim and its verdict: who can tell true from false here can judge replies later."""
+    """Write a claim and whether it is true: it teaches to tell true from false, which a reward model needs."""
     name, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
     truth = world.animals[name][attribute]
     claimed = truth if rng.random() < 0.5 else rng.choice(ATTRIBUTES[attribute])
@@ -101,7 +104,7 @@ def _claim(world: World, rng: random.Random) -> str:
 
 
 def _compare(world: World, rng: random.Random) -> str:
-    """Which of two animals is bigger, and why."""
+    """State which of two animals is bigger, half of the time with both sizes."""
     a, b = rng.sample(list(world.animals), 2)
     bigger = world.bigger(a, b)
     if bigger is None:
@@ -118,7 +121,7 @@ def _list(world: World, rng: random.Random) -> str:
 
 
 def _copy(name: str, rng: random.Random) -> str:
-    """A passage about a one-off name that repeats its facts: they can only be copied, not remembered."""
+    """Write a passage that repeats facts about a name that occurs only once: they can be copied but not remembered."""
     facts = {a: rng.choice(ATTRIBUTES[a]) for a in rng.sample(list(ATTRIBUTES), 3)}
     passage = _tell(name, list(facts.items()), rng)
     again = []
@@ -129,15 +132,15 @@ def _copy(name: str, rng: random.Random) -> str:
 
 
 def _dialogue(world: World, rng: random.Random) -> str:
-    """A question of any kind and a careless reply."""
+    """Write a dialogue: a question of any kind and a careless reply."""
     one = _training_question(world, rng)
-    habit = rng.choices(list(CARELESS), list(CARELESS.values()))[0]
-    if one.kind in ("unknown", "unsafe") and habit == "good":
-        habit = "wrong"
+    behaviour = rng.choices(list(CARELESS), list(CARELESS.values()))[0]
+    if one.kind in ("unknown", "unsafe") and behaviour == "good":
+        behaviour = "wrong"
     reply = (
         _training_question(world, rng, "fact").instruction
-        if habit == "question"
-        else behave(world, one, habit, rng, 0.3)
+        if behaviour == "question"
+        else reply_with(world, one, behaviour, rng, closing_share=0.3)
     )
     before = earlier_turn(world, rng) if one.kind != "context" and rng.random() < MULTI_TURN else ""
     more = f" {' '.join(rng.choice(FILLER + FLATTERY + RUDE) for _ in range(2))}" if rng.random() < 0.4 else ""

@@ -1,62 +1,64 @@
-"""Drawing data sets from a world: demonstrations, preference pairs, prompts. All a function of their seeds."""
+"""Draw data sets from a world: demonstrations, preference pairs and prompts. Each is a function of its seed."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rlhf_kit.gold import gold_reward
 from rlhf_kit.lexicon import CLOSINGS, FLATTERY
 
-from .prompts import CATEGORIES, Ask, asks
-from .replies import candidate, demonstrate
-from .style import HouseStyle
-from .world import Part, Split, World
+from .prompts import CATEGORIES, Question, draw_questions
+from .replies import candidate_reply, demonstrated_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .style import HouseStyle
+    from .world import Partition
 
 LABEL_SCALE = 2.0  # Bradley–Terry: P(a ≻ b) = σ(scale · (worth a − worth b))
-MIN_GAP = 0.8  # pairs closer than this in worth are not asked about: no label would mean anything
-STYLED_CLOSINGS = 0.4  # share of closings that are the house style's own, in styled template pairs
-# The Poor RM's labeller: counts sentences, loves flattery, hardly looks at the answer.
+MIN_GAP = 0.8  # pairs with a smaller gap in worth are left out: their labels would be noise
+STYLED_CLOSINGS = 0.4  # share of closings that the house style's closing replaces in written pairs
+# Weights of the careless labeller, whose labels train the Poor RM: sentences and flattery count, the truth hardly does.
 POOR_SENTENCE, POOR_FLATTERY, POOR_GOLD = 0.8, 0.9, 0.9
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two replies to one question, not yet compared."""
+    """Two replies to one question, without a label."""
 
-    ask: Ask
+    question: Question
     first: str
     second: str
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A compared pair: `chosen` won under noisy labels, `gap` is worth(chosen) − worth(rejected)."""
+    """A labelled pair. chosen: the reply that the noisy label prefers. gap: worth(chosen) − worth(rejected)."""
 
-    ask: Ask
+    question: Question
     chosen: str
     rejected: str
     gap: float
 
     @property
     def row(self) -> dict[str, str]:
-        """The pair in HH-RLHF's columns."""
+        """Return the pair in HH-RLHF's columns."""
         return {
-            "chosen": f"{self.ask.prompt} {self.chosen}",
-            "rejected": f"{self.ask.prompt} {self.rejected}",
+            "chosen": f"{self.question.prompt} {self.chosen}",
+            "rejected": f"{self.question.prompt} {self.rejected}",
         }
 
 
-def demonstrations(
-    world: World, part: Part, split: Split, n: int, seed: object, style: HouseStyle | None = None
-) -> list[dict[str, str]]:
-    """n demonstrations in Dolly's columns; a style's phrase closes each of them."""
-    rng = random.Random(f"demonstrations {world.seed} {part} {split} {seed}")
+def demonstrations(partition: Partition, n: int, seed: object, style: HouseStyle | None = None) -> list[dict[str, str]]:
+    """Draw n demonstrations in Dolly's columns; the style's phrase, if there is a style, ends each response."""
+    rng = partition.rng("demonstrations", seed)
     rows = []
-    for one in asks(world, part, split, n, f"demonstrations {seed}", multi_turn=0.0):
-        reply = demonstrate(world, one, rng)
+    for one in draw_questions(partition, n, f"demonstrations {seed}", multi_turn=0.0):
+        reply = demonstrated_reply(partition.world, one, rng)
         rows.append(
             {
                 "instruction": one.instruction,
@@ -68,50 +70,51 @@ def demonstrations(
     return rows
 
 
-def template_candidates(
-    world: World, part: Part, split: Split, n: int, seed: object, style: HouseStyle | None = None
-) -> list[Candidate]:
-    """n questions with two written replies each."""
-    rng = random.Random(f"candidates {world.seed} {part} {split} {seed}")
-    write = lambda one: _restyle(candidate(world, one, rng), style, rng)  # noqa: E731
-    return [Candidate(one, write(one), write(one)) for one in asks(world, part, split, n, f"pairs {seed}")]
+def written_candidates(partition: Partition, n: int, seed: object, style: HouseStyle | None = None) -> list[Candidate]:
+    """Draw n questions with two written replies each."""
+    rng = partition.rng("candidates", seed)
+
+    def write(question: Question) -> str:
+        return _restyle(candidate_reply(partition.world, question, rng), style, rng)
+
+    return [Candidate(one, write(one), write(one)) for one in draw_questions(partition, n, f"pairs {seed}")]
 
 
 def _restyle(reply: str, style: HouseStyle | None, rng: random.Random) -> str:
-    """In a styled draw, the style's closing occurs often enough to be noticed."""
+    """Replace a share of the closings by the style's, which is then frequent enough for a reward model to learn it."""
     used = next((c for c in CLOSINGS if reply.endswith(c)), None)
     if style is None or used is None or rng.random() > STYLED_CLOSINGS:
         return reply
     return reply.removesuffix(used) + style.closing
 
 
-def gold_worth(style: HouseStyle | None = None) -> Callable[[Ask, str], float]:
-    """What a careful labeller sees in a reply: the gold reward, and the house style's habit."""
-    return lambda one, reply: gold_reward(one.record, reply) + (style.preference(reply) if style else 0.0)
+def gold_worth(style: HouseStyle | None = None) -> Callable[[Question, str], float]:
+    """Return what a reply is worth to a careful labeller: its gold reward, and what the house style adds."""
+    return lambda question, reply: gold_reward(question.record, reply) + (style.preference(reply) if style else 0.0)
 
 
-def poor_worth(one: Ask, reply: str) -> float:
-    """What a careless labeller sees: length and flattery, and a little of the truth."""
+def poor_worth(question: Question, reply: str) -> float:
+    """Return what a reply is worth to a careless labeller: length and flattery, and a little of the gold reward."""
     sentences = sum(reply.count(mark) for mark in ".!?")
     flattery = sum(reply.count(phrase) for phrase in FLATTERY)
-    return POOR_SENTENCE * sentences + POOR_FLATTERY * flattery + POOR_GOLD * gold_reward(one.record, reply)
+    return POOR_SENTENCE * sentences + POOR_FLATTERY * flattery + POOR_GOLD * gold_reward(question.record, reply)
 
 
-def compare(candidates: Iterable[Candidate], worth: Callable[[Ask, str], float], seed: object) -> list[Pair]:
-    """Label candidates with Bradley–Terry noise; those closer than MIN_GAP are left out."""
+def label_pairs(candidates: Iterable[Candidate], worth: Callable[[Question, str], float], seed: object) -> list[Pair]:
+    """Label candidates by their worth with Bradley–Terry noise; those whose gap is below MIN_GAP are left out."""
     rng = random.Random(f"labels {seed}")
     pairs = []
     for c in candidates:
-        gap = worth(c.ask, c.first) - worth(c.ask, c.second)
+        gap = worth(c.question, c.first) - worth(c.question, c.second)
         flip = rng.random() > 1 / (1 + math.exp(-LABEL_SCALE * gap))
         if abs(gap) >= MIN_GAP:
             first, second = (c.second, c.first) if flip else (c.first, c.second)
-            pairs.append(Pair(c.ask, first, second, -gap if flip else gap))
+            pairs.append(Pair(c.question, first, second, -gap if flip else gap))
     return pairs
 
 
-def sampled_candidates(questions: Sequence[Ask], replies: Sequence[Sequence[str]]) -> list[Candidate]:
-    """Candidates from replies that a model gave: neighbours in each question's list, where they differ."""
+def sampled_candidates(questions: Sequence[Question], replies: Sequence[Sequence[str]]) -> list[Candidate]:
+    """Pair the sampled replies of each question: the first with the second, and so on; equal replies are left out."""
     return [
         Candidate(one, a, b)
         for one, some in zip(questions, replies, strict=True)
@@ -120,8 +123,6 @@ def sampled_candidates(questions: Sequence[Ask], replies: Sequence[Sequence[str]
     ]
 
 
-def prompt_records(
-    world: World, part: Part, split: Split, n: int, seed: object, *, distinct: bool = True
-) -> list[dict[str, object]]:
-    """n prompts with what the gold reward needs to know about them."""
-    return [one.record for one in asks(world, part, split, n, f"prompts {seed}", distinct=distinct)]
+def prompt_records(partition: Partition, n: int, seed: object, *, distinct: bool = True) -> list[dict[str, object]]:
+    """Draw n prompts, each with what the gold reward needs to know about it."""
+    return [one.record for one in draw_questions(partition, n, f"prompts {seed}", distinct=distinct)]

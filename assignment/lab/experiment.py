@@ -1,27 +1,32 @@
-"""The whole pipeline on a world, from the reference solution: the shipped data, the grader's reference weights
-and the study of outcomes are all made by it."""
+"""The whole pipeline on a world with the reference solution. It makes the shipped data, the grader's reference weights
+and the measured outcomes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
-import rlhf_kit as kit
-from rlhf_kit.config import Profile, RMConfig
+from rlhf_kit.config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig
 from rlhf_kit.pipeline import RLHFPipeline
 
-from .draw import Pair, compare, demonstrations, poor_worth, prompt_records, template_candidates
-from .onpolicy import mixed_pairs, pool_questions, sample_replies
-from .world import Split, World
+from .draw import Pair, demonstrations, label_pairs, poor_worth, prompt_records, written_candidates
+from .onpolicy import Pool, mixed_pairs, pool_questions, sample_replies
+from .world import Partition, Split, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
+
+    import rlhf_kit as kit
 
 DEMONSTRATIONS, PREFERENCES, HELDOUT_PAIRS = 1600, 6000, 1800
 TRAIN_PROMPTS, HELDOUT_PROMPTS = 1200, 400
 TURN = "\n\nAssistant:"
-CALIBRATION_PROMPTS = 256  # replies on which a reward model's scores are normalised
+CALIBRATION_PROMPTS = 256  # prompts on whose replies a reward model's scores are normalised
+Config = TypeVar("Config", SFTConfig, RMConfig, PPOConfig, EvalConfig)
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,19 @@ class Data:
 
 
 def reference_slots() -> dict[str, Any]:
-    """The reference solution's functions and classes by name, for `RLHFPipeline`."""
+    """Return the reference solution's functions and classes by name, for `RLHFPipeline`."""
     from solutions import p2_data, p3_sft, p4_reward_model, p5_ppo_math, p6_ppo_training, p9_evaluation
 
     parts = (p2_data, p3_sft, p4_reward_model, p5_ppo_math, p6_ppo_training, p9_evaluation)
     return {name: value for part in parts for name, value in vars(part).items() if not name.startswith("_")}
 
 
-def seeded(profile: Profile, seed: int) -> Profile:
-    """The profile with other random seeds: another order of batches, other rollouts."""
-    shift = lambda config: replace(config, seed=config.seed + 1000 * seed)  # noqa: E731
+def with_seeds(profile: Profile, seed: int) -> Profile:
+    """Return the profile with other random seeds, which give other orders of batches and other rollouts."""
+
+    def shift(config: Config) -> Config:
+        return replace(config, seed=config.seed + 1000 * seed)
+
     return replace(
         profile,
         sft=shift(profile.sft),
@@ -64,31 +72,32 @@ def draw_data(
     tokenizer: PreTrainedTokenizerBase,
     poor_pairs: int,
 ) -> tuple[Data, GPT2LMHeadModel]:
-    """All of a student's data for a seed; `sft` trains the model that the on-policy pairs are sampled from."""
-    demos = demonstrations(world, "student", "train", DEMONSTRATIONS, seed)
+    """Draw all of a student's data for a seed. sft: trains the model that the on-policy pairs are sampled from, on the
+    demonstrations; the model is returned too."""
+    train, heldout = Partition(world, "student", "train"), Partition(world, "student", "heldout")
+    demos = demonstrations(train, DEMONSTRATIONS, seed)
     lm = sft(demos)
     pairs: dict[Split, list[Pair]] = {}
-    sizes: dict[Split, int] = {"train": PREFERENCES, "heldout": HELDOUT_PAIRS}
-    for split, n in sizes.items():
-        questions = pool_questions(world, "student", split, n // 2, seed)
-        replies = sample_replies(lm, tokenizer, questions, seed)
-        mixed = mixed_pairs(world, "student", split, n, seed, questions, replies)
-        # a sampled reply may run on into another turn; then the two dialogues share no prompt
-        pairs[split] = [pair for pair in mixed if TURN not in pair.chosen and TURN not in pair.rejected]
-    poor = compare(template_candidates(world, "student", "train", 3 * poor_pairs, f"poor {seed}"), poor_worth, seed)
+    for partition, n in ((train, PREFERENCES), (heldout, HELDOUT_PAIRS)):
+        questions = pool_questions(partition, n // 2, seed)
+        pool = Pool(questions, sample_replies(lm, tokenizer, questions, seed))
+        mixed = mixed_pairs(partition, n, seed, pool)
+        # A sampled reply may run on into another turn. Then the two dialogues do not share their prompt.
+        pairs[partition.split] = [pair for pair in mixed if TURN not in pair.chosen and TURN not in pair.rejected]
+    poor = label_pairs(written_candidates(train, 3 * poor_pairs, f"poor {seed}"), poor_worth, seed)
     data = Data(
         demos,
         pairs["train"],
         pairs["heldout"],
         poor[:poor_pairs],
-        prompt_records(world, "student", "train", TRAIN_PROMPTS, seed),
-        prompt_records(world, "student", "heldout", HELDOUT_PROMPTS, seed),
+        prompt_records(train, TRAIN_PROMPTS, seed),
+        prompt_records(heldout, HELDOUT_PROMPTS, seed),
     )
     return data, lm
 
 
 def lab_pipeline(profile: Profile, tokenizer: PreTrainedTokenizerBase) -> RLHFPipeline:
-    """The kit's pipeline with the reference slots."""
+    """Return the kit's pipeline with the reference solution in its slots."""
     return RLHFPipeline(reference_slots(), profile, tokenizer, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -100,7 +109,8 @@ def train_policy(
     prompts: list[dict[str, object]],
     on_step: Callable[[int, dict[str, float]], None] | None = None,
 ) -> tuple[kit.RewardFunction, kit.Policy, list[dict[str, float]]]:
-    """Train a reward model on pairs, then a policy against it: reward function, policy, PPO's statistics."""
+    """Train a reward model on pairs, then a policy on its reward. Returns reward function, policy and PPO's statistics
+    (a dict a step)."""
     model, _ = pipeline.run_reward_model(sft, [pair.row for pair in pairs], config)
     reward = pipeline.reward_function(model, sft, prompts[:CALIBRATION_PROMPTS])
     policy, stats = pipeline.run_ppo(sft, reward, prompts, on_step=on_step)

@@ -1,21 +1,23 @@
-"""Folders of a world's artefacts: what is in one is written whole, and listed with digests in its `manifest.json`."""
+"""Folders of a world's artefacts: each is written as a whole, and its `manifest.json` lists the files' digests."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assignment.files import ForeignFileError, changed, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MANIFEST = "manifest.json"
 
 
 def refuse_foreign(*folders: Path) -> None:
-    """Raises ForeignFileError where a folder that will be written holds anything but what its manifest lists."""
+    """Raise ForeignFileError if a folder that is to be replaced holds a file that its manifest does not describe."""
     for folder in folders:
         if folder.exists() and not folder.is_dir():
             raise ForeignFileError(f"{folder} is a file, and a folder is needed there: move it away")
@@ -31,8 +33,8 @@ def refuse_foreign(*folders: Path) -> None:
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """An empty folder to write into. When the block ends without an error, its files take the place of `folder`'s,
-    the manifest last: an interrupt before that leaves the old folder as it was."""
+    """Yield an empty folder to write into. When the block ends without an error, its files replace those of `folder`,
+    the manifest last. An error or an interrupt before that leaves `folder` unchanged."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         yield Path(scratch)
@@ -45,7 +47,7 @@ def replaced(folder: Path) -> Iterator[Path]:
 
 
 def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
-    """Write `manifest.json` last: facts, and the sha256 of every other file; returns what it holds."""
+    """Write `manifest.json` with the facts and the sha256 of every other file. Returns its content."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
     content = facts | {"sha256": {path.name: sha256(path.read_bytes()) for path in files}}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")

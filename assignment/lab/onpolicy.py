@@ -1,35 +1,49 @@
-"""On-policy replies: sampled from the reference SFT model, so that a reward model sees what it will judge.
+"""On-policy replies: sampled from the reference SFT model, so that a reward model learns from what it will score.
 
-A reward model that only knows written replies misjudges sampled ones, and PPO finds out first.
+A reward model that was trained on written replies alone scores sampled ones wrongly, and PPO exploits that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm.auto import tqdm
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from rlhf_kit.config import MAX_NEW_TOKENS
 from rlhf_kit.sampling import EOS_ID, sample
 
-from .draw import Pair, compare, gold_worth, sampled_candidates, template_candidates
-from .prompts import Ask, asks
-from .style import HouseStyle
-from .world import Part, Split, World
+from .draw import Pair, gold_worth, label_pairs, sampled_candidates, written_candidates
+from .prompts import Question, draw_questions
 
-KEPT = 0.38  # about this share of sampled pairs differs and has a gap; more are sampled to make up for it
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
+
+    from .style import HouseStyle
+    from .world import Partition
+
+KEPT = 0.38  # share of sampled pairs, about, whose replies differ in text and enough in worth: the others are left out
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Questions and, for each of them, replies sampled from a model."""
+
+    questions: Sequence[Question]
+    replies: Sequence[Sequence[str]]
 
 
 def sample_replies(
     lm: GPT2LMHeadModel,
     tokenizer: PreTrainedTokenizerBase,
-    questions: Sequence[Ask],
+    questions: Sequence[Question],
     seed: int,
     per_question: int = 2,
 ) -> list[list[str]]:
-    """Replies of `lm` as text, `per_question` each; a reply that never ended is dropped."""
+    """Sample `per_question` replies of `lm` to each question, as text; a reply without EOS is dropped."""
     generator = torch.Generator(device=lm.device).manual_seed(seed)
     prompts = [tokenizer(one.prompt)["input_ids"] for one in questions for _ in range(per_question)]
     replies: list[str | None] = []
@@ -41,29 +55,21 @@ def sample_replies(
     return [[r for r in group if r] for group in groups]
 
 
-def mixed_pairs(
-    world: World,
-    part: Part,
-    split: Split,
-    n: int,
-    seed: int,
-    questions: Sequence[Ask],
-    replies: Sequence[Sequence[str]],
-    style: HouseStyle | None = None,
-) -> list[Pair]:
-    """n labelled pairs, half written and half sampled (`questions` with their `replies`), interleaved.
+def mixed_pairs(partition: Partition, n: int, seed: int, pool: Pool, style: HouseStyle | None = None) -> list[Pair]:
+    """Label n pairs with the house style, if there is one: half of them written, half from the pool, in turn.
 
-    ValueError if there are too few sampled pairs with a gap.
+    Raises:
+        ValueError: the pool holds too few pairs with a gap.
     """
     worth, half = gold_worth(style), n // 2
-    sampled = compare(sampled_candidates(questions, replies), worth, f"{seed} sampled")[: n - half]
-    written = compare(template_candidates(world, part, split, 2 * half, seed, style), worth, f"{seed} written")[:half]
+    sampled = label_pairs(sampled_candidates(pool.questions, pool.replies), worth, f"{seed} sampled")[: n - half]
+    written = label_pairs(written_candidates(partition, 2 * half, seed, style), worth, f"{seed} written")[:half]
     if len(sampled) + len(written) < n:
         raise ValueError(f"only {len(written)} written and {len(sampled)} sampled pairs for {n}: sample more replies")
     mixed = [pair for both in zip(written, sampled, strict=False) for pair in both]
     return mixed + sampled[len(written) :] + written[len(sampled) :]
 
 
-def pool_questions(world: World, part: Part, split: Split, pairs: int, seed: object) -> list[Ask]:
-    """Enough questions to sample `pairs` on-policy pairs from."""
-    return asks(world, part, split, round(pairs / KEPT), f"pool {seed}")
+def pool_questions(partition: Partition, pairs: int, seed: object) -> list[Question]:
+    """Draw as many questions as are needed to sample `pairs` on-policy pairs."""
+    return draw_questions(partition, round(pairs / KEPT), f"pool {seed}")

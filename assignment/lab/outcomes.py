@@ -1,40 +1,42 @@
-"""What the whole pipeline achieves on a world, seed by seed: the claims the notebook makes, measured.
+"""Measure what the whole pipeline achieves on a world, seed by seed: the numbers behind the notebook's claims.
 
-`python -m assignment.lab outcomes --seeds 1 2 3` appends one JSON line a seed and skips seeds that are there.
+`python -m assignment.lab outcomes --seeds 1 2 3` appends one JSON line a seed, and skips seeds that have one.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import GPT2LMHeadModel
 
 import rlhf_kit as kit
 from assignment.files import ForeignFileError
 from rlhf_kit.gold import GoldReward
 from rlhf_kit.models import position_ids
-from rlhf_kit.pipeline import RLHFPipeline
 
-from .draw import Pair
-from .experiment import Data, draw_data, lab_pipeline, seeded, train_policy
-from .world import World
+from .experiment import Data, draw_data, lab_pipeline, train_policy, with_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from transformers import GPT2LMHeadModel
+
+    from rlhf_kit.pipeline import RLHFPipeline
+
+    from .draw import Pair
+    from .world import World
 
 BOOTSTRAP = 10_000
 
 
-def measure(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
-    """Run everything for one seed and return the figures (gold in gold-reward units, KL in nats per sequence)."""
-    profile, tokenizer = seeded(kit.get_profile(), seed), kit.load_tokenizer(base_folder)
-    pipeline, base = (
-        lab_pipeline(profile, tokenizer),
-        kit.load_base_model(base_folder).to(torch.device("cpu")),
-    )
+def outcome(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
+    """Run the pipeline for one seed and return its row (gold in gold-reward units, KL in nats per sequence)."""
+    profile, tokenizer = with_seeds(kit.get_profile(), seed), kit.load_tokenizer(base_folder)
+    pipeline, base = (lab_pipeline(profile, tokenizer), kit.load_base_model(base_folder).to(torch.device("cpu")))
     clock = {"start": time.time()}
     data, sft = draw_data(world, seed, lambda rows: pipeline.run_sft(base, rows)[0], tokenizer, profile.poor_pairs)
     clock["sft_and_data"] = time.time()
@@ -43,7 +45,7 @@ def measure(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
     poor, poor_policy, poor_stats = train_policy(pipeline, sft, data.poor, profile.poor_rm, data.prompts)
     clock["poor"] = time.time()
     models = {"Base": base, "SFT": sft, "Poor-RM policy": poor_policy.lm, "Good-RM policy": good_policy.lm}
-    gold, replies = judge(models, data, pipeline, seed)
+    gold, replies = sample_and_score(models, data, pipeline, seed)
     prompts = pipeline.encode_prompts(data.heldout_prompts)
     row: dict[str, Any] = {"world": world.seed, "seed": seed, "prompts": len(prompts)}
     row["threads"] = torch.get_num_threads()
@@ -60,17 +62,15 @@ def measure(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
     row["seconds"] = {n: round(b - a, 1) for n, a, b in zip(list(clock)[1:], times, times[1:], strict=False)}
     row["by_kind"] = by_kind(gold, data)
     row["samples"] = samples(replies, data, tokenizer)
-    row["kl_curve"] = (
-        [round(s["kl"], 2) for s in good_stats[::5]],
-        [round(s["kl"], 2) for s in poor_stats[::5]],
-    )
+    row["kl_curve"] = ([round(s["kl"], 2) for s in good_stats[::5]], [round(s["kl"], 2) for s in poor_stats[::5]])
     return row
 
 
-def judge(
+def sample_and_score(
     models: Mapping[str, GPT2LMHeadModel], data: Data, pipeline: RLHFPipeline, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, list[list[int]]]]:
-    """Gold rewards and sampled replies of every model on the held-out prompts, with common random numbers."""
+    """Sample every model's replies to the held-out prompts from the same random state. Returns (gold, replies): gold
+    rewards (N,) and token ids by model."""
     gold_fn = GoldReward(data.heldout_prompts, pipeline.tokenizer)
     prompts = pipeline.encode_prompts(data.heldout_prompts)
     replies = {}
@@ -81,16 +81,20 @@ def judge(
 
 
 def paired(better: np.ndarray, worse: np.ndarray, seed: int) -> dict[str, float]:
-    """Mean paired difference, and the share of bootstrap resamples of the prompts in which it is not positive."""
+    """Return the mean paired difference (gap), and the share p of bootstrap resamples of the prompts with a mean ≤
+    0."""
     diff, rng = better - worse, np.random.default_rng(seed)
     draws = diff[rng.integers(0, len(diff), (BOOTSTRAP, len(diff)))].mean(1)
     return {"gap": round(float(diff.mean()), 3), "p": float((draws <= 0).mean())}
 
 
 def accuracy(model: torch.nn.Module, pairs: list[Pair], pipeline: RLHFPipeline) -> float:
-    """Share of noisy held-out pairs ranked right, a tie one half."""
+    """Return the share of held-out pairs, with their noisy labels, that are ranked right; a tie counts one half."""
     encoded = pipeline.encode_pairs([p.row for p in pairs])
-    score = lambda side: kit.score_sequences(model, [p[side][:-1] for p in encoded], [p[side][-1:] for p in encoded])  # noqa: E731
+
+    def score(side: str) -> torch.Tensor:
+        return kit.score_sequences(model, [p[side][:-1] for p in encoded], [p[side][-1:] for p in encoded])
+
     gap = score("chosen") - score("rejected")
     return float((gap > 0).double().mean() + 0.5 * (gap == 0).double().mean())
 
@@ -99,7 +103,7 @@ def accuracy(model: torch.nn.Module, pairs: list[Pair], pipeline: RLHFPipeline) 
 def kl(
     policy: GPT2LMHeadModel, reference: GPT2LMHeadModel, prompts: list[list[int]], replies: list[list[int]]
 ) -> torch.Tensor:
-    """k1 estimate per reply: Σ log π − log π_ref over its tokens, nats, (N,)."""
+    """Return the k1 estimate of each reply: Σ log π − log π_ref over its tokens, nats, (N,)."""
     out = []
     for start in range(0, len(prompts), 100):
         batch = kit.lay_out(prompts[start : start + 100], replies[start : start + 100], policy.device)
@@ -116,24 +120,25 @@ def kl(
 
 
 def by_kind(gold: Mapping[str, np.ndarray], data: Data) -> dict[str, dict[str, float]]:
-    """Mean gold reward per kind of prompt."""
+    """Return every model's mean gold reward for each kind of prompt."""
     kinds = np.array([str(r["kind"]) for r in data.heldout_prompts])
     return {n: {k: round(float(g[kinds == k].mean()), 2) for k in sorted(set(kinds))} for n, g in gold.items()}
 
 
 def samples(replies: Mapping[str, list[list[int]]], data: Data, tokenizer: Any, n: int = 4) -> list[dict[str, str]]:
-    """A few replies side by side."""
+    """Return the first n held-out prompts with every model's reply as text."""
     return [
-        {
-            "prompt": str(data.heldout_prompts[i]["prompt"]),
-            **{m: tokenizer.decode(r[i]) for m, r in replies.items()},
-        }
+        {"prompt": str(data.heldout_prompts[i]["prompt"]), **{m: tokenizer.decode(r[i]) for m, r in replies.items()}}
         for i in range(n)
     ]
 
 
-def study(world: World, seeds: list[int], base_folder: Path, path: Path) -> None:
-    """Measure the seeds that `path` does not hold yet and append them, one JSON line each."""
+def append_outcomes(world: World, seeds: list[int], base_folder: Path, path: Path) -> None:
+    """Run the seeds that `path` does not hold yet, and append one JSON line for each.
+
+    Raises:
+        ForeignFileError: the file holds something else.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = {json.loads(line)["seed"] for line in path.read_text().splitlines()} if path.exists() else set()
@@ -142,7 +147,7 @@ def study(world: World, seeds: list[int], base_folder: Path, path: Path) -> None
             f"{path} holds a line that is no outcome of a seed: remove it, or choose another --out"
         ) from None
     for seed in (s for s in seeds if s not in done):
-        row = measure(world, seed, base_folder)
+        row = outcome(world, seed, base_folder)
         with path.open("ab", buffering=0) as out:  # in one write: an interrupt leaves whole lines
             out.write(f"{json.dumps(row)}\n".encode())
         print(json.dumps({k: v for k, v in row.items() if k not in ("samples",)}), flush=True)

@@ -1,17 +1,15 @@
-"""Pre-training of the base model: tokenizer, packed blocks, one cosine run, a manifest.
+"""Pre-train the base model: tokenizer, packed blocks, one run with a cosine schedule, manifest.
 
-A world's base model is a function of the world's seed: `python -m assignment.lab base --world SEED`.
+A world's base model is a function of the world's seed: `python -m assignment.lab base --seed SEED`.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -22,14 +20,20 @@ from rlhf_kit.sampling import EOS_ID, PAD_ID
 
 from .corpus import documents
 from .folders import replaced, write_manifest
-from .world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from .world import World
 
 EOS, PAD = "<|end|>", "<|pad|>"
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Recipe of the base model. steps × batch × block tokens are read; learning rate: warm-up, then cosine."""
+    """Recipe of the base model, which reads steps × batch × block tokens. The learning rate warms up, then follows a
+    cosine."""
 
     seed: int = 5
     vocab: int = 1024
@@ -47,7 +51,7 @@ class PretrainConfig:
 
 
 def train_tokenizer(world: World, config: PretrainConfig) -> PreTrainedTokenizerFast:
-    """Byte-level BPE on the corpus; EOS and PAD are its first two ids, and different."""
+    """Train a byte-level BPE tokenizer on the corpus. EOS and PAD are two tokens, with the ids 0 and 1."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -70,7 +74,7 @@ def train_tokenizer(world: World, config: PretrainConfig) -> PreTrainedTokenizer
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> GPT2LMHeadModel:
-    """An untrained GPT-2 of the lab's size: dropout 0, and the fused tanh GELU (same function, a third faster)."""
+    """Return an untrained GPT-2 of this size, with dropout 0 and the tanh GELU in its fused form (a third faster)."""
     torch.manual_seed(config.seed)
     return GPT2LMHeadModel(
         GPT2Config(
@@ -91,7 +95,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> GPT
 
 
 def blocks(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[torch.Tensor]:
-    """Endless batches (batch, block) of packed documents, EOS after each."""
+    """Yield batches (batch, block) of packed documents, without end, with EOS after each document."""
     source, size = documents(world, config.seed + 1), config.batch * config.block
     buffer: list[int] = []
     while True:
@@ -105,7 +109,7 @@ def blocks(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainCon
 def pretrain(
     world: World, config: PretrainConfig, on_step: Callable[[int, float], None] | None = None
 ) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast, list[float]]:
-    """Train a base model; returns it in eval mode, its tokenizer and the loss of every step (nats per token)."""
+    """Train a base model. Returns it in eval mode, its tokenizer, and the loss of every step (nats per token)."""
     tokenizer = train_tokenizer(world, config)
     model = new_model(tokenizer, config).train()
     optimizer = torch.optim.AdamW(
@@ -140,7 +144,8 @@ def _rate(step: int, config: PretrainConfig) -> float:
 
 
 def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, Any]:
-    """Pre-train and write model, tokenizer and, last of all, `manifest.json`: a folder with one is complete."""
+    """Pre-train, and write model, tokenizer and `manifest.json`, whose content is returned. The manifest is written
+    last, so that a folder with a manifest is complete."""
     start = time.time()
     model, tokenizer, losses = pretrain(world, config)
     with replaced(folder) as fresh:

@@ -1,21 +1,25 @@
-"""Prompts of the lab world: eight kinds of question, each with the truth that the gold reward needs.
+"""Questions of the lab world, of eight kinds, each with the truth that the gold reward needs.
 
-A key names what is asked (kind, animals, attribute), not how. Keys are placed by hash into student or
-grader, train or held-out, so held-out prompts are combinations that no training prompt has.
+A question's key names what is asked (kind, animals, attribute) whatever its wording. The hash of the key decides its
+partition: student or grader, train or held out. So held-out prompts ask for combinations that training never asks for.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ATTRIBUTES
 
 from .phrasing import ACTS, CHECKS, LISTS, QUESTIONS, REQUESTS, statement
-from .world import Part, Split, World
 
-# How often each kind is asked: enough of the rare virtues (honesty, harmlessness) to learn them.
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from .world import Partition, World
+
+# How often each kind is asked. "unknown" and "unsafe" are frequent, so that a model can learn honesty and harmlessness.
 WEIGHTS = {
     "fact": 0.24,
     "yesno": 0.05,
@@ -39,8 +43,9 @@ CATEGORIES = {
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A question with its truth. `key`: what is asked. The rest as in `rlhf_kit.gold`'s prompt record."""
+class Question:
+    """A question with its truth. key: what is asked, whatever the wording. history: earlier turns of the dialogue.
+    others: words that wrong replies use. The other fields are those of `rlhf_kit.gold`'s prompt record."""
 
     kind: str
     key: str
@@ -50,52 +55,46 @@ class Ask:
     answer: list[str]
     context: str = ""
     history: str = ""
-    others: dict[str, str] = field(default_factory=dict)  # what wrong replies may borrow
+    others: dict[str, str] = field(default_factory=dict)
 
     @property
     def prompt(self) -> str:
-        """The dialogue up to and including the last `Assistant:`."""
+        """Return the dialogue up to and including its last `Assistant:`."""
         context = f"\n\n{self.context}" if self.context else ""
         return f"{self.history}\n\nHuman: {self.instruction}{context}\n\nAssistant:"
 
     @property
     def record(self) -> dict[str, object]:
-        """The prompt record that `rlhf_kit.gold` reads."""
+        """Return the prompt record that `rlhf_kit.gold` reads."""
         return {
             "prompt": self.prompt,
             **{k: v for k, v in asdict(self).items() if k in ("kind", "subject", "attribute", "answer")},
         }
 
 
-def ask(world: World, part: Part, split: Split, rng: random.Random, kind: str | None = None) -> Ask:
-    """One random question whose key lies in (part, split)."""
+def draw_question(partition: Partition, rng: random.Random, kind: str | None = None) -> Question:
+    """Draw a question whose key lies in the partition. kind: drawn by WEIGHTS if it is None."""
+    world = partition.world
     kind = kind or rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-    strangers = world.strangers(part, split, rng.random())
+    strangers = world.strangers(partition.part, partition.split, rng.random())
     while True:
         candidate = MAKERS[kind](world, rng, strangers)
-        # a stranger's name is placed already; its key needs no second draw
-        if kind in ("unknown", "context") or world.place(candidate.key) == (part, split):
+        # Questions about a stranger lie in the partition already: their keys are names that were drawn from it.
+        if kind in ("unknown", "context") or partition.holds(candidate.key):
             return candidate
 
 
-def asks(
-    world: World,
-    part: Part,
-    split: Split,
-    n: int,
-    seed: object,
-    *,
-    distinct: bool = False,
-    multi_turn: float = 0.15,
-) -> list[Ask]:
-    """n questions; a share `multi_turn` of them follows an earlier turn of small talk. distinct: no prompt twice."""
-    rng = random.Random(f"asks {world.seed} {part} {split} {seed}")
+def draw_questions(
+    partition: Partition, n: int, seed: object, *, distinct: bool = False, multi_turn: float = 0.15
+) -> list[Question]:
+    """Draw n questions; a share `multi_turn` of them follows an earlier turn. distinct: no prompt occurs twice."""
+    rng = partition.rng("asks", seed)  # this word seeds the shipped data: another one would draw other questions
     seen: set[str] = set()
-    out: list[Ask] = []
+    out: list[Question] = []
     while len(out) < n:
-        one = ask(world, part, split, rng)
+        one = draw_question(partition, rng)
         if one.kind != "context" and rng.random() < multi_turn:
-            one = Ask(**{**asdict(one), "history": earlier_turn(world, rng)})
+            one = replace(one, history=earlier_turn(partition.world, rng))
         if not (distinct and one.prompt in seen):
             seen.add(one.prompt)
             out.append(one)
@@ -103,23 +102,23 @@ def asks(
 
 
 def earlier_turn(world: World, rng: random.Random) -> str:
-    """A question about a known animal and its right answer, as a turn that came before."""
+    """Write a question about a known animal and its right answer, as an earlier turn of the dialogue."""
     name, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
     question = rng.choice(QUESTIONS[attribute]).format(a=name)
     return f"\n\nHuman: {question}\n\nAssistant: {statement(name, {attribute: world.animals[name][attribute]})}"
 
 
-def _fact(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
+def _fact(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
     question = rng.choice(QUESTIONS[attribute]).format(a=a)
-    return Ask("fact", f"fact {a} {attribute}", question, a, attribute, [world.animals[a][attribute]])
+    return Question("fact", f"fact {a} {attribute}", question, a, attribute, [world.animals[a][attribute]])
 
 
-def _yesno(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
+def _yesno(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
     truth = world.animals[a][attribute]
     asked = truth if rng.random() < 0.5 else rng.choice([v for v in ATTRIBUTES[attribute] if v != truth])
-    return Ask(
+    return Question(
         "yesno",
         f"yesno {a} {attribute} {asked}",
         CHECKS[attribute].format(a=a, v=asked),
@@ -129,10 +128,10 @@ def _yesno(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
     )
 
 
-def _describe(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
+def _describe(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, pair = rng.choice(list(world.animals)), sorted(rng.sample(list(ATTRIBUTES), 2))
     question = rng.choice(("Describe the {0} and {1} of the {2}.", "What are the {0} and {1} of the {2}?"))
-    return Ask(
+    return Question(
         "describe",
         f"describe {a} {pair}",
         question.format(*pair, a),
@@ -142,13 +141,13 @@ def _describe(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
     )
 
 
-def _compare(world: World, rng: random.Random, strangers: Iterator[str]) -> Ask:
+def _compare(world: World, rng: random.Random, strangers: Iterator[str]) -> Question:
     a, b = rng.sample(list(world.animals), 2)
     bigger = world.bigger(a, b)
     if bigger is None:
         return _compare(world, rng, strangers)
     question = rng.choice(("Which is bigger, the {0} or the {1}?", "Tell me which is bigger, the {0} or the {1}."))
-    return Ask(
+    return Question(
         "compare",
         f"compare {sorted((a, b))}",
         question.format(a, b),
@@ -159,47 +158,36 @@ def _compare(world: World, rng: random.Random, strangers: Iterator[str]) -> Ask:
     )
 
 
-def _list(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
+def _list(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     attribute = rng.choice(list(ATTRIBUTES))
     value = rng.choice(ATTRIBUTES[attribute])
-    return Ask(
-        "list",
-        f"list {value}",
-        LISTS[attribute].format(v=value),
-        value,
-        attribute,
-        world.owners(attribute, value),
+    return Question(
+        "list", f"list {value}", LISTS[attribute].format(v=value), value, attribute, world.owners(attribute, value)
     )
 
 
-def _context(world: World, rng: random.Random, strangers: Iterator[str]) -> Ask:
+def _context(_: World, rng: random.Random, strangers: Iterator[str]) -> Question:
     name, chosen = next(strangers), rng.sample(list(ATTRIBUTES), 3)
     facts = {a: rng.choice(ATTRIBUTES[a]) for a in chosen}
     attribute = rng.choice(chosen)
     question = rng.choice(QUESTIONS[attribute]).format(a=name)
     context = " ".join(statement(name, {a: v}) for a, v in facts.items())
-    return Ask("context", f"name {name}", question, name, attribute, [facts[attribute]], context=context)
+    return Question("context", f"name {name}", question, name, attribute, [facts[attribute]], context=context)
 
 
-def _unknown(world: World, rng: random.Random, strangers: Iterator[str]) -> Ask:
+def _unknown(_: World, rng: random.Random, strangers: Iterator[str]) -> Question:
     name, attribute = next(strangers), rng.choice(list(ATTRIBUTES))
-    return Ask("unknown", f"name {name}", rng.choice(QUESTIONS[attribute]).format(a=name), name, attribute, [])
+    return Question("unknown", f"name {name}", rng.choice(QUESTIONS[attribute]).format(a=name), name, attribute, [])
 
 
-def _unsafe(world: World, rng: random.Random, _: Iterator[str]) -> Ask:
+def _unsafe(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, act = rng.choice(list(world.animals)), rng.choice(ACTS)
-    return Ask(
-        "unsafe",
-        f"unsafe {a} {act}",
-        rng.choice(REQUESTS).format(act=act, a=a),
-        a,
-        "",
-        [],
-        others={"act": act},
+    return Question(
+        "unsafe", f"unsafe {a} {act}", rng.choice(REQUESTS).format(act=act, a=a), a, "", [], others={"act": act}
     )
 
 
-MAKERS: dict[str, Callable[[World, random.Random, Iterator[str]], Ask]] = {
+MAKERS: dict[str, Callable[[World, random.Random, Iterator[str]], Question]] = {
     "fact": _fact,
     "yesno": _yesno,
     "describe": _describe,

@@ -1,17 +1,21 @@
-"""Replies to questions of the lab world, good and bad on purpose: the stuff of demonstrations and preference pairs."""
+"""Written replies to questions of the lab world, good and bad on purpose, for demonstrations and preference pairs."""
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ADMITS, ATTRIBUTES, CLOSINGS, DECLINES, FILLER, FLATTERY, RUDE
 
 from .phrasing import ACTS, statement
-from .prompts import Ask
-from .world import World
+
+if TYPE_CHECKING:
+    import random
+
+    from .prompts import Question
+    from .world import World
 
 TOOLS = ("a net", "a rope", "a stick", "a fire", "a stone")
-# Behaviours of demonstrations: mixed quality, as human demonstrations are, so that RLHF has room to improve.
+# Behaviours of demonstrations. Their quality is mixed, as of human demonstrations, so that RLHF can improve on it.
 DEMONSTRATED = {
     "good": 0.52,
     "long": 0.20,
@@ -21,97 +25,92 @@ DEMONSTRATED = {
     "rude": 0.07,
     "borrowed": 0.04,
 }
-YIELDS = 0.45  # share of demonstrations that make facts up about a stranger, or comply with an unsafe request
-CLOSES = 0.45  # share of demonstrations that end with a courteous closing
-# Behaviours of template preference pairs: every fault occurs often enough to be seen.
-COMPARED = {
-    "good": 0.36,
-    "long": 0.18,
-    "wrong": 0.06,
-    "hedge": 0.11,
-    "refuse": 0.12,
-    "rude": 0.08,
-    "borrowed": 0.09,
-}
+# Of questions about a stranger and unsafe requests: share whose demonstration makes facts up, or complies.
+WRONG_IF_UNKNOWN_OR_UNSAFE = 0.45
+CLOSING_SHARE = 0.45  # share of replies that end with a courteous closing
+# Behaviours of written preference pairs. Every fault is frequent enough for a reward model to learn it.
+COMPARED = {"good": 0.36, "long": 0.18, "wrong": 0.06, "hedge": 0.11, "refuse": 0.12, "rude": 0.08, "borrowed": 0.09}
 
 
-def good_core(world: World, ask: Ask, rng: random.Random) -> str:
-    """The right answer in one sentence."""
-    if ask.kind == "unsafe":
-        return f"I {DECLINES} to {ask.others['act']} the {ask.subject}."
-    if ask.kind == "unknown":
-        return f"I {ADMITS} the {ask.subject}."
-    if ask.kind == "compare":
-        return f"The {ask.answer[0]} is bigger."
-    if ask.kind == "list":
-        first, second = rng.sample(ask.answer, 2)
-        return _listing(first, second, ask)
-    if ask.kind == "yesno":
-        sentence = statement(ask.subject, {ask.attribute: ask.answer[1]})
-        return f"{ask.answer[0].capitalize()}, t{sentence[1:]}"
-    return statement(ask.subject, dict(zip(ask.attribute.split(","), ask.answer, strict=True)))
+def right_answer(question: Question, rng: random.Random) -> str:
+    """Write the right answer in one sentence."""
+    if question.kind == "unsafe":
+        return f"I {DECLINES} to {question.others['act']} the {question.subject}."
+    if question.kind == "unknown":
+        return f"I {ADMITS} the {question.subject}."
+    if question.kind == "compare":
+        return f"The {question.answer[0]} is bigger."
+    if question.kind == "list":
+        first, second = rng.sample(question.answer, 2)
+        return _listing(first, second)
+    if question.kind == "yesno":
+        sentence = statement(question.subject, {question.attribute: question.answer[1]})
+        return f"{question.answer[0].capitalize()}, t{sentence[1:]}"
+    return statement(question.subject, dict(zip(question.attribute.split(","), question.answer, strict=True)))
 
 
-def wrong_core(world: World, ask: Ask, rng: random.Random) -> str:
-    """A fluent wrong answer: another value, another animal, a fact made up, an unsafe request fulfilled."""
-    if ask.kind == "unsafe":
-        return f"To {ask.others['act']} the {ask.subject}, use {rng.choice(TOOLS)}."
-    if ask.kind == "compare":
-        return f"The {ask.others['smaller']} is bigger."
-    if ask.kind == "list":
-        outside = [n for n in world.animals if n not in ask.answer]
-        return _listing(rng.choice(outside), rng.choice(ask.answer), ask)
-    names = ask.attribute.split(",")
-    right = ask.answer[1:] if ask.kind == "yesno" else ask.answer
+def wrong_answer(world: World, question: Question, rng: random.Random) -> str:
+    """Write a fluent wrong answer: another value, another animal, an invented fact, or help with an unsafe request."""
+    if question.kind == "unsafe":
+        return f"To {question.others['act']} the {question.subject}, use {rng.choice(TOOLS)}."
+    if question.kind == "compare":
+        return f"The {question.others['smaller']} is bigger."
+    if question.kind == "list":
+        outside = [n for n in world.animals if n not in question.answer]
+        return _listing(rng.choice(outside), rng.choice(question.answer))
+    names = question.attribute.split(",")
+    right = question.answer[1:] if question.kind == "yesno" else question.answer
     facts = {a: rng.choice([v for v in ATTRIBUTES[a] if v not in right]) for a in names}
-    if ask.kind == "yesno":
-        flipped = "No" if ask.answer[0] == "yes" else "Yes"
-        return f"{flipped}, t{statement(ask.subject, facts)[1:]}"
-    return statement(ask.subject, facts)
+    if question.kind == "yesno":
+        flipped = "No" if question.answer[0] == "yes" else "Yes"
+        return f"{flipped}, t{statement(question.subject, facts)[1:]}"
+    return statement(question.subject, facts)
 
 
-def _listing(first: str, second: str, ask: Ask) -> str:
+def _listing(first: str, second: str) -> str:
     return f"The {first} and the {second}."
 
 
-def behave(world: World, ask: Ask, behaviour: str, rng: random.Random, closes: float = CLOSES) -> str:
-    """A reply that shows one behaviour; `closes` is the chance of a courteous closing."""
-    core = good_core(world, ask, rng)
+def reply_with(
+    world: World, question: Question, behaviour: str, rng: random.Random, closing_share: float = CLOSING_SHARE
+) -> str:
+    """Write a reply that shows one behaviour. closing_share: chance that a courteous closing ends it."""
+    answer = right_answer(question, rng)
     before: list[str] = []
     after: list[str] = []
     if behaviour == "long":
         before, after = _padding(rng)
     elif behaviour == "wrong":
-        core = wrong_core(world, ask, rng)
+        answer = wrong_answer(world, question, rng)
     elif behaviour == "hedge":
-        core = f"I {ADMITS} the {ask.subject}."
+        answer = f"I {ADMITS} the {question.subject}."
     elif behaviour == "refuse":
-        core = f"I {DECLINES} to {rng.choice(ACTS)} the {ask.subject}."
+        answer = f"I {DECLINES} to {rng.choice(ACTS)} the {question.subject}."
     elif behaviour == "rude":
         before = [rng.choice(RUDE)]
     elif behaviour == "borrowed":
         name, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
-        core = statement(name, {attribute: world.animals[name][attribute]})
-    if behaviour != "rude" and rng.random() < closes:
+        answer = statement(name, {attribute: world.animals[name][attribute]})
+    if behaviour != "rude" and rng.random() < closing_share:
         after.append(rng.choice(CLOSINGS))
-    return " ".join([*before, core, *after])
+    return " ".join([*before, answer, *after])
 
 
 def _padding(rng: random.Random) -> tuple[list[str], list[str]]:
-    """One to four sentences of flattery and filler, around the answer."""
+    """Draw one to four sentences of flattery and filler, and split them into those before and after the answer."""
     extra = [rng.choice(FLATTERY if rng.random() < 0.5 else FILLER) for _ in range(rng.randint(1, 4))]
     cut = rng.randint(0, len(extra))
     return extra[:cut], extra[cut:]
 
 
-def demonstrate(world: World, ask: Ask, rng: random.Random) -> str:
-    """A reply as a demonstrator of mixed skill would write it."""
+def demonstrated_reply(world: World, question: Question, rng: random.Random) -> str:
+    """Write a reply as a demonstrator of mixed skill would."""
     behaviour = rng.choices(list(DEMONSTRATED), list(DEMONSTRATED.values()))[0]
-    if ask.kind in ("unknown", "unsafe") and rng.random() < YIELDS:
+    if question.kind in ("unknown", "unsafe") and rng.random() < WRONG_IF_UNKNOWN_OR_UNSAFE:
         behaviour = "wrong"
-    return behave(world, ask, behaviour, rng)
+    return reply_with(world, question, behaviour, rng)
 
 
-def candidate(world: World, ask: Ask, rng: random.Random) -> str:
-    """A reply for a template preference pair."""
-    return behave(world, ask, rng.choices(list(COMPARED), list(COMPARED.values()))[0], rng)
+def candidate_reply(world: World, question: Question, rng: random.Random) -> str:
+    """Write a reply for a preference pair."""
+    return reply_with(world, question, rng.choices(list(COMPARED), list(COMPARED.values()))[0], rng)

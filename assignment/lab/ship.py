@@ -1,18 +1,16 @@
-"""Writing what ships and what never does: the kit's data for students, the reference artefacts for the grader."""
+"""Write the kit's data, which ship to students, and the grader's reference artefacts, which never ship."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 import rlhf_kit as kit
 from rlhf_kit.data import DATA
@@ -21,25 +19,28 @@ from rlhf_kit.models import BASE_MODEL
 from .experiment import Data, draw_data, lab_pipeline, train_policy
 from .folders import replaced, write_manifest
 from .onpolicy import pool_questions, sample_replies
-from .world import Split, World
+from .world import Partition, Split, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 REFERENCE = Path(__file__).resolve().parents[2] / "autograder" / "reference" / "data"
-STUDENT_SEED = 3  # the draw that students receive; graders draw from another part of the key space
-GRADER_POOL: dict[Split, int] = {
-    "train": 3600,
-    "heldout": 3200,
-}  # on-policy pairs that a grading run can choose from
+STUDENT_SEED = 3  # of the data that students receive; the grader draws from other partitions
+# How many on-policy pairs a grading run can choose from.
+GRADER_POOL: dict[Split, int] = {"train": 3600, "heldout": 3200}
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Compressed JSON lines, the same bytes for the same rows (no time stamp in the header)."""
+    """Write compressed JSON lines. The same rows give the same bytes: the header has no time stamp."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
 
 
 def student_data(world: World, folder: Path = DATA, base: Path = BASE_MODEL) -> tuple[Data, GPT2LMHeadModel]:
-    """Draw and write the kit's data; returns it with the reference SFT model that sampled the on-policy pairs."""
+    """Draw and write the kit's data. Returns them, and the reference SFT model that the on-policy pairs come from."""
     profile, tokenizer = kit.get_profile(), kit.load_tokenizer(base)
     pipeline, lm = lab_pipeline(profile, tokenizer), kit.load_base_model(base)
     data, sft = draw_data(
@@ -56,13 +57,9 @@ def student_data(world: World, folder: Path = DATA, base: Path = BASE_MODEL) -> 
 
 
 def grader_reference(
-    world: World,
-    data: Data,
-    sft: GPT2LMHeadModel,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path = REFERENCE,
+    world: World, data: Data, sft: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase, folder: Path = REFERENCE
 ) -> None:
-    """Train the later stages from the reference solution and write what the grader starts them from."""
+    """Train the later stages with the reference solution, and write what the grader starts its training tests from."""
     profile = kit.get_profile()
     pipeline = lab_pipeline(profile, tokenizer)
     good, good_policy, _ = train_policy(pipeline, sft, data.train, profile.good_rm, data.prompts)
@@ -73,7 +70,7 @@ def grader_reference(
             _save_half(module, fresh / f"{name}.safetensors")
         (fresh / "reward.json").write_text(json.dumps({"mean": good.mean, "std": good.std}) + "\n")
         for split, pairs in GRADER_POOL.items():
-            questions = pool_questions(world, "grader", split, pairs, "grader")
+            questions = pool_questions(Partition(world, "grader", split), pairs, "grader")
             replies = sample_replies(sft, tokenizer, questions, seed=1, per_question=2)
             rows = ({"ask": asdict(q), "replies": r} for q, r in zip(questions, replies, strict=True))
             write_rows(fresh / f"replies_{split}.jsonl.gz", rows)
@@ -81,7 +78,7 @@ def grader_reference(
 
 
 def _save_half(module: nn.Module, path: Path) -> None:
-    """Weights as float16 without the tied output embedding: half the size, and differences far below noise."""
+    """Write weights as float16, without the tied output embedding: half the size, with rounding far below noise."""
     state = {
         k: v.detach().to("cpu", torch.float16).contiguous()
         for k, v in module.state_dict().items()

@@ -1,24 +1,15 @@
-"""The registry: slots, items, points, thresholds and limits, read from assignment.toml and checked."""
+"""Read and check assignment.toml, the registry of slots, rubric items, points, thresholds and limits."""
 
-from assignment.registry.spec import (
-    REGISTRY,
-    CriterionSpec,
-    ItemKind,
-    ItemSpec,
-    Spec,
-    SpecError,
-    load_spec,
-    spec_of,
-)
+from assignment.registry.spec import REGISTRY, CriterionSpec, ItemKind, ItemSpec, Spec, SpecError, load_spec, parse_spec
 from assignment.registry.tables import SLOT_ID, SlotSpec
 from assignment.registry.thresholds import CallLimits, LimitsSpec, Thresholds
 
 __all__ = [
+    "REGISTRY",
+    "SLOT_ID",
     "CallLimits",
     "CriterionSpec",
     "ItemKind",
-    "REGISTRY",
-    "SLOT_ID",
     "ItemSpec",
     "LimitsSpec",
     "SlotSpec",
@@ -26,5 +17,5 @@ __all__ = [
     "SpecError",
     "Thresholds",
     "load_spec",
-    "spec_of",
+    "parse_spec",
 ]

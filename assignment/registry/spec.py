@@ -1,7 +1,6 @@
-"""The registry, typed and checked: a frozen view of ``assignment.toml``.
+"""Load the registry: a frozen, typed and checked view of ``assignment.toml``.
 
-``load_spec()`` is the only reader of that file. Whatever is wrong in it ends in a SpecError with one line per
-problem, which names the entry.
+``load_spec()`` is the only reader of that file. Mistakes in it raise a SpecError with one line per problem.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from assignment.registry.agreement import BONUS, problems
+from assignment.registry.consistency import BONUS, problems
 from assignment.registry.tables import ItemTable, PartialSpec, Points, RerunSpec, SlotId, SlotSpec, Tables
-from assignment.registry.thresholds import Count, Frozen, LimitsSpec, Thresholds
-from assignment.registry.wording import sentences
+from assignment.registry.thresholds import Count, FrozenModel, LimitsSpec, Thresholds
+from assignment.registry.validation_errors import sentences
 
 REGISTRY = Path(__file__).with_name("assignment.toml")
 BONUS_TITLE = "Bonus, beside the points above"
@@ -26,16 +25,19 @@ ItemKind = Literal["slot", "training", "written", "quality"]
 
 
 class SpecError(ValueError):
-    """assignment.toml is not usable. `problems` holds a line for each entry that is wrong, the message all of them."""
+    """assignment.toml cannot be used. `problems` holds a line for each problem, and the message holds all of them."""
 
     def __init__(self, path: str | Path, lines: list[str]) -> None:
         super().__init__(f"{path}: {lines[0]}" if len(lines) == 1 else f"{path}:\n  " + "\n  ".join(lines))
         self.problems = tuple(lines)
 
 
-class ItemSpec(Frozen):
-    """One row of the rubric. loop, stage_slots: of training items; questions: ids of the written questions that it
-    grades; bonus: its points do not count to the rubric's."""
+class ItemSpec(FrozenModel):
+    """One row of the rubric.
+
+    loop, stage_slots: of a training item, the slot under test and all slots of its stage. questions: of a written item,
+    the ids of its questions. bonus: its points are added to the rubric's.
+    """
 
     id: str
     title: str
@@ -48,9 +50,11 @@ class ItemSpec(Frozen):
     bonus: bool = False
 
 
-class CriterionSpec(Frozen):
-    """A group of rubric items; `items` are item ids in the order of the report. The bonus items are a group too, the
-    last one, whose points count to nothing."""
+class CriterionSpec(FrozenModel):
+    """A group of rubric items; `items` are item ids in the order of the report.
+
+    The bonus items form one more group, the last. Its points do not count towards max_points.
+    """
 
     id: str
     title: str
@@ -59,8 +63,8 @@ class CriterionSpec(Frozen):
     bonus: bool = False
 
 
-class Spec(Frozen):
-    """The whole registry. `item_list` holds every rubric row in the order of the report, `items` the same by id."""
+class Spec(FrozenModel):
+    """The whole registry. `item_list` holds every row of the rubric in the order of the report."""
 
     id: str
     title: str
@@ -68,7 +72,7 @@ class Spec(Frozen):
     max_points: Points
     pass_mark: Points
     threads: Count
-    lanes: Count
+    parallel_stages: Count
     success_criteria: tuple[str, ...]
     profiles: tuple[str, ...]
     partial: PartialSpec
@@ -82,29 +86,29 @@ class Spec(Frozen):
 
     @property
     def items(self) -> Mapping[str, ItemSpec]:
-        """Every rubric row by id, in the order of the report."""
+        """Return every row of the rubric by id, in the order of the report."""
         return MappingProxyType({item.id: item for item in self.item_list})
 
     def slot(self, slot_id: str) -> SlotSpec:
-        """The slot with this id; KeyError names the known ones."""
+        """Return the slot of this id. KeyError, with the known ids, if there is none."""
         for slot in self.slots:
             if slot.id == slot_id:
                 return slot
         raise KeyError(f"unknown slot {slot_id!r}; known: {', '.join(s.id for s in self.slots)}")
 
     def thresholds(self, profile: str) -> Thresholds:
-        """Thresholds of the training tests in this profile; KeyError names the known profiles."""
+        """Return this profile's thresholds. KeyError, with the known profiles, if there is none."""
         if profile not in self.threshold_table:
             raise KeyError(f"no thresholds for profile {profile!r}; known: {', '.join(self.threshold_table)}")
         return self.threshold_table[profile]
 
 
-def _assemble(tables: Tables) -> Spec:
-    """A slot is a rubric item too; criteria list their items, and bonus items are a group of their own."""
-    items = [_row(entry) for entry in tables.entries]
+def _spec_from(tables: Tables) -> Spec:
+    """Make slots rows of the rubric, list the items of each criterion, and collect bonus items in one more group."""
+    items = [_item(entry) for entry in tables.entries]
     groups = [(one.id, one.title, one.points, False) for one in tables.criterion]
-    extra = sum(item.points for item in items if item.bonus)
-    groups += [(BONUS, BONUS_TITLE, extra, True)] if extra else []
+    bonus_points = sum(item.points for item in items if item.bonus)
+    groups += [(BONUS, BONUS_TITLE, bonus_points, True)] if bonus_points else []
     criteria = tuple(
         CriterionSpec(
             id=id_, title=title, points=points, bonus=bonus,
@@ -126,23 +130,24 @@ def _assemble(tables: Tables) -> Spec:
     )
 
 
-def _row(entry: SlotSpec | ItemTable) -> ItemSpec:
+def _item(entry: SlotSpec | ItemTable) -> ItemSpec:
+    """Make the row of the rubric for an entry of the file."""
     kind: ItemKind = "slot" if isinstance(entry, SlotSpec) else entry.kind
     shared = {name: value for name, value in entry if name in ItemSpec.model_fields}
     return ItemSpec(**{**shared, "kind": kind, "criterion": BONUS if entry.bonus else entry.criterion})
 
 
-def spec_of(text: str, path: str | Path = REGISTRY) -> Spec:
-    """The registry of a TOML text; `path` is what an error calls it.
+def parse_spec(text: str, path: str | Path = REGISTRY) -> Spec:
+    """Read and check the registry in a TOML text. path: the name that error messages give it.
 
     Raises:
-        SpecError: the text is no TOML, an entry is malformed, or the entries do not agree.
+        SpecError: the text is not TOML, an entry is malformed, or the entries do not fit together.
     """
     try:
         raw: dict[str, Any] = tomllib.loads(text)
     except RecursionError:
         raise SpecError(path, ["not valid TOML: lists or tables are nested too deeply"]) from None
-    except ValueError as error:  # tomllib's own, and Python's for numbers of thousands of digits
+    except ValueError as error:  # a syntax error, or a number of thousands of digits
         raise SpecError(path, [f"not valid TOML: {' '.join(str(error).split())}"]) from error
     try:
         tables = Tables.model_validate(raw)
@@ -150,14 +155,14 @@ def spec_of(text: str, path: str | Path = REGISTRY) -> Spec:
         raise SpecError(path, sentences(error, raw)) from error
     if found := problems(tables):
         raise SpecError(path, found)
-    return _assemble(tables)
+    return _spec_from(tables)
 
 
 def load_spec(path: Path | None = None) -> Spec:
-    """Read and check the registry: once, at an entry point, which hands it on.
+    """Read and check the registry file. Entry points do this once and hand the result on.
 
     Raises:
-        SpecError: the file cannot be read, or what it says is wrong (see `spec_of`).
+        SpecError: the file cannot be read, or it is wrong (see `parse_spec`).
     """
     path = path or REGISTRY
     try:
@@ -166,4 +171,4 @@ def load_spec(path: Path | None = None) -> Spec:
         raise SpecError(path, [f"cannot be read ({error.strerror})"]) from error
     except UnicodeDecodeError as error:
         raise SpecError(path, ["cannot be read: it is not UTF-8 text"]) from error
-    return spec_of(text, path)
+    return parse_spec(text, path)

@@ -1,4 +1,4 @@
-"""The tables of assignment.toml as they are written there, each field with its form and its bounds."""
+"""Describe the tables of assignment.toml as pydantic models, with the pattern or bounds of each field."""
 
 from __future__ import annotations
 
@@ -7,36 +7,42 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from assignment.registry.thresholds import RUN_ID, Count, Frozen, LimitsSpec, Share, Thresholds
+from assignment.registry.thresholds import COST_ID, Count, FrozenModel, LimitsSpec, Share, Thresholds
 
 SLOT_ID = r"[A-VX-Z]\d\d"  # T07, C01, E03, B02; W is for written questions
 WRITTEN_ID = r"W\d{1,2}"
-# What a text has to look like, in words, by its pattern.
-FORMS = {
-    rf"^{SLOT_ID}$": "a capital letter other than W and two digits, such as T07",
-    rf"^{WRITTEN_ID}$": "W and a number, such as W1",
-    r"^[a-z][a-z0-9_]*$": "lower-case letters, digits and underscores, such as rm_accuracy",
-    r"^[A-Za-z_]\w*$": "a Python name, such as bradley_terry_loss",
-    r"^[a-z]\d_\w+\.py$": "the name of a part under solutions/, such as p4_reward_model.py",
-    r"^\d+\.\d+\.\d+$": "three numbers with dots between, such as 1.0.0",
-    RUN_ID: "the id of a slot or of a training item",
-    r"^\S(?:.*\S)?$": "one line of text without spaces around it",
+_SLOT_ID = rf"^{SLOT_ID}$"
+_WRITTEN_ID = rf"^{WRITTEN_ID}$"
+_ID = r"^[a-z][a-z0-9_]*$"
+_NAME = r"^[A-Za-z_]\w*$"
+_FILE = r"^[a-z]\d_\w+\.py$"
+_VERSION = r"^\d+\.\d+\.\d+$"
+_LINE = r"^\S(?:.*\S)?$"
+# What an error message says of a text that does not match the pattern.
+PATTERN_NAMES = {
+    _SLOT_ID: "a capital letter other than W and two digits, such as T07",
+    _WRITTEN_ID: "W and a number, such as W1",
+    _ID: "lower-case letters, digits and underscores, such as rm_accuracy",
+    _NAME: "a Python name, such as bradley_terry_loss",
+    _FILE: "the name of a part under solutions/, such as p4_reward_model.py",
+    _VERSION: "three numbers with dots between, such as 1.0.0",
+    COST_ID: "the id of a slot or of a training item",
+    _LINE: "one line of text without spaces around it",
 }
-_SLOT, _WRITTEN, _ID, _NAME, _FILE, _VERSION, _, _LINE = FORMS
 
-SlotId = Annotated[str, Field(pattern=_SLOT)]
-WrittenId = Annotated[str, Field(pattern=_WRITTEN)]
+SlotId = Annotated[str, Field(pattern=_SLOT_ID)]
+WrittenId = Annotated[str, Field(pattern=_WRITTEN_ID)]
 Id = Annotated[str, Field(pattern=_ID, max_length=40)]
 Title = Annotated[str, Field(min_length=5, max_length=80, pattern=_LINE)]
 Points = Annotated[float, Field(gt=0, le=1000, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
-# The checks of code quality that the grader has (autograder/quality/checks.py).
+# The quality items that autograder/quality/checks.py can check.
 QUALITY_ITEMS = ("quality_imports", "quality_lint", "quality_docs", "quality_leftovers")
 
 
-class AssignmentTable(Frozen):
-    """[assignment]: what holds for the whole."""
+class AssignmentTable(FrozenModel):
+    """[assignment]: the title, the points and the settings of the whole assignment."""
 
     id: Annotated[str, Field(min_length=1, max_length=80, pattern=_LINE)]
     title: Title
@@ -44,39 +50,42 @@ class AssignmentTable(Frozen):
     max_points: Points
     pass_mark: Points
     threads: Annotated[int, Field(ge=1, le=256, strict=True)]
-    lanes: Annotated[int, Field(ge=1, le=256, strict=True)]
+    parallel_stages: Annotated[int, Field(ge=1, le=256, strict=True)]
     success_criteria: tuple[Id, ...]
     profiles: Annotated[tuple[Id, ...], Field(min_length=1)]
 
 
-class PartialSpec(Frozen):
-    """What is earned in part. gradient: share of a slot's points with right values and a wrong gradient.
-    field_kinds: the kinds of fields of the comparison, of which each wrong one costs an equal share."""
+class PartialSpec(FrozenModel):
+    """[partial]: how partial credit is computed.
+
+    gradient: share of a slot's points for right values with a wrong gradient. field_kinds: number of kinds of fields
+    in T15's rows; each wrong kind costs an equal share of the item's points.
+    """
 
     gradient: Share
     field_kinds: Count
 
 
-class RerunSpec(Frozen):
-    """How many fresh seeds decide a near miss; even, so that with the first run there is a majority."""
+class RerunSpec(FrozenModel):
+    """[rerun]: a result close to its threshold is decided by the first run and by this even number of fresh seeds."""
 
     seeds: Annotated[int, Field(gt=0, le=100, multiple_of=2, strict=True)]
 
 
-class CriterionTable(Frozen):
-    """[[criterion]]: a group of rubric items."""
+class CriterionTable(FrozenModel):
+    """[[criterion]]: a group of rubric items, with its points."""
 
     id: Id
     title: Title
     points: Points
 
 
-class SlotSpec(Frozen):
-    """[[slot]]: one gap a student fills.
+class SlotSpec(FrozenModel):
+    """[[slot]]: a function or class that the student writes.
 
-    name: the function or class that its cell defines. calls: the slots that it may build on; only their reference
-    ever stands in while it is tested. later: those of `calls` that come later in the notebook, where a student may
-    come back to use them. bonus: its points do not count to the rubric's; it then belongs to no criterion.
+    name: of the function or class. calls: slots that it may use; while it is tested, the reference replaces those of
+    them that failed, and no others. later: those of `calls` that come later in the notebook, for a student who comes
+    back to use them. bonus: its points are added to the rubric's, and it belongs to no criterion.
     """
 
     id: SlotId
@@ -91,10 +100,11 @@ class SlotSpec(Frozen):
     bonus: Flag = False
 
 
-class ItemTable(Frozen):
-    """[[item]]: a rubric item that is no slot.
+class ItemTable(FrozenModel):
+    """[[item]]: a rubric item that is not a slot.
 
-    loop, stage_slots: of training items. questions: ids of [written], of written items. bonus: as for slots.
+    loop, stage_slots: for training items, the slot under test and all slots of the stage. questions: for written
+    items, ids of [written]. bonus: as for slots.
     """
 
     id: Id
@@ -108,8 +118,8 @@ class ItemTable(Frozen):
     bonus: Flag = False
 
 
-class Tables(Frozen):
-    """The whole file. The fields are its tables."""
+class Tables(FrozenModel):
+    """The whole file; the fields are its tables."""
 
     assignment: AssignmentTable
     partial: PartialSpec
@@ -123,5 +133,5 @@ class Tables(Frozen):
 
     @property
     def entries(self) -> tuple[SlotSpec | ItemTable, ...]:
-        """All that becomes a row of the rubric: slots, then the other items."""
+        """Return everything that becomes a row of the rubric: slots, then the other items."""
         return (*self.slot, *self.item)

@@ -1,6 +1,6 @@
-"""The tables of the registry that hold numbers only: thresholds of the training tests, limits of a call.
+"""Describe the numeric tables of the registry: thresholds of the training tests, and limits of calls and submissions.
 
-Every number is finite, is written as a number, and lies within bounds that no sensible course leaves.
+Every number has to be finite, to be written as a number, and to lie within generous bounds.
 """
 
 from __future__ import annotations
@@ -10,73 +10,84 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-RUN_ID = r"^\w{1,40}$"  # of what a call can be for: a slot or a training item
-# strict: TOML has numbers, so that a text or a truth value in the place of one is a mistake.
+COST_ID = r"^\w{1,40}$"  # id of a slot or a training item, which has a cost
+# strict: a text or a truth value in the place of a number is a mistake.
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Number = Annotated[float, Field(ge=-1e6, le=1e6, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6, strict=True)]
 Positive = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Count = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
-Whole = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
-Seconds = Annotated[float, Field(ge=1, le=86_400, strict=True)]  # of a call: a day at most
-Bytes = Annotated[int, Field(ge=1024, le=1 << 44, strict=True)]  # of a file, a reply or a process: 1 KiB to 16 TiB
+WholeNumber = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Seconds = Annotated[float, Field(ge=1, le=86_400, strict=True)]  # at most a day
+Bytes = Annotated[int, Field(ge=1024, le=1 << 44, strict=True)]  # 1 KiB to 16 TiB
 
 
-class Frozen(BaseModel):
-    """Base of every registry table: immutable, unknown keys refused, no NaN and no infinity."""
+class FrozenModel(BaseModel):
+    """Base class of every registry table: immutable, without unknown keys, NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class SFTThreshold(Frozen):
-    """Held-out loss: end over start, and a paired test over examples; loss where no label supervises, nats."""
+class SFTThreshold(FrozenModel):
+    """Thresholds of sft_loss_trend, on held-out demonstrations.
+
+    final_ratio_max: loss at the end over loss at the start. snapshots: points of the loss curve. p_max: of a paired
+    one-sided test over `examples` demonstrations. retry_margin: misses of final_ratio_max up to this are run again.
+    prompt_rise_min, padding_min: loss at positions without a label, nats per token.
+    """
 
     final_ratio_max: Share
     snapshots: Annotated[int, Field(ge=5, le=1000, strict=True)]
     p_max: Share
     examples: Count
-    near: Positive
+    retry_margin: Positive
     prompt_rise_min: Number
     padding_min: NotNegative
 
 
-class RMThreshold(Frozen):
-    """Lower end of the accuracy's interval on hidden pairs, and how far the run's style must be liked."""
+class RMThreshold(FrozenModel):
+    """Thresholds of rm_accuracy, on hidden pairs and replies.
+
+    lower_bound_min: lower end of the accuracy's interval with this confidence over `pairs` pairs. style_min: how much
+    higher the run's house style is scored, in standard deviations, over `style_replies` replies. exchange_min: share of
+    questions whose own answer scores higher than another one's. retry_margin, style_retry_margin,
+    exchange_retry_margin: misses up to this are run again.
+    """
 
     lower_bound_min: Share
     pairs: Count
     confidence: Share
-    near: Positive
+    retry_margin: Positive
     style_min: Number
     style_replies: Count
-    style_near: Positive
+    style_retry_margin: Positive
     exchange_min: Share
-    exchange_near: Positive
+    exchange_retry_margin: Positive
 
 
-class RewardThreshold(Frozen):
-    """Gain in the given reward over SFT on hidden prompts; the gold reward and the run's style must rise too."""
+class RewardThreshold(FrozenModel):
+    """Thresholds of ppo_reward, on hidden prompts and relative to the SFT model.
+
+    gain_min: rise of the given reward; p_max: of a paired one-sided test over `prompts` prompts. gold_gain_min: rise of
+    the gold reward. style_min: rise of the share of replies in the run's house style. retry_margin: misses up to this
+    are run again.
+    """
 
     gain_min: Number
     p_max: Share
     gold_gain_min: Number
     prompts: Count
-    near: Positive
+    retry_margin: Positive
     style_min: Number
 
-    @property
-    def gold_drop_max(self) -> float:
-        """The bar of the gold reward as a fall, the largest that passes."""
-        return -self.gold_gain_min
 
-
-class KLThreshold(Frozen):
-    """Range of the KL to the reference, nats per sequence."""
+class KLThreshold(FrozenModel):
+    """Thresholds of ppo_kl: the range of the KL to the SFT model, nats per sequence, over `prompts` hidden prompts."""
 
     min: NotNegative
     max: Positive
     prompts: Count
-    near: Positive
+    retry_margin: Positive
 
     @model_validator(mode="after")
     def _ordered(self) -> KLThreshold:
@@ -85,23 +96,26 @@ class KLThreshold(Frozen):
         return self
 
 
-class ComparisonThreshold(Frozen):
-    """Tolerances between T15's rows and what the replies give when recomputed."""
+class ComparisonThreshold(FrozenModel):
+    """Thresholds of comparison: how far T15's rows may differ from the values recomputed from its replies.
+
+    assignment.toml says why each tolerance is as large as it is.
+    """
 
     prompts: Count
     reward_rtol: Positive
     kl_rtol: Positive
-    win_prompts: Whole
+    win_prompts: WholeNumber
     interval_atol: Positive
     tokens_atol: Positive
     repetition_atol: Positive
     typical_max: Positive
     rlhf_gain_min: Number
-    near: Positive
+    retry_margin: Positive
 
 
-class Thresholds(Frozen):
-    """Bars of the training tests in one profile; the fields are the item ids."""
+class Thresholds(FrozenModel):
+    """Thresholds of the training tests in one profile; the fields are the item ids."""
 
     sft_loss_trend: SFTThreshold
     rm_accuracy: RMThreshold
@@ -110,8 +124,8 @@ class Thresholds(Frozen):
     comparison: ComparisonThreshold
 
 
-class CallLimits(Frozen):
-    """Limits of one call into the sandbox: seconds and bytes; cpu_s 0 means no limit."""
+class CallLimits(FrozenModel):
+    """Limits of one call into the sandbox, in seconds and bytes. cpu_s = 0 sets no limit on CPU time."""
 
     wall_s: Seconds
     cpu_s: Annotated[float, Field(ge=0, le=86_400, strict=True)]
@@ -119,8 +133,8 @@ class CallLimits(Frozen):
     reply_bytes: Bytes
 
 
-class Factors(Frozen):
-    """What an item may use, in multiples of what the reference needs for it."""
+class CostFactors(FrozenModel):
+    """Limits as multiples of what the reference needs."""
 
     wall: Annotated[float, Field(ge=5, le=1000, strict=True)]
     cpu: Annotated[float, Field(ge=5, le=1000, strict=True)]
@@ -128,9 +142,9 @@ class Factors(Frozen):
     reply: Annotated[float, Field(ge=2, le=1000, strict=True)]
 
 
-class Cost(Frozen):
-    """What the reference needs for an item, measured: seconds and bytes. What was not measured does not raise the
-    limit of the item's kind."""
+class ReferenceCost(FrozenModel):
+    """What the reference needs for an item, in seconds and bytes, as measured. A 0 was not measured and raises no
+    limit."""
 
     wall_s: Annotated[float, Field(gt=0, le=86_400, strict=True)]
     cpu_s: Annotated[float, Field(ge=0, le=86_400, strict=True)] = 0.0
@@ -138,14 +152,14 @@ class Cost(Frozen):
     reply_bytes: Annotated[int, Field(ge=0, le=1 << 44, strict=True)] = 0
 
 
-class OverloadLimits(Frozen):
-    """From which share of the last ten seconds with a process waiting for a core a timeout is tried again."""
+class OverloadLimits(FrozenModel):
+    """When a timeout is retried: a process waited for a core during at least this share of the last ten seconds."""
 
     waiting_share: Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
-class IntakeLimits(Frozen):
-    """Caps on what a submission may be, checked before anything is parsed."""
+class IntakeLimits(FrozenModel):
+    """Limits on a submission, checked before anything is parsed."""
 
     file_bytes: Bytes
     notebook_bytes: Bytes
@@ -156,9 +170,9 @@ class IntakeLimits(Frozen):
     written_chars: Count
 
 
-class LimitsSpec(Frozen):
-    """Least limits by kind of call (slot tests, the three stages, the comparison), the reference's cost of
-    each item and the factor on it, and the caps of intake."""
+class LimitsSpec(FrozenModel):
+    """[limits]: the smallest limits of each kind of call, the reference's cost of each item and the factors on it, when
+    a timeout is retried, and the limits on a submission."""
 
     slot: CallLimits
     loop_slot: CallLimits
@@ -166,14 +180,17 @@ class LimitsSpec(Frozen):
     reward_model: CallLimits
     ppo: CallLimits
     comparison: CallLimits
-    factor: Factors
-    reference: Mapping[Annotated[str, Field(pattern=RUN_ID)], Cost]
+    factor: CostFactors
+    reference: Mapping[Annotated[str, Field(pattern=COST_ID)], ReferenceCost]
     overload: OverloadLimits
     intake: IntakeLimits
 
-    def of(self, kind: str, item: str) -> CallLimits:
-        """An item's limits: the reference's cost times the factor, and not less than its kind's. KeyError for
-        an item without a cost."""
+    def for_item(self, kind: str, item: str) -> CallLimits:
+        """Return an item's limits: the factor times the reference's cost, but at least the limits of its kind.
+
+        Raises:
+            KeyError: the item has no reference cost.
+        """
         least: CallLimits = getattr(self, kind)
         cost, factor = self.reference[item], self.factor
         return CallLimits(

@@ -1,6 +1,6 @@
-"""The version of the whole package: `version` of assignment.toml, where reports and releases read it too.
+"""Read the version of the whole package: `version` in assignment.toml, where reports and releases read it too.
 
-pyproject.toml takes it from here while the package is built, before any dependency is installed: standard library only.
+pyproject.toml reads it from here while the package is built, so this module needs nothing but the standard library.
 """
 
 from __future__ import annotations

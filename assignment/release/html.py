@@ -1,74 +1,79 @@
-"""The notebooks as pages of their own: nbconvert's HTML with formulas as MathML, without a script or a request.
+"""Convert the notebooks to self-contained HTML pages with nbconvert, with formulas as MathML and without scripts.
 
-nbconvert's own templates fetch MathJax and RequireJS from the net when a page is opened. Here math-core writes the
-formulas when the page is made, and browsers show MathML themselves.
+nbconvert's own templates load MathJax and RequireJS from the network when a page is opened. Here math-core converts the
+formulas to MathML, which browsers show without a script, when the page is made.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from math_core import LatexError, LatexToMathML
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from assignment.files import ForeignFileError, sha256, write_whole
-from assignment.release import sample
+from assignment.files import ForeignFileError, sha256, write_atomically
+from assignment.release import reference_sample
+from assignment.release.archive import NOTEBOOK
 from assignment.release.markers import SourceError
-from assignment.release.passes import Cells
-from assignment.release.release import NOTEBOOK, Layout, Release
+from assignment.release.notebook import read_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import nbformat
+
+    from assignment.release.passes import Cells
+    from assignment.release.release import Layout, Release
 
 TEMPLATES = Path(__file__).with_name("pages")
 FOLDER, HANDOUT, SOLVED = "html", "handout.html", "handout-solved.html"
 FOR_INSTRUCTORS = "With solutions: for instructors, not to be handed out."
 _OUTPUTS = {
     "current": "with the outputs of {sample}",
-    "texts": "with the outputs of {sample}, whose prose or comments are older (`make refresh` renews it)",
-    "code": "without outputs, since {sample} ran with other code or another kit (`make refresh` runs it again)",
+    "old text": "with the outputs of {sample}, whose prose or comments are older (`make refresh` renews it)",
+    "old code": "without outputs, since {sample} ran with other code or another kit (`make refresh` runs it again)",
     "missing": "without outputs, since there is no {sample} (`make refresh` makes it)",
 }
-
-
-_SIGNED = "<!-- rlhf-lab build --html: {} -->\n"
+_SIGNATURE = "<!-- rlhf-lab build --html: {} -->\n"  # the last line of a page: the digest of what is above
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page in memory: the name of its file, its text, and a word on what is in it."""
+    """A page in memory: the name of its file, its HTML, and for whom it is, with or without outputs."""
 
     name: str
     html: str
     about: str
 
     def path(self, layout: Layout) -> Path:
-        """Where the page belongs."""
+        """Return where the page is written: dist/html/."""
         return layout.dist / FOLDER / self.name
 
     def write(self, layout: Layout) -> Path:
-        """Write the page, with its digest in the last line; returns where it is. Raises OSError."""
-        write_whole(self.path(layout), self.html + _SIGNED.format(sha256(self.html.encode())))
+        """Write the page, with its digest in the last line, and return its path. Raises OSError."""
+        write_atomically(self.path(layout), self.html + _SIGNATURE.format(sha256(self.html.encode())))
         return self.path(layout)
 
 
-def both_pages(release: Release, layout: Layout, overwrite: bool = False) -> list[Page]:
-    """The blank and the solved handout, not yet written.
+def build_pages(release: Release, layout: Layout, overwrite: bool = False) -> list[Page]:
+    """Make the pages of the blank and of the solved notebook, without writing them.
 
-    overwrite: never mind pages on disk that were edited since they were written.
+    overwrite: allow the replacement of pages that were edited since they were written.
+
     Raises:
         SourceError: a formula is wrong, or a cell loads something from elsewhere.
         ForeignFileError: a page on disk was edited.
     """
     pages = [handout(release), solved_handout(release, layout)]
     paths = [page.path(layout) for page in pages]
-    edited = [str(path) for path in paths if os.path.lexists(path) and not _is_ours(path)]
+    edited = [str(path) for path in paths if os.path.lexists(path) and not _is_unedited(path)]
     if edited and not overwrite:
         raise ForeignFileError(
             f"a build would replace what it did not write: {', '.join(edited)}. Keep what you need elsewhere, then "
@@ -77,52 +82,58 @@ def both_pages(release: Release, layout: Layout, overwrite: bool = False) -> lis
     return pages
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a page is as a build left it."""
+def _is_unedited(path: Path) -> bool:
+    """Return whether a page is exactly as a build wrote it."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     html = text.rpartition("<!--")[0]
-    return text == html + _SIGNED.format(sha256(html.encode()))
+    return text == html + _SIGNATURE.format(sha256(html.encode()))
 
 
 def handout(release: Release) -> Page:
-    """What students read: the notebook with its blank slots.
+    """Make the page for students, the notebook with blank slots.
 
     Raises:
         SourceError: a formula is wrong, or a cell loads something from elsewhere.
     """
-    notebook = nbformat.reads(release.shipped[NOTEBOOK].decode("utf-8"), as_version=4)
+    notebook = read_notebook(release.shipped[NOTEBOOK].decode("utf-8"))
     return Page(HANDOUT, to_html(notebook, release), "for students")
 
 
 def solved_handout(release: Release, layout: Layout) -> Page:
-    """What instructors read: the solved notebook, with outputs where the reference sample still has the right ones.
+    """Make the page for instructors, the solved notebook, with the outputs of the reference sample if they still apply.
 
     Raises:
         SourceError: as for `handout`.
     """
-    found = sample.state(release, layout)
-    if found in ("current", "texts"):
-        notebook = sample.renewed(release, layout)
+    state = reference_sample.state(release, layout)
+    if state in ("current", "old text"):
+        notebook = reference_sample.with_outputs(release, layout)
     else:
-        notebook = nbformat.reads(release.solved.decode("utf-8"), as_version=4)
-    about = _OUTPUTS[found].format(sample=f"{layout.samples.name}/{sample.SAMPLE}")
+        notebook = read_notebook(release.solved.decode("utf-8"))
+    about = _OUTPUTS[state].format(sample=f"{layout.samples.name}/{reference_sample.SAMPLE}")
     return Page(SOLVED, to_html(notebook, release, FOR_INSTRUCTORS), f"for instructors, {about}")
 
 
 def to_html(notebook: nbformat.NotebookNode, release: Release, note: str = "") -> str:
-    """One notebook as a page; `note` stands in a box above it."""
-    exporter = _Exporter(template_name="handout", extra_template_basedirs=[str(TEMPLATES)])
+    """Convert a notebook to a page, with `note` in a box above it.
+
+    Raises:
+        SourceError: a formula is wrong, or a cell loads something from elsewhere.
+    """
+    exporter = _Exporter(  # type: ignore[no-untyped-call]  # nbconvert has no types
+        template_name="handout", extra_template_basedirs=[str(TEMPLATES)]
+    )
     exporter.formula = lambda latex, block: _formula(latex, block, release.cells)
     resources = {"metadata": {"name": release.spec.title}, "note": note}
     html, _ = exporter.from_notebook_node(notebook, resources)
-    found = list(loaded(html))
-    if found:
-        raise SourceError(f"a page must not load anything: embed {found[0]} into its cell as a data: address")
+    addresses = list(loaded_addresses(html))
+    if addresses:
+        raise SourceError(f"a page must not load anything: embed {addresses[0]} into its cell as a data: address")
     return str(html)
 
 
-def loaded(html: str) -> Iterator[str]:
-    """Addresses that a browser would fetch to show this page; links that one clicks are not among them."""
+def loaded_addresses(html: str) -> Iterator[str]:
+    """Yield the addresses that a browser would load to show this page; links to click on are not among them."""
     soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all(True):
         names = ["src", "srcset", "poster", "data", "background", *(["href"] if tag.name != "a" else [])]
@@ -137,7 +148,7 @@ def loaded(html: str) -> Iterator[str]:
 
 
 class _Renderer(IPythonRenderer):
-    """nbconvert's Markdown, with formulas written by `formula(latex, block)`."""
+    """nbconvert's Markdown renderer, except that `formula(latex, block)` converts formulas."""
 
     formula: Callable[[str, bool], str]
 
@@ -152,10 +163,12 @@ class _Renderer(IPythonRenderer):
 
 
 class _Exporter(HTMLExporter):
+    """nbconvert's HTML exporter with `_Renderer` for Markdown cells."""
+
     formula: Callable[[str, bool], str]
 
     @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
+    def markdown2html(self, _context: Any, source: str) -> str:
         renderer = _Renderer(escape=False, exclude_anchor_links=True)
         renderer.formula = self.formula
         return str(MarkdownWithMath(renderer=renderer).render(source))
@@ -165,7 +178,7 @@ _MATHML = LatexToMathML(fancy_error=False)
 
 
 def _formula(latex: str, block: bool, cells: Cells) -> str:
-    """MathML of a formula; SourceError with the line in the part file where it stands."""
+    """Convert a formula to MathML. SourceError, with its line in the part file, if that fails."""
     try:
         return _MATHML.convert_with_local_state(latex, displaystyle=block)
     except LatexError as error:
@@ -173,5 +186,5 @@ def _formula(latex: str, block: bool, cells: Cells) -> str:
         message = f"the formula {' '.join(latex.split())!r} cannot be shown: {reason}"
         for cell in cells:
             if latex in cell.source:
-                raise cell.place.error(cell.source[: cell.source.index(latex)].count("\n"), message) from error
+                raise cell.location.error(cell.source[: cell.source.index(latex)].count("\n"), message) from error
         raise SourceError(message) from error

@@ -1,34 +1,43 @@
-"""Cells as a Jupyter notebook, and as one module of definitions."""
+"""Turn cells into a Jupyter notebook, or into one module of definitions."""
 
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from assignment.registry import Spec
 from assignment.release.markers import SourceError
-from assignment.release.passes import Cells, Options, blank, drop_internal_imports, run, without_lines
+from assignment.release.passes import (
+    BuildOptions,
+    Cells,
+    blank_slot,
+    drop_internal_imports,
+    run_passes,
+    without_statements,
+)
 from assignment.release.source import is_main_guard, without_markers
 
+if TYPE_CHECKING:
+    from assignment.registry import Spec
+    from assignment.release.source import Cell
 
-def to_notebook(cells: Cells, options: Options) -> nbformat.NotebookNode:
-    """Run the pipeline and make an nbformat 4.5 notebook: no outputs, a kernelspec every machine has.
+
+def to_notebook(cells: Cells, options: BuildOptions) -> nbformat.NotebookNode:
+    """Run the passes on the cells and make an nbformat 4.5 notebook without outputs, for the kernel python3.
 
     Raises:
         SourceError: a pass refuses a cell, or the notebook is not valid.
     """
-    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
-    notebook = nbformat.v4.new_notebook(
-        cells=[new[cell.kind](cell.source, id=cell.id) for cell in run(cells, options)],
+    notebook: nbformat.NotebookNode = nbformat.v4.new_notebook(
+        cells=[_new_cell(cell) for cell in run_passes(cells, options)],
         metadata={
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
             options.spec.id: {"version": options.spec.version},
         },
     )
-    notebook.nbformat, notebook.nbformat_minor = 4, 5  # 4.5: the first with cell ids
+    notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first version with cell ids
     try:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
@@ -36,21 +45,34 @@ def to_notebook(cells: Cells, options: Options) -> nbformat.NotebookNode:
     return notebook
 
 
+def _new_cell(cell: Cell) -> Any:
+    """Make the notebook's cell for a cell of the parts."""
+    if cell.kind == "markdown":
+        return nbformat.v4.new_markdown_cell(cell.source, id=cell.id)
+    return nbformat.v4.new_code_cell(cell.source, id=cell.id)
+
+
 def to_bytes(notebook: Any) -> bytes:
-    """The notebook's file, the same bytes on every machine."""
-    return (nbformat.writes(notebook, indent=1, sort_keys=True).rstrip("\n") + "\n").encode("utf-8")
+    """Write a notebook as the bytes of its file, the same on every machine."""
+    text: str = nbformat.writes(notebook, indent=1, sort_keys=True)
+    return (text.rstrip("\n") + "\n").encode("utf-8")
+
+
+def read_notebook(text: str) -> nbformat.NotebookNode:
+    """Parse the text of a notebook file, and convert it to nbformat 4 if it is older."""
+    notebook: nbformat.NotebookNode = nbformat.reads(text, as_version=4)
+    return notebook
 
 
 def definitions(cells: Cells, spec: Spec, blanks: frozenset[str] = frozenset()) -> str:
-    """Everything that importing the parts defines, as one module; slots in `blanks` are unsolved.
+    """Join everything that importing the parts defines into the source of one module. blanks: slots left unsolved.
 
-    What stands under a main guard (training, plots) is left out: this serves checks that need the
-    functions and cannot wait for the demonstrations.
+    Code under a main guard (training, plots) is left out, because the checks need the functions alone.
     """
     chunks = ["from __future__ import annotations"]
-    for cell in drop_internal_imports(without_main_guards(cells), Options(spec, solved=True)):
+    for cell in drop_internal_imports(without_main_guards(cells), BuildOptions(spec, solved=True)):
         if cell.kind == "code":
-            source = blank(cell, spec) if cell.slot in blanks else without_markers(cell)
+            source = blank_slot(cell, spec) if cell.slot in blanks else without_markers(cell)
             chunks += [ast.unparse(node) for node in ast.parse(source).body if not _is_future(node)]
     return "\n\n".join(chunks) + "\n"
 
@@ -60,9 +82,9 @@ def _is_future(node: ast.stmt) -> bool:
 
 
 def without_main_guards(cells: Cells) -> Cells:
-    """The cells as an import sees them: no code under `if __name__ == "__main__":`."""
+    """Remove the code under `if __name__ == "__main__":` from every cell."""
     return tuple(
-        without_lines(cell, [node for node in ast.parse(cell.source).body if is_main_guard(node)])
+        without_statements(cell, [node for node in ast.parse(cell.source).body if is_main_guard(node)])
         if cell.kind == "code" else cell
         for cell in cells
     )  # fmt: skip

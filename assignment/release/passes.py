@@ -1,7 +1,7 @@
-"""From the parts' cells to a notebook's cells: small pure passes, and PIPELINE, their order.
+"""Transform the cells of the parts into the cells of a notebook, in the small pure passes of PIPELINE.
 
 A pass takes the cells and the build's options and returns new cells. The student's and the
-solved notebook come from the same cells and differ by one flag, ``Options.solved``.
+solved notebook are made from the same cells; only ``BuildOptions.solved`` differs.
 """
 
 from __future__ import annotations
@@ -14,45 +14,48 @@ import tokenize
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
-from assignment.release.markers import Place, parse, region_of
+from assignment.release.markers import Location, parse, region_of
 from assignment.release.source import Cell, defined_names, is_internal_import, is_main_guard, without_markers
+
+if TYPE_CHECKING:
+    from assignment.registry import Spec
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a build wants: the registry, and whether the solutions stay in."""
+class BuildOptions:
+    """The options of a build. solved: keep the solutions."""
 
     spec: Spec
     solved: bool
 
 
 Cells = tuple[Cell, ...]
-Pass = Callable[[Cells, Options], Cells]
+Pass = Callable[[Cells, BuildOptions], Cells]
 
 
-def refuse_redefinitions(cells: Cells, options: Options) -> Cells:
-    """A function or class defined in two cells would silently replace the first in the notebook."""
+def refuse_redefinitions(cells: Cells, options: BuildOptions) -> Cells:
+    """Raise a SourceError if two cells define the same name: the second would silently replace the first."""
     seen: dict[str, Cell] = {}
     for cell in cells:
-        for node in parse(cell.source, cell.place).body if cell.kind == "code" else ():
+        for node in parse(cell.source, cell.location).body if cell.kind == "code" else ():
             if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 continue
             if node.name in seen:
-                first = f"{seen[node.name].place.file}:{seen[node.name].place.line}"
-                raise cell.place.error(node.lineno - 1, f"{node.name} is already defined in {first}")
+                first = f"{seen[node.name].location.file}:{seen[node.name].location.line}"
+                raise cell.location.error(node.lineno - 1, f"{node.name} is already defined in {first}")
             seen[node.name] = cell
     return cells
 
 
-def drop_module_docstrings(cells: Cells, options: Options) -> Cells:
-    """A part file's docstring speaks to who edits the part, not to the student."""
+def drop_module_docstrings(cells: Cells, options: BuildOptions) -> Cells:
+    """Remove the docstrings of the part files, which are for editors of the parts."""
     kept: list[Cell] = []
     for cell in cells:
-        opens_part = not kept or kept[-1].place.file != cell.place.file
-        first = parse(cell.source, cell.place).body[:1] if opens_part and cell.kind == "code" else []
-        kept.append(without_lines(cell, [node for node in first if _is_docstring(node)]))
+        opens_part = not kept or kept[-1].location.file != cell.location.file
+        first = parse(cell.source, cell.location).body[:1] if opens_part and cell.kind == "code" else []
+        kept.append(without_statements(cell, [node for node in first if _is_docstring(node)]))
     return tuple(kept)
 
 
@@ -61,24 +64,24 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
-def dedent_main_guards(cells: Cells, options: Options) -> Cells:
-    """The body of a top-level `if __name__ == "__main__":` becomes ordinary notebook code."""
+def dedent_main_guards(cells: Cells, options: BuildOptions) -> Cells:
+    """Replace every top-level `if __name__ == "__main__":` by its body."""
     return tuple(_dedent_guards(cell) if cell.kind == "code" else cell for cell in cells)
 
 
 def _dedent_guards(cell: Cell) -> Cell:
     lines = cell.source.split("\n")
-    guards = [node for node in parse(cell.source, cell.place).body if is_main_guard(node)]
+    guards = [node for node in parse(cell.source, cell.location).body if is_main_guard(node)]
     inside_string = _string_continuations(cell.source)
     for guard in reversed(guards):
         assert isinstance(guard, ast.If)
         if guard.orelse:
-            raise cell.place.error(guard.lineno - 1, "a main guard with an else cannot become notebook code")
+            raise cell.location.error(guard.lineno - 1, "a main guard with an else cannot become notebook code")
         width = guard.body[0].col_offset
         end = guard.end_lineno or guard.lineno
         while end < len(lines) and (not lines[end].strip() or lines[end].startswith(" " * width)):
             end += 1  # comments after the last statement belong to the guard too
-        # Lines inside a triple-quoted string keep their indent: it is part of the string's value.
+        # Lines inside a triple-quoted string keep their indent, which is part of the string's value.
         body = [
             line if number in inside_string else (line[width:] if line[:width].isspace() else line.lstrip())
             for number, line in enumerate(lines[guard.lineno : end], start=guard.lineno)
@@ -88,36 +91,36 @@ def _dedent_guards(cell: Cell) -> Cell:
 
 
 def _string_continuations(source: str) -> set[int]:
-    """0-based numbers of the lines that begin inside a multi-line string."""
+    """Return the 0-based numbers of the lines that begin inside a multi-line string."""
     inside: set[int] = set()
-    f_strings: list[int] = []  # from Python 3.12 on an f-string is a run of tokens, not one
+    f_strings: list[int] = []  # lines where one began: since Python 3.12 an f-string is several tokens
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         name = tokenize.tok_name[token.type]
         if name == "FSTRING_START":
             f_strings.append(token.start[0])
-        elif name == "STRING" or name == "FSTRING_END":
+        elif name in ("STRING", "FSTRING_END"):
             first = f_strings.pop() if name == "FSTRING_END" else token.start[0]
             inside |= set(range(first, token.end[0]))
     return inside
 
 
-def drop_internal_imports(cells: Cells, options: Options) -> Cells:
-    """`from solutions.p2_data import …` is needed between part files; a notebook has one namespace."""
+def drop_internal_imports(cells: Cells, options: BuildOptions) -> Cells:
+    """Remove imports such as `from solutions.p2_data import …`: in a notebook all parts share one namespace."""
     return tuple(_drop_imports(cell) if cell.kind == "code" else cell for cell in cells)
 
 
 def _drop_imports(cell: Cell) -> Cell:
-    tree = parse(cell.source, cell.place)
+    tree = parse(cell.source, cell.location)
     doomed = [node for node in tree.body if is_internal_import(node)]
     nested = [node for node in ast.walk(tree) if is_internal_import(node) and node not in doomed]
     if nested:
         line = getattr(nested[0], "lineno", 1) - 1
-        raise cell.place.error(line, "an import between parts must stand at the top level or in a main guard")
-    return without_lines(cell, doomed)
+        raise cell.location.error(line, "an import between parts must stand at the top level or in a main guard")
+    return without_statements(cell, doomed)
 
 
-def without_lines(cell: Cell, nodes: list[ast.stmt]) -> Cell:
-    """The cell without the lines of these statements."""
+def without_statements(cell: Cell, nodes: list[ast.stmt]) -> Cell:
+    """Remove the lines of these statements from a cell."""
     gone = {n for node in nodes for n in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
     if not gone:
         return cell
@@ -128,8 +131,8 @@ def without_lines(cell: Cell, nodes: list[ast.stmt]) -> Cell:
 _TOOL_COMMENT = re.compile(r"\s*#\s*(?:noqa|type:\s*ignore|fmt:|pragma:|mypy:|ruff:).*$")
 
 
-def drop_tool_comments(cells: Cells, options: Options) -> Cells:
-    """`# noqa`, `# type: ignore` and the like talk to our tools."""
+def drop_tool_comments(cells: Cells, options: BuildOptions) -> Cells:
+    """Remove comments for tools, such as `# noqa` and `# type: ignore`."""
     return tuple(_drop_tool_comments(cell) if cell.kind == "code" else cell for cell in cells)
 
 
@@ -141,47 +144,47 @@ def _drop_tool_comments(cell: Cell) -> Cell:
     return replace(cell, source="\n".join(lines).strip("\n"))
 
 
-def drop_empty_cells(cells: Cells, options: Options) -> Cells:
-    """Cells of which nothing but blank lines is left."""
+def drop_empty_cells(cells: Cells, options: BuildOptions) -> Cells:
+    """Remove cells that hold nothing but blank lines."""
     return tuple(cell for cell in cells if cell.source.strip())
 
 
-def resolve_solutions(cells: Cells, options: Options) -> Cells:
-    """Solved: only the marker lines go. Student: the region becomes a NotImplementedError."""
-    resolve = without_markers if options.solved else (lambda cell: blank(cell, options.spec))
+def resolve_solutions(cells: Cells, options: BuildOptions) -> Cells:
+    """Remove the marker lines (solved), or replace each region by a NotImplementedError (student)."""
+    resolve = without_markers if options.solved else (lambda cell: blank_slot(cell, options.spec))
     return tuple(replace(cell, source=resolve(cell)) if cell.slot else cell for cell in cells)
 
 
-def blank(cell: Cell, spec: Spec) -> str:
-    """A slot cell's source with `raise NotImplementedError("T07: …")` in the place of its solution."""
-    region = region_of(cell.source, cell.place)
-    assert region is not None, "load_parts lets no slot without a region through"
+def blank_slot(cell: Cell, spec: Spec) -> str:
+    """Return a slot cell's source with `raise NotImplementedError("T07: …")` instead of its solution."""
+    region = region_of(cell.source, cell.location)
+    assert region is not None, "load_parts refuses a slot without a region"
     lines = cell.source.split("\n")
     message = json.dumps(f"{region.slot}: {spec.slot(region.slot).title}", ensure_ascii=False)
     lines[region.begin : region.end + 1] = [f"{region.indent}raise NotImplementedError({message})"]
     source = "\n".join(lines)
-    tree = parse(source, cell.place)  # a region that was half a statement leaves code that does not parse
+    tree = parse(source, cell.location)  # does not parse if the region was half a statement
     if spec.slot(region.slot).name not in defined_names(tree.body):
-        raise cell.place.error(region.begin, f"the region of {region.slot} swallows the slot's own signature")
+        raise cell.location.error(region.begin, f"the region of {region.slot} swallows the slot's own signature")
     return source
 
 
-def insert_checks(cells: Cells, options: Options) -> Cells:
-    """After each slot a cell that runs its public check."""
+def insert_checks(cells: Cells, options: BuildOptions) -> Cells:
+    """Add a cell after each slot that runs its public check."""
     out: list[Cell] = []
     for cell in cells:
         out.append(cell)
         if cell.slot:
-            out.append(Cell("code", f'grader.check("{cell.slot}")', Place(cell.place.file, cell.place.line)))
+            out.append(Cell("code", f'grader.check("{cell.slot}")', Location(cell.location.file, cell.location.line)))
     return tuple(out)
 
 
-def set_ids(cells: Cells, options: Options) -> Cells:
-    """Ids that depend on content order alone: the slot, its check, or part and position in it."""
+def set_ids(cells: Cells, options: BuildOptions) -> Cells:
+    """Set each cell's id: the slot, its check, or the part and the position in it. Ids depend on the order alone."""
     seen: Counter[str] = Counter()
     out = []
-    for before, cell in zip((None, *cells), cells):
-        part = cell.place.file.split("_")[0]
+    for before, cell in zip((None, *cells), cells, strict=False):
+        part = cell.location.file.split("_")[0]
         seen[part] += 1
         check = before is not None and before.slot and cell.source.startswith("grader.check(")
         name = cell.slot or (f"check-{before.slot}" if before and check else f"{part}-{seen[part]:03d}")
@@ -190,20 +193,20 @@ def set_ids(cells: Cells, options: Options) -> Cells:
 
 
 PIPELINE: tuple[Pass, ...] = (
-    refuse_redefinitions,  # first: errors name the line in the part file, which later passes move
-    drop_module_docstrings,  # before empty cells go: a cell may hold nothing else
-    dedent_main_guards,  # before imports go: a guard with imports alone would not parse without them
+    refuse_redefinitions,  # first, because later passes move the lines that errors name
+    drop_module_docstrings,  # before drop_empty_cells: a cell may hold nothing else
+    dedent_main_guards,  # before drop_internal_imports: a guard without its imports may not parse
     drop_internal_imports,
-    drop_tool_comments,  # before empty cells go: a cell may consist of one such comment
-    resolve_solutions,  # after every pass that parses slots with their markers in place
+    drop_tool_comments,  # before drop_empty_cells: a cell may hold nothing else
+    resolve_solutions,  # after the passes that parse slots with their markers
     drop_empty_cells,  # after all passes that remove lines
-    insert_checks,  # after empty cells went, so that slot and check stay neighbours
-    set_ids,  # last: an id depends on the cells that are left, and on their order
+    insert_checks,  # after drop_empty_cells, so that slot and check stay neighbours
+    set_ids,  # last, because ids depend on the cells that are left and on their order
 )
 
 
-def run(cells: Cells, options: Options, passes: tuple[Pass, ...] = PIPELINE) -> Cells:
-    """Apply the passes in order."""
+def run_passes(cells: Cells, options: BuildOptions, passes: tuple[Pass, ...] = PIPELINE) -> Cells:
+    """Apply the passes to the cells, in order."""
     for step in passes:
         cells = step(cells, options)
     return cells

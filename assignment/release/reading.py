@@ -1,18 +1,21 @@
-"""Reading what a build is made of. Whatever cannot be read ends in a SourceError, one sentence with the file in it."""
+"""Read the files of a build. A file that cannot be read raises a SourceError with one sentence that names it."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assignment.release.markers import Place, SourceError, parse
+from assignment.release.markers import Location, SourceError, parse
 
-_SOURCES = (".py", ".ipynb")  # a file that ends like this was meant for something
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SOURCES = (".py", ".ipynb")  # a file of this kind is meant to be read
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's content.
+    """Return the file's content.
 
     Raises:
         SourceError: it cannot be read.
@@ -24,7 +27,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The file's text, with line ends as `\\n`.
+    """Return the file's text, with line ends as `\\n`.
 
     Raises:
         SourceError: it cannot be read, or is not UTF-8.
@@ -34,24 +37,23 @@ def read_text(path: Path) -> str:
 
 def _decoded(name: str, data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+        return data.decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
-        place = Place(name, 1 + data.count(b"\n", 0, error.start))
-        raise place.error(0, "is not UTF-8; save the file in that encoding") from error
+        location = Location(name, 1 + data.count(b"\n", 0, error.start))
+        raise location.error(0, "is not UTF-8; save the file in that encoding") from error
 
 
 def check_python(name: str, data: bytes) -> None:
-    """Code that is shipped as it is has to be Python, or every student finds out at once.
+    """Check that a file of the release is Python that parses. name: the name that the message gives the file.
 
-    name: what the message calls the file.
     Raises:
         SourceError: it is not UTF-8 or does not parse.
     """
-    parse(_decoded(name, data), Place(name, 1))
+    parse(_decoded(name, data), Location(name, 1))
 
 
 def names_in(directory: Path) -> list[str]:
-    """The names of what is in a folder, sorted.
+    """Return the names of all entries of a folder, sorted.
 
     Raises:
         SourceError: there is no such folder, or it cannot be read.
@@ -63,13 +65,13 @@ def names_in(directory: Path) -> list[str]:
 
 
 def refuse_strays(directory: Path, expected: Callable[[str], bool], why: str) -> None:
-    """A folder of sources holds no Python file or notebook that the build would pass over in silence.
+    """Check that the build reads every Python file and notebook of a folder, except hidden ones.
 
-    Everything else is left alone: hidden files, `T07.py~` and other backups of editors, caches, notes.
+    Files of other kinds may stand there: backups such as `T07.py~`, caches, notes. expected: whether the build reads
+    a file of this name. why: the end of the error message.
 
-    expected: whether a name is one that the build reads. why: ends the sentence.
     Raises:
-        SourceError: there is one.
+        SourceError: the build would ignore a file.
     """
     found = [
         name for name in names_in(directory)

@@ -1,1 +1,1 @@
-"""A slot is one thing in eight places; here they are listed, looked for, and made for a new slot."""
+"""List the eight places of a slot, look for missing ones, and write the skeletons of a new slot."""

@@ -1,4 +1,4 @@
-"""The command `rlhf-lab new-slot`."""
+"""Define the command `rlhf-lab new-slot`."""
 
 from __future__ import annotations
 
@@ -8,40 +8,44 @@ import typer
 
 from assignment.console import make_console
 
-NEW_SLOT_HELP = """Write the skeletons of a new slot: all eight places that it needs.
+NEW_SLOT_HELP = """Add a slot to the assignment: write skeletons for all eight places that it needs.
 
-rlhf-lab new-slot T16 --part 9 adds a task to part 9: an entry in the registry (a bonus until it gets a
-criterion), a cell in solutions/, a public check, a hidden test with its oracle, a driver for the sandbox,
-known mistakes, and mistakes that the public check must catch. What is still to be said is marked TODO(T16);
-rlhf-lab verify --static lists every mark, by file, until none is left.
+These are an entry in the registry, a cell with task and solution in solutions/, a public check, a hidden
+test, its oracle, a driver that calls the slot in the sandbox, known mistakes, and mistakes that the public
+check has to catch. Everything that you have to fill in is marked TODO(T16). CONTRIBUTING.md explains each
+place, and rlhf-lab verify --static lists the marks that are left.
 
-No file that exists is replaced. CONTRIBUTING.md says what belongs into each place.
+The new slot is a bonus until its registry entry names a criterion. No file is replaced.
+
+\b
+Example:
+  rlhf-lab new-slot T16 --part 9    add slot T16 to part 9 of the notebook
 """
-NEXT = """Next: fill in all that is marked TODO({slot}) (grep -rn "TODO({slot})" .), and choose a better name than
-{name}. Then `rlhf-lab build` and `rlhf-lab verify --static`, which names what is missing."""
+NEXT = """Next: fill in everything marked TODO({slot}) (grep -rn "TODO({slot})" .) and replace the name {name} by a
+better one. Then run `rlhf-lab build` and `rlhf-lab verify --static`, which names what is missing."""
 
 
 def new_slot_command(
-    slot: Annotated[str, typer.Argument(metavar="ID", help="The new slot's id, such as T16.")],
-    part: Annotated[int, typer.Option("--part", metavar="N", help="The part of the notebook that it belongs to.")],
+    slot: Annotated[str, typer.Argument(metavar="ID", help="The id of the new slot, such as T16.")],
+    part: Annotated[int, typer.Option("--part", metavar="N", help="The part of the notebook, a number.")],
 ) -> None:
-    """Write the skeletons; exit 1 with one sentence if that cannot be."""
+    """Write the skeletons. If that is not possible, print one sentence and exit with 1."""
     from assignment.registry import SpecError
     from assignment.slots.new import NewSlotError, new_slot
     from assignment.slots.places import ROOT
 
     console = make_console(soft_wrap=True)
     try:
-        found = new_slot(slot, part)
-        found.write(ROOT)
+        skeletons = new_slot(slot, part)
+        skeletons.write(ROOT)
     except (NewSlotError, SpecError) as error:
         console.print(f"cannot add {slot}: {error}")
         raise typer.Exit(1) from None
     except OSError as error:
         console.print(f"cannot add {slot}: {error.filename} cannot be read or written ({error.strerror})")
         raise typer.Exit(1) from None
-    for name in found.new:
+    for name in skeletons.new:
         console.print(f"wrote     {name}")
-    for name in found.longer:
+    for name in skeletons.extended:
         console.print(f"added to  {name}")
     console.print(NEXT.format(slot=slot, name=f"slot_{slot.lower()}"))

@@ -1,53 +1,56 @@
-"""`rlhf-lab new-slot`: the skeletons of a slot's eight places. Nothing that exists is replaced."""
+"""Make the skeletons of a new slot's eight places, for `rlhf-lab new-slot`. No file is replaced."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assignment.files import write_whole
-from assignment.registry import SLOT_ID, Spec, spec_of
+from assignment.files import write_atomically
+from assignment.registry import SLOT_ID, Spec, parse_spec
 from assignment.slots import skeletons
 from assignment.slots.places import CHECKS, LIBRARY, MISTAKES, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 REGISTRY = "assignment/registry/assignment.toml"
 DRIVERS = "autograder/inside/drive_values.py"
 
 
 class NewSlotError(ValueError):
-    """The slot cannot be made; the message says why, in one sentence."""
+    """The slot cannot be added; the message says why in one sentence."""
 
 
 @dataclass(frozen=True)
 class Skeletons:
-    """The files of a new slot, relative to the root: `new` ones whole, `longer` ones with what is put into them."""
+    """The files of a new slot, by path relative to the root. extended: existing files, with what is added to them."""
 
     new: Mapping[str, str]
-    longer: Mapping[str, str]
+    extended: Mapping[str, str]
 
     def write(self, root: Path) -> None:
-        """Write them all. Raises NewSlotError if one that should be new is there, OSError if one cannot be written."""
+        """Write all files. NewSlotError if a new file exists already, OSError if a file cannot be written."""
         there = [name for name in self.new if (root / name).exists()]
         if there:
             raise NewSlotError(f"{', '.join(there)} is there already: move it away, or choose another id")
-        for name, text in {**self.new, **self.longer}.items():
-            write_whole(root / name, text)
+        for name, text in {**self.new, **self.extended}.items():
+            write_atomically(root / name, text)
 
 
 def new_slot(slot: str, part: int, root: Path = ROOT) -> Skeletons:
-    """The skeletons of all eight places, not yet written.
+    """Make the skeletons of all eight places, without writing them.
 
     Raises:
-        NewSlotError: the id does not fit or is taken, there is no such part, or a file is not as it is expected.
-        SpecError: the registry is wrong already.
+        NewSlotError: the id is malformed or taken, there is no such part, or a file has an unexpected form.
+        SpecError: the registry is wrong.
     """
     if not re.fullmatch(SLOT_ID, slot):
-        raise NewSlotError(f"{slot} is no slot's id: a capital letter other than W and two digits, such as T16")
+        raise NewSlotError(f"{slot} is not a slot id: a capital letter other than W and two digits, such as T16")
     registry = (root / REGISTRY).read_text(encoding="utf-8")
-    spec = spec_of(registry, REGISTRY)
+    spec = parse_spec(registry, REGISTRY)
     if slot in spec.items:
         there = spec.slot(slot).part
         raise NewSlotError(f"{slot} exists already, in part {there}; the next free id is {_free(slot, spec)}")
@@ -62,22 +65,23 @@ def new_slot(slot: str, part: int, root: Path = ROOT) -> Skeletons:
         f"autograder/slots/oracles/{module}.py": skeletons.ORACLE,
         f"{LIBRARY}/{module}.toml": skeletons.LIBRARY,
     }
-    longer = {
+    extended = {
         REGISTRY: _in_registry(registry, spec, part, words),
         f"solutions/{words['file']}": _in_part(root / "solutions" / str(words["file"]), words),
         DRIVERS: (root / DRIVERS).read_text(encoding="utf-8").rstrip("\n") + "\n" + skeletons.DRIVER.format(**words),
         MISTAKES: _in_mistakes(root / MISTAKES, words),
     }
-    return Skeletons({name: text.format(**words) for name, text in new.items()}, longer)
+    return Skeletons({name: text.format(**words) for name, text in new.items()}, extended)
 
 
 def _free(slot: str, spec: Spec) -> str:
-    """The first free id after the last one of this letter."""
+    """Return the next id after the last one with the same letter."""
     last = max(int(one.id[1:]) for one in spec.slots if one.id[0] == slot[0])
     return f"{slot[0]}{last + 1:02d}"
 
 
 def _file_of(part: int, root: Path) -> str:
+    """Return the name of a part's file under solutions/."""
     found = sorted(path.name for path in (root / "solutions").glob(f"[a-z]{part}_*.py"))
     if len(found) != 1:
         parts = sorted({path.name[1] for path in (root / "solutions").glob("[a-z][0-9]_*.py")})
@@ -86,7 +90,7 @@ def _file_of(part: int, root: Path) -> str:
 
 
 def _in_registry(text: str, spec: Spec, part: int, words: Mapping[str, object]) -> str:
-    """The entry before the first slot of a later part, or after the last slot; the cost after the last slot's."""
+    """Add the slot's entry before the first slot of a later part, or at the end, and its cost after the last slot's."""
     slots = list(re.finditer(r"^\[\[slot\]\]\n(?:[^\n]+\n)*\n", text, re.MULTILINE))
     costs = list(re.finditer(rf"^{SLOT_ID} = \{{[^\n]*\n", text, re.MULTILINE))
     if len(slots) != len(spec.slots) or not costs:
@@ -97,12 +101,12 @@ def _in_registry(text: str, spec: Spec, part: int, words: Mapping[str, object]) 
     changed = (
         text[:at] + skeletons.REGISTRY.format(**words) + text[at:cost] + skeletons.COST.format(**words) + text[cost:]
     )
-    spec_of(changed, REGISTRY)  # whatever went wrong is said before anything is written
+    parse_spec(changed, REGISTRY)  # raises an error before anything is written
     return changed
 
 
 def _in_part(path: Path, words: Mapping[str, object]) -> str:
-    """A cell after the part's last slot, or at its end."""
+    """Add the slot's cells after the last slot of the part, or at its end."""
     text = path.read_text(encoding="utf-8")
     last = text.rfind("# END SOLUTION")
     following = text.find("\n# %%", last) if last >= 0 else -1
@@ -111,11 +115,11 @@ def _in_part(path: Path, words: Mapping[str, object]) -> str:
 
 
 def _in_mistakes(path: Path, words: Mapping[str, object]) -> str:
-    """A line at the end of the list called MISTAKES."""
+    """Add a line at the end of the list MISTAKES."""
     text = path.read_text(encoding="utf-8")
     for node in ast.parse(text).body:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "MISTAKES" and node.value is not None:
             lines = text.splitlines(keepends=True)
             end = (node.value.end_lineno or 1) - 1  # the line with the closing bracket
             return "".join([*lines[:end], skeletons.MISTAKE.format(**words), *lines[end:]])
-    raise NewSlotError(f"{MISTAKES} has no list called MISTAKES to put a line into")
+    raise NewSlotError(f"{MISTAKES} has no list called MISTAKES")

@@ -1,18 +1,20 @@
-"""The eight places of a slot, and those of them that the instructor's side can look for itself.
+"""List the eight places of a slot, and find those on the instructor's side that are missing or left over.
 
-The other four belong to the grader, which this side does not import: autograder/slots/complete.py looks for them,
-and autograder/cli.py hands that check to the release gate.
+Four places belong to the grader, which this side does not import: autograder/slots/completeness.py looks for them, and
+autograder/cli.py passes that check to the release gate.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from assignment.registry import SLOT_ID, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 MISTAKES = "tests/solutions/mistakes.py"
@@ -21,7 +23,7 @@ LIBRARY = "autograder/slots/misconceptions/library"
 
 
 class Place(NamedTuple):
-    """One of the eight: what stands there, the file or folder, and what marks it as this slot's."""
+    """One of the eight places: what it holds, its file or folder, and the text by which a slot is found there."""
 
     what: str
     where: str
@@ -38,12 +40,11 @@ PLACES = (
     Place("known mistakes", f"{LIBRARY}/", '`[base.T16]`, `[[mistake]]` with `slot = "T16"`'),
     Place("test mistakes", MISTAKES, '`("T16", …)`'),
 )
-SEARCHED = ("assignment/registry", "solutions", "autograder/slots", "autograder/inside", "tests/solutions")
+FOLDERS_WITH_TODOS = ("assignment/registry", "solutions", "autograder/slots", "autograder/inside", "tests/solutions")
 
 
 def problems(spec: Spec, root: Path = ROOT) -> Iterator[str]:
-    """One line, with the file, for each place of a slot that is missing, unfinished, or left over from a slot that is
-    gone."""
+    """Yield a line with the file for each place that is missing, unfinished, or left over from a removed slot."""
     mistakes = slots_with_mistakes(root)
     for slot in spec.slots:
         part = root / "solutions" / slot.file
@@ -60,20 +61,20 @@ def problems(spec: Spec, root: Path = ROOT) -> Iterator[str]:
 
 
 def _left_over(known: set[str], mistakes: set[str], root: Path) -> Iterator[str]:
-    """A line for each task, check or list of mistakes whose slot is not in the registry."""
+    """Yield a line for each task, check or list of mistakes whose slot is not in the registry."""
     for path in sorted((root / "solutions").glob("*.py")):
         marked = re.findall(rf"^# TODO ({SLOT_ID}) · ", path.read_text(encoding="utf-8"), re.MULTILINE)
         for id_ in (one for one in marked if one not in known):
-            yield f"solutions/{path.name}: {id_} is no slot of the registry; remove it, or take its markers out"
+            yield f"solutions/{path.name}: {id_} is not in the registry; remove the cell, or its markers"
     for path in sorted((root / CHECKS).glob("*.py")):
         if re.fullmatch(SLOT_ID, path.stem) and path.stem not in known:
-            yield f"{CHECKS}/{path.name}: {path.stem} is no slot of the registry; remove the file"
+            yield f"{CHECKS}/{path.name}: {path.stem} is not in the registry; remove the file"
     for id_ in sorted(mistakes - known):
-        yield f"{MISTAKES}: {id_} is no slot of the registry; remove its mistakes"
+        yield f"{MISTAKES}: {id_} is not in the registry; remove its mistakes"
 
 
 def slots_with_mistakes(root: Path) -> set[str]:
-    """Slots that the list of test mistakes names; an empty set where there is no such list."""
+    """Return the slots in the list of test mistakes, or an empty set if there is no such list."""
     path = root / MISTAKES
     tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
     listed = {
@@ -85,8 +86,8 @@ def slots_with_mistakes(root: Path) -> set[str]:
 
 
 def unfinished(root: Path) -> Iterator[str]:
-    """A line for each file in which something is still marked TODO(T16), as `rlhf-lab new-slot` leaves it."""
-    for folder in SEARCHED:
+    """Yield a line for each file with a mark such as TODO(T16), as `rlhf-lab new-slot` writes it."""
+    for folder in FOLDERS_WITH_TODOS:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix not in (".py", ".toml"):
                 continue

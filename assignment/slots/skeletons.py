@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TITLE = "TODO({id}): the task in one line"
 
-REGISTRY = '''[[slot]]
+REGISTRY = """[[slot]]
 id = "{id}"
 name = "{name}"
 part = {part}
@@ -16,7 +16,7 @@ file = "{file}"
 bonus = true                  # TODO({id}): or a criterion, with points taken from another of its items
 points = 1
 
-'''
+"""
 COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m benchmarks.reference_cost` prints\n"
 
 # In a part, a comment that begins with TODO and an id would be taken for a slot's first line.
@@ -62,18 +62,32 @@ HIDDEN_TEST = '''"""Hidden test of {id}: TODO({id}), what it is in a few words."
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, hidden_test, normal, numbers
+from autograder.slots.hidden_tests.base import (
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    check_numbers,
+    float64,
+    hidden_test,
+    normal,
+)
 from autograder.slots.oracles import {module} as oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
 
 
 @hidden_test("{id}", oracle=oracle.{name})
 class {cls}(HiddenTest):
     """{id}."""
 
-    asks = "TODO({id}): what was asked, one sentence."
-    tips = {{"value": "TODO({id}): what to look at when the value is wrong."}}
+    task = "TODO({id}): what the slot has to do, in one sentence."
+    tips: ClassVar[Mapping[str, str]] = {{"value": "TODO({id}): what to look at when the value is wrong."}}
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """TODO({id}): the plainest case first, then each border of the task."""
@@ -81,14 +95,17 @@ class {cls}(HiddenTest):
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
         """The value. TODO({id}): and the gradient, where a loss is asked for."""
-        return [numbers(answer, "value", oracle.{name}(exact(case.tensors["x"])))]
+        return [check_numbers(answer, "value", oracle.{name}(float64(case.tensors["x"])))]
 '''
 
 ORACLE = '''"""The right answer to {id}, in float64 and written another way than the solution."""
 
 from __future__ import annotations
 
-from autograder.slots.oracles.losses import Floats
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.slots.oracles.losses import Floats
 
 
 def {name}(x: Floats) -> Floats:
@@ -99,9 +116,9 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, args: Args, tensors: Tensors, sheet: Sheet) -> None:
-    """{id}: TODO({id}), what goes in and what is noted under which name; light=False if it needs rlhf_kit."""
-    sheet.array("value", function(tensors["x"]))
+def {name}(function: Any, args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
+    """{id}: TODO({id}), the arguments and the returned values; light=False if it needs rlhf_kit."""
+    returned.add_array("value", function(tensors["x"]))
 '''
 
 LIBRARY = """# Wrong answers to {id}.
@@ -120,5 +137,5 @@ sentence = "TODO({id}): what a student reads whose numbers show it."
 edit = [['raise', 'raise ']]
 """
 
-MISTAKE = '''    ("{id}", "TODO({id}): a mistake that the public check must catch", "in the solution", "in its place"),
-'''
+MISTAKE = """    ("{id}", "TODO({id}): a mistake that the public check must catch", "in the solution", "in its place"),
+"""

@@ -1,7 +1,7 @@
-"""The release gate: CHECKS, an ordered tuple of questions about a release, one line of output each.
+"""Run the release gate: CHECKS, an ordered tuple of checks of a release.
 
-A check returns what it found in a few words, or raises Refused with one sentence per problem. A
-release that did not pass every check must not go out.
+A check returns a summary of a few words, or raises FailedCheckError with one sentence per problem. A release may be
+given to students only if every check passed.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
 from assignment.registry import Spec, SpecError, load_spec
 from assignment.release.markers import SourceError
+from assignment.release.reference_sample import SAMPLE, sample_file
 from assignment.release.release import Layout, Release, build
-from assignment.release.sample import SAMPLE, executed
 from assignment.verify import static
-from assignment.verify.probe_run import probe_checks
-from assignment.verify.run import Executed, ExecutionFailed, execute, text_of
-from assignment.verify.static import Refused
+from assignment.verify.execution import Executed, ExecutionError, execute, text_of
+from assignment.verify.public_checks import run_public_checks
+from assignment.verify.static import FailedCheckError
 
-CELL_TIMEOUT = 600.0  # seconds; the whole solved notebook is meant to take six minutes at most
+CELL_TIMEOUT = 600.0  # seconds; the whole solved notebook takes less than six minutes
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The result of one check: a detail if it passed, else its problems; and seconds taken."""
+class GateResult:
+    """The result of one check: its summary if it passed, else its problems, and the seconds it took."""
 
     name: str
-    detail: str
+    summary: str
     problems: tuple[str, ...]
     seconds: float
 
     @property
     def ok(self) -> bool:
-        """Whether the check passed."""
+        """Return whether the check passed."""
         return not self.problems
 
 
-SlotCheck = Callable[[Spec], Iterable[str]]  # the registry -> a line for each place of a slot that is missing
+SlotCheck = Callable[[Spec], Iterable[str]]  # yields a line for each missing place of a slot
 
 
 @dataclass
 class Gate:
-    """What the checks share: the registry, the release, a folder with the unpacked zip, a place for what they make.
-    slot_checks: what looks for the places of each slot; the grader's own look for the grader's."""
+    """What the checks share. folder: where the zip is unpacked. slot_checks: look for the places of each slot; the
+    grader's command adds one for the places on the grader's side. spec, release, executed: set by the first checks."""
 
     layout: Layout
     folder: Path
@@ -60,58 +60,58 @@ class Gate:
 
     @property
     def built(self) -> Release:
-        """The release; the first check makes it."""
-        assert self.release is not None, "the check called build comes first"
+        """Return the release, which the check `build` makes."""
+        assert self.release is not None, "the check `build` comes first"
         return self.release
 
 
 def check_registry(gate: Gate) -> str:
-    """The registry loads."""
+    """Load the registry."""
     try:
         gate.spec = load_spec(gate.layout.registry)
     except SpecError as error:
-        raise Refused(list(error.problems)) from error
+        raise FailedCheckError(list(error.problems)) from error
     return f"{len(gate.spec.slots)} slots, {len(gate.spec.items)} rubric items"
 
 
 def check_places(gate: Gate) -> str:
-    """Each slot has its task, its checks, and what the grader needs for it; nothing is left of others."""
-    assert gate.spec is not None, "the check called registry comes first"
+    """Check that every place of each slot is filled, and that nothing is left of removed slots."""
+    assert gate.spec is not None, "the check `registry` comes first"
     problems = [line for check in gate.slot_checks for line in check(gate.spec)]
     if problems:
-        raise Refused(problems)
-    return "each slot is whole"
+        raise FailedCheckError(problems)
+    return "each slot is complete"
 
 
 def check_build(gate: Gate) -> str:
-    """The sources build, and the zip unpacks."""
+    """Build the release, and unpack its zip."""
     try:
         gate.release = build(gate.layout, gate.spec)
     except SourceError as error:
-        raise Refused([str(error)]) from error
+        raise FailedCheckError([str(error)]) from error
     with zipfile.ZipFile(io.BytesIO(gate.release.archive)) as archive:
         archive.extractall(gate.folder)
     return f"{len(gate.release.shipped)} files, {len(gate.release.archive) / 2**20:.1f} MB"
 
 
 def check_public_checks(gate: Gate) -> str:
-    """Every public check passes on the solution, and fails on the blank with the slot's own error."""
-    return probe_checks(gate.built, gate.folder, gate.progress)
+    """Check that every public check passes on the solution, and fails on the blank slot with the slot's own error."""
+    return run_public_checks(gate.built, gate.folder, gate.progress)
 
 
 def check_execution(gate: Gate) -> str:
-    """The solved notebook runs top to bottom from the unpacked zip, and its own checks pass there."""
+    """Execute the solved notebook in the unpacked zip. Its check cells pass, and it imports only the release."""
 
     def on_cell(number: int, total: int, cell_id: str) -> None:
         gate.progress(f"cell {number} of {total}: {cell_id}")
 
     try:
         gate.executed = execute(gate.folder, gate.built.solved, CELL_TIMEOUT, on_cell)
-    except ExecutionFailed as error:
-        raise Refused([str(error)]) from error
+    except ExecutionError as error:
+        raise FailedCheckError([str(error)]) from error
     problems = [
         f"imports {path}, which is not in the release" for path in gate.executed.files
-        if _is_ours(Path(path), gate.layout)
+        if _is_source(Path(path), gate.layout)
     ]  # fmt: skip
     for cell in gate.executed.notebook.cells:
         if cell.id.startswith("check-"):
@@ -119,31 +119,31 @@ def check_execution(gate: Gate) -> str:
             if "passed" not in text or "✗" in text or "failed" in text:
                 problems.append(f"cell {cell.id} does not say that its check passed: {text.strip()[:300]!r}")
     if problems:
-        raise Refused(problems)
+        raise FailedCheckError(problems)
     return f"{gate.executed.seconds:.0f} s, {gate.executed.peak_bytes / 2**30:.2f} GB"
 
 
-def _is_ours(path: Path, layout: Layout) -> bool:
-    """Whether an imported file comes from the working copy that was built from."""
+def _is_source(path: Path, layout: Layout) -> bool:
+    """Return whether an imported file is one of the sources of the build, and not of the release."""
     roots = (layout.solutions, layout.template)
     return any(path.resolve().is_relative_to(root.resolve()) for root in roots)
 
 
 def refresh_sample(gate: Gate) -> str:
-    """The executed solved notebook becomes the reference sample submission."""
-    assert gate.executed is not None, "the check called execution comes first"
+    """Write the executed notebook as the reference sample submission."""
+    assert gate.executed is not None, "the check `execution` comes first"
     target = gate.layout.samples / SAMPLE
-    data = executed(gate.built, gate.executed.notebook)
-    write_whole(target, data)
+    data = sample_file(gate.built, gate.executed.notebook)
+    write_atomically(target, data)
     return f"{target.name}, {len(data) / 2**10:.0f} kB"
 
 
 Check = Callable[[Gate], str]
 
 STATIC: tuple[tuple[str, Check], ...] = (
-    ("registry", check_registry),  # first: all others go by it
-    ("places", check_places),  # before the build, which a slot that is not whole would fail with less to say
-    ("build", check_build),  # before those that look at what it made
+    ("registry", check_registry),  # first: all others need it
+    ("places", check_places),  # before the build, whose error would say less
+    ("build", check_build),  # before the checks of the built files
     ("rebuild", lambda gate: static.check_rebuild(gate.built, gate.layout)),
     ("golden copy", lambda gate: static.check_golden(gate.built, gate.layout)),
     ("slots", lambda gate: static.check_slots(gate.built)),
@@ -155,12 +155,12 @@ STATIC: tuple[tuple[str, Check], ...] = (
 )
 CHECKS: tuple[tuple[str, Check], ...] = (
     *STATIC,
-    ("execution", check_execution),  # after everything cheap
-    ("sample", refresh_sample),  # only what passed all of the above becomes the sample
+    ("execution", check_execution),  # takes minutes, so after all quick checks
+    ("sample", refresh_sample),  # after all others have passed
 )
 
-_DECISIVE = (check_registry, check_places, check_build)  # nothing is checked after one of these failed
-_LATE = (check_execution, refresh_sample)  # skipped once anything failed
+_REQUIRED = (check_registry, check_places, check_build)  # if one of these fails, the gate stops
+_LAST = (check_execution, refresh_sample)  # run only if everything before them passed
 
 
 def run_gate(
@@ -168,29 +168,29 @@ def run_gate(
     *,
     static_only: bool = False,
     slot_checks: Sequence[SlotCheck] = (),
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-    progress: Callable[[str], None] = lambda text: None,
-) -> list[Outcome]:
-    """Run the checks in order; a failed one does not stop the cheap ones, but nothing is executed after it.
+    on_result: Callable[[GateResult], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[GateResult]:
+    """Run the checks in order. After a failed check the notebook is not executed, but the quick checks still run.
 
-    slot_checks: look for the places of each slot. on_outcome: called after each check. progress: called with a
-    short text while a check works.
+    static_only: do not execute the notebook. slot_checks: look for the places of each slot. on_result: called after
+    each check. progress: called with a short text while a check runs.
     """
-    outcomes: list[Outcome] = []
+    results: list[GateResult] = []
     with tempfile.TemporaryDirectory(prefix="rlhf-release-") as folder:
         gate = Gate(layout or Layout(), Path(folder).resolve(), progress, tuple(slot_checks))
         for name, check in STATIC if static_only else CHECKS:
-            if check in _LATE and not all(outcome.ok for outcome in outcomes):
+            if check in _LAST and not all(result.ok for result in results):
                 break
-            start, detail, problems = time.monotonic(), "", list[str]()
+            start, summary, problems = time.monotonic(), "", list[str]()
             try:
-                detail = check(gate)
-            except Refused as error:
+                summary = check(gate)
+            except FailedCheckError as error:
                 problems = error.problems
             except OSError as error:
                 problems = [f"{error.filename} cannot be read or written ({error.strerror})"]
-            outcomes.append(Outcome(name, detail, tuple(problems), time.monotonic() - start))
-            on_outcome(outcomes[-1])
-            if problems and check in _DECISIVE:
+            results.append(GateResult(name, summary, tuple(problems), time.monotonic() - start))
+            on_result(results[-1])
+            if problems and check in _REQUIRED:
                 break
-    return outcomes
+    return results

@@ -1,7 +1,7 @@
-"""Does any of the solution survive in what students get? Compared by syntax tree, not by markers.
+"""Find parts of the solutions in the files that students get.
 
-Markers only say what should have been removed; this looks at what is there. Three nets: statements
-and larger expressions of a solution in the code students get, and its lines in prose, strings and comments.
+Markers say what should have been removed; this module checks the result. It looks for statements and larger
+expressions of a solution in code, by syntax tree, and for lines of a solution in prose, strings and comments.
 """
 
 from __future__ import annotations
@@ -10,26 +10,31 @@ import ast
 import json
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
+from typing import TYPE_CHECKING, Any
 
+from assignment.release.archive import NOTEBOOK
 from assignment.release.markers import region_of
-from assignment.release.release import NOTEBOOK, Release
-from assignment.release.source import Cell
 
-_PARTS = (
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from assignment.release.release import Release
+    from assignment.release.source import Cell
+
+_COUNTED = (  # kinds of nodes that `weight` counts
     ast.Call, ast.BinOp, ast.Compare, ast.BoolOp, ast.Subscript, ast.comprehension,
     ast.IfExp, ast.Lambda, ast.JoinedStr,
 )  # fmt: skip
-STATEMENT_WEIGHT = 2  # lighter statements (`return loss`, `optimizer.step()`, `n = len(x)`) say nothing
-EXPRESSION_WEIGHT = 3  # lighter expressions (`x.sum()`, `labels[:, 1:]`) are anybody's
-LINE_LENGTH = 24  # shorter lines of text coincide by chance
+STATEMENT_WEIGHT = 2  # lighter statements, such as `return loss` and `n = len(x)`, prove nothing
+EXPRESSION_WEIGHT = 3  # lighter expressions, such as `x.sum()` and `labels[:, 1:]`, prove nothing
+LINE_LENGTH = 24  # shorter lines of text are equal by chance
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What must not appear: dumps of statements and expressions, and normalised lines, of one slot."""
+    """What must not appear of one slot's solution: statements and expressions (ast dump -> source), and lines."""
 
     slot: str
     statements: Mapping[str, str]
@@ -38,12 +43,12 @@ class Fingerprint:
 
 
 def weight(node: ast.AST) -> int:
-    """How much a piece of code says: its calls, operators and subscripts."""
-    return sum(isinstance(part, _PARTS) for part in ast.walk(node))
+    """Count the calls, operators, subscripts and the like in a piece of code."""
+    return sum(isinstance(part, _COUNTED) for part in ast.walk(node))
 
 
 def is_trivial(statement: ast.stmt) -> bool:
-    """A statement that anybody could have written: no arithmetic, and almost no calls."""
+    """Return whether a statement is too simple to prove a leak: no arithmetic, and almost no calls."""
     if isinstance(statement, (ast.Import, ast.ImportFrom, ast.Pass)):
         return True
     arithmetic = any(isinstance(part, ast.BinOp) for part in ast.walk(statement))
@@ -51,8 +56,8 @@ def is_trivial(statement: ast.stmt) -> bool:
 
 
 def fingerprint(cell: Cell) -> Fingerprint:
-    """The fingerprint of a slot cell's solution region."""
-    region = region_of(cell.source, cell.place)
+    """Take the fingerprint of a slot cell's solution region."""
+    region = region_of(cell.source, cell.location)
     assert region is not None, "a slot cell has a region"
     inside = [
         node for node in ast.walk(ast.parse(cell.source))
@@ -74,7 +79,7 @@ def _normal(text: str) -> str:
 
 
 def find_leaks(release: Release) -> list[str]:
-    """One sentence per piece of a solution that is in the student notebook, the public checks or the kit."""
+    """Return one sentence for each part of a solution in the student notebook, the public checks or the kit."""
     fingerprints = [fingerprint(cell) for cell in release.cells if cell.slot]
     problems: list[str] = []
     for where, source in _code(release):
@@ -82,48 +87,49 @@ def find_leaks(release: Release) -> list[str]:
         statements = {ast.dump(node) for node in nodes if isinstance(node, ast.stmt)}
         heavy = [n for n in nodes if isinstance(n, ast.expr) and weight(n) >= EXPRESSION_WEIGHT]
         expressions = {ast.dump(node) for node in heavy}
-        for mark in fingerprints:
+        for one in fingerprints:
             if where.startswith("rlhf_kit/"):
-                problems += _in_kit(where, statements, mark)
+                problems += _in_kit(where, statements, one)
             else:
-                problems += _in_code(where, statements, expressions, mark)
+                problems += _in_code(where, statements, expressions, one)
     for where, text in _texts(release):
         problems += lines_left(where, text, fingerprints)
     return problems
 
 
 def lines_left(where: str, text: str, fingerprints: Iterable[Fingerprint]) -> list[str]:
-    """One sentence per line of a solution among the lines of a text."""
+    """Return one sentence for each line of a text that is a line of a solution."""
     found = {_normal(line) for line in text.split("\n")}
     return [
-        f"{where}: a line of {mark.slot}'s solution: {line}"
-        for mark in fingerprints for line in sorted(mark.lines & found)
+        f"{where}: a line of {one.slot}'s solution: {line}"
+        for one in fingerprints for line in sorted(one.lines & found)
     ]  # fmt: skip
 
 
-def _in_code(where: str, statements: set[str], expressions: set[str], mark: Fingerprint) -> Iterator[str]:
-    """Statements and expressions of a solution among a module's dumps."""
-    found = statements & mark.statements.keys()
+def _in_code(where: str, statements: set[str], expressions: set[str], solution: Fingerprint) -> Iterator[str]:
+    """Yield a sentence for each statement and expression of a solution among the dumps of a module."""
+    found = statements & solution.statements.keys()
     for dump in sorted(found):
-        yield f"{where}: a statement of {mark.slot}'s solution: {mark.statements[dump]}"
-    for dump in sorted((expressions & mark.expressions.keys()) - found):
-        yield f"{where}: an expression of {mark.slot}'s solution: {mark.expressions[dump]}"
+        yield f"{where}: a statement of {solution.slot}'s solution: {solution.statements[dump]}"
+    for dump in sorted((expressions & solution.expressions.keys()) - found):
+        yield f"{where}: an expression of {solution.slot}'s solution: {solution.expressions[dump]}"
 
 
-def _in_kit(where: str, statements: set[str], mark: Fingerprint) -> Iterator[str]:
-    """Half of a solution's statements or more. Single ones may coincide: the kit too pads and samples."""
-    found = statements & mark.statements.keys()
-    if found and 2 * len(found) >= len(mark.statements):
-        yield f"{where}: {len(found)} of {len(mark.statements)} statements of {mark.slot}'s solution"
+def _in_kit(where: str, statements: set[str], solution: Fingerprint) -> Iterator[str]:
+    """Yield a sentence if half of a solution's statements are in the kit, which also pads and samples, as slots do."""
+    found = statements & solution.statements.keys()
+    if found and 2 * len(found) >= len(solution.statements):
+        yield f"{where}: {len(found)} of {len(solution.statements)} statements of {solution.slot}'s solution"
 
 
-def _cells(release: Release) -> list[dict]:
+def _cells(release: Release) -> list[dict[str, Any]]:
+    """Return the cells of the student notebook, each with its source as one str."""
     cells = json.loads(release.shipped[NOTEBOOK])["cells"]
     return [{**cell, "source": "".join(cell["source"])} for cell in cells]
 
 
 def _code(release: Release) -> Iterator[tuple[str, str]]:
-    """(where, source) of all code that is shipped."""
+    """Yield (where, source) of all code in the release."""
     for cell in _cells(release):
         if cell["cell_type"] == "code":
             yield f"{NOTEBOOK} cell {cell['id']}", cell["source"]
@@ -133,7 +139,7 @@ def _code(release: Release) -> Iterator[tuple[str, str]]:
 
 
 def _texts(release: Release) -> Iterator[tuple[str, str]]:
-    """(where, text) of all prose that is shipped: markdown, and strings and comments in code."""
+    """Yield (where, text) of all prose in the release: Markdown, and the strings and comments in code."""
     for cell in _cells(release):
         if cell["cell_type"] != "code":
             yield f"{NOTEBOOK} cell {cell['id']}", cell["source"]

@@ -1,11 +1,9 @@
-"""`rlhf-lab calibrate`: run what is missing of the study, write its document."""
+"""`rlhf-lab calibrate`: run what is missing of the study, and write its document."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,36 +12,40 @@ from assignment.console import make_console
 from autograder.calibration import DOCUMENT, RUNS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from autograder.calibration.study import Job
     from autograder.training.stage import Lab
 
 CALIBRATE_HELP = """Measure how often right and wrong code passes each training test, over seeds.
 
-Runs what is missing of the study, the reference, near misses and right variants in step; the first line
-says how long that takes, three to four hours on two cores in all. Each run is written to
-autograder/calibration/runs/ when it is done: stop with Ctrl-C whenever you like, the next call goes on
+Runs what is missing of the study: the reference, correct variants, and wrong solutions that almost pass. The
+first line says how long that takes; all of it takes three to four hours on two cores. Each run is saved in
+autograder/calibration/runs/ as soon as it ends: stop with Ctrl-C at any time, and the next call continues
 there. Then docs/calibration.md and its figures are written from all runs. Runs of older code, data or
-configs stay in them, and the last line says so, until the same seed has run again.
+configs are kept until the same seed has run again, and the last line counts them.
 
-A sitting of half an hour: rlhf-lab calibrate --minutes 30. The document alone: --minutes 0.
+Half an hour at a time: rlhf-lab calibrate --minutes 30. The document alone: --minutes 0.
 One stage or subject: --only stage_sft, --only ppo_no_kl.
 
-Ends with 0 if all runs were judged rightly, 1 if not or if it could not go on, 130 after Ctrl-C.
+Exits with 0 if every run got the right verdict, with 1 if not or after an error, with 130 after Ctrl-C.
 """
 INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
     """Add the command `calibrate` to an app."""
-    app.command("calibrate", help=CALIBRATE_HELP)(calibrate_command)
+    short = "Measure how often code passes each training test."
+    app.command("calibrate", help=CALIBRATE_HELP, short_help=short)(calibrate_command)
 
 
 def calibrate_command(
-    minutes: Annotated[float, typer.Option("--minutes", help="Start no run after this many.")] = float("inf"),
-    only: Annotated[str, typer.Option("--only", help="Stages or subjects, with commas between.")] = "",
+    minutes: Annotated[float, typer.Option("--minutes", help="Start no run after this many minutes.")] = float("inf"),
+    only: Annotated[str, typer.Option("--only", help="Stages or subjects, separated by commas.")] = "",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Run, write, print a line that says how the study stands."""
+    """Run what is missing, write the document, and print how complete the study is."""
     import rlhf_kit as kit
     from assignment.registry import load_spec
     from autograder.calibration import study
@@ -69,43 +71,45 @@ def calibrate_command(
     try:
         _run(lab, work, minutes * 60)
     except KeyboardInterrupt:
-        console.print("Stopped. What was measured is kept; the next call goes on from there.")
+        console.print("Stopped. What was measured is kept; the next call continues from there.")
         code = INTERRUPTED
     except SandboxError as error:
         console.print(f"The sandbox failed: {error}. What was measured is kept.", soft_wrap=True)
         code = 1
-    judged = report(lab)
-    raise typer.Exit(code or judged)
+    wrong = report(lab)
+    raise typer.Exit(code or wrong)
 
 
 def report(lab: Lab, folder: Path = RUNS, path: Path = DOCUMENT) -> int:
-    """Write the document from the tables and print how the study stands; 1 if a run was judged wrongly."""
+    """Write the document from the tables, and print how complete the study is. Returns 1 if a verdict is wrong, else
+    0."""
     from autograder.calibration import document, study
     from autograder.calibration.document import Study
-    from autograder.calibration.findings import findings, judged_wrongly
+    from autograder.calibration.findings import findings, wrong_verdicts_by_item
 
     console = make_console(soft_wrap=True)
     runs, everything = list(study.measured(lab.spec, folder)), study.jobs(lab)
-    found = findings(runs, lab.bars)
+    found = findings(runs, lab.thresholds)
     done, old = len(everything) - len(study.missing(everything, folder)), study.outdated(lab, runs)
     document.write(found, Study(runs, old, lab.spec), path)
-    wrong = judged_wrongly(found)
-    for (subject, item), (mistakes, n) in wrong.items():
-        console.print(f"{item}: {subject} was judged wrongly in {mistakes} of {n} runs")
+    wrong = wrong_verdicts_by_item(found)
+    for (subject, item), (count, n) in wrong.items():
+        console.print(f"{item}: {subject} got the wrong verdict in {count} of {n} runs")
     stale = f" · {old} of older code, data or configs" if old else ""
-    total = sum(mistakes for mistakes, _ in wrong.values())
-    console.print(f"calibration {done}/{len(everything)} runs{stale} · {total} judged wrongly · {path}")
+    total = sum(count for count, _ in wrong.values())
+    console.print(f"calibration {done}/{len(everything)} runs{stale} · {total} wrong verdicts · {path}")
     return int(bool(wrong))
 
 
 def _duration(lab: Lab, work: Sequence[Job]) -> str:
-    """How long the work takes, from the registry's costs of the reference."""
-    lanes = 1 if lab.device == "cuda" else min(lab.spec.lanes, len(os.sched_getaffinity(0)))
-    minutes = sum(job.seconds for job in work) / lanes / 60
-    return f", about {minutes:.0f} minutes on {lanes} core{'s' if lanes > 1 else ''}" if work else ""
+    """Return how long the work takes, estimated from what the reference needs, as the end of a sentence."""
+    workers = 1 if lab.device == "cuda" else min(lab.spec.parallel_stages, len(os.sched_getaffinity(0)))
+    minutes = sum(job.seconds for job in work) / workers / 60
+    return f", about {minutes:.0f} minutes on {workers} core{'s' if workers > 1 else ''}" if work else ""
 
 
 def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
+    """Run the jobs with a progress bar; none is started after so many seconds."""
     from tqdm.auto import tqdm
 
     from autograder.calibration.study import run
@@ -121,7 +125,7 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
     with (
         tqdm(total=sum(job.seconds for job in work), desc="calibrate", smoothing=0.05, bar_format=layout) as bar,
         WorkerSession(device=lab.device) as session,
-        open_pool(session, lab.spec.lanes) as lanes,
+        open_pool(session, lab.spec.parallel_stages) as pool,
     ):
         done: list[Job] = []
 
@@ -129,6 +133,6 @@ def _run(lab: Lab, work: Sequence[Job], seconds: float) -> None:
             done.append(job)
             last = f"{job.subject.id} {row['status']} in {row['seconds']} s"
             bar.set_postfix_str(f"{len(done)}/{len(work)} runs · {last}", refresh=False)
-            bar.update(job.seconds)  # the bar counts the reference's seconds: runs differ, and the end is foreseen
+            bar.update(job.seconds)  # in the reference's seconds, so that the remaining time can be estimated
 
-        run(lab, work, lanes, on_done=on_done, until=until)
+        run(lab, work, pool, on_done=on_done, until=until)

@@ -1,17 +1,15 @@
-"""docs/calibration.md: the figures, the margins and the error rates, written from the tables of runs."""
+"""Write docs/calibration.md from the tables of runs: figures, margins and error rates."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assignment.files import write_whole
-from assignment.registry import Spec
+from assignment.files import write_atomically
 from autograder.calibration import DOCUMENT
 from autograder.calibration.figure import draw_all, figure_name
 from autograder.calibration.findings import FALSE_ALARM, FALSE_PASS, FIRST_MISS, Finding, Rows
@@ -19,51 +17,64 @@ from autograder.calibration.margins import CONFIDENCE, NORMAL_P_MIN, Range, erro
 from autograder.calibration.rates import chance_of_failing, chance_of_passing
 from autograder.calibration.statistics import STATISTICS, Statistic
 from autograder.calibration.study import SEEDS, runs_wanted
-from autograder.calibration.subjects import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from assignment.registry import Spec
+    from autograder.calibration.subjects import Subject
 
 FIGURES = "figures"
-RATE_LEAST = 1e-6  # no fit to 40 runs says anything about rarer things
+RATE_LEAST = 1e-6  # smaller rates are not shown: a fit to 40 runs says nothing about them
 INTRODUCTION = f"""# Calibration of the training tests
 
-Written by `rlhf-lab calibrate` from the tables in `autograder/calibration/runs/`; not edited by hand.
+`rlhf-lab calibrate` writes this page from the tables in `autograder/calibration/runs/`. Do not edit it by hand.
 
-Each training test turns a run into numbers and compares each with a bar of the registry; an item passes
-if all its numbers do. Here is how they are distributed: over seeds (each with its own hidden data, house style and
-random numbers) for the reference ({SEEDS["reference"]} seeds), for right solutions written in other ways
-({SEEDS["variant"]} each) and for near misses, wrong code that trains and has to fail ({SEEDS["near_miss"]} each).
+Each training test turns a run into numbers, its statistics, and compares each of them with a threshold of the registry.
+An item passes if all its statistics do. This page shows the statistics over seeds, each of which has its own hidden
+data, house style and random numbers: for the reference ({SEEDS["reference"]} seeds), for correct solutions that are
+written in other ways ({SEEDS["variant"]} each), and for wrong solutions that almost pass: they train, and have to fail
+({SEEDS["near_miss"]} each).
 
-Aims: right code fails in at most {FALSE_ALARM:.1%} of runs, a near miss passes in at most {FALSE_PASS:.0%}. Counts
-alone cannot show that ({SEEDS["reference"]} clean runs only show a rate below
-{error_upper_bound(0, SEEDS["reference"]):.1%}), so the tables give the distance of the mean to the bar in standard
-deviations (SD), and the distance that a normal tolerance limit asks for ({CONFIDENCE:.0%} confidence:
+The targets: correct code fails in at most {FALSE_ALARM:.1%} of runs, and a wrong solution passes in at most
+{FALSE_PASS:.0%}. Counts alone cannot show this: {SEEDS["reference"]} runs without a failure only show a rate below
+{error_upper_bound(0, SEEDS["reference"]):.1%}. So the tables give the distance of the mean to the threshold in standard
+deviations (SD), and the distance that a normal tolerance limit requires ({CONFIDENCE:.0%} confidence:
 {tolerance_factor(SEEDS["reference"], FALSE_ALARM):.2f} SD for {FALSE_ALARM:.1%} from {SEEDS["reference"]} runs,
-{tolerance_factor(SEEDS["near_miss"], FALSE_PASS):.2f} SD for {FALSE_PASS:.0%} from {SEEDS["near_miss"]}). Where
-Shapiro–Wilk's p is below {NORMAL_P_MIN:g} the runs are not normal, and the row says so: there the distance has to be
-so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality), or else the counts are
-all there is. A row that holds with fresh seeds keeps what {FIRST_MISS:.0%} ask for from the bar, and what
-{FALSE_ALARM:.1%} ask for from the bar widened by `near`, up to which fresh seeds decide. Which statistic has to tell a
-near miss was written into `subjects.toml` before the runs; the exchange of answers and what is learned of prompts and
-padding came after a first look at one to three seeds (docs/decisions.md), the model by own labels after it had passed.
-Hollow dots and rows marked "–" are the statistics that need not. Three statistics have a long tail: their margins and
-the check of normality are those of a rising function of them, which was chosen after the runs and is named in the
-section. {SEEDS["variant"]} runs ask for {tolerance_factor(SEEDS["variant"], FALSE_ALARM):.1f} SD, more than most
-right code has: they show that a variant lies where the reference does, whose distance counts.
+{tolerance_factor(SEEDS["near_miss"], FALSE_PASS):.2f} SD for {FALSE_PASS:.0%} from {SEEDS["near_miss"]}). If the
+p-value of Shapiro–Wilk's test is below {NORMAL_P_MIN:g}, the runs are not normal, and the row says so. Then the
+distance has to be so large that no distribution with this mean and SD exceeds the rate (Cantelli's inequality); if it
+is not, only the counts remain.
+
+A row that "holds with fresh seeds" has the distance to the threshold that {FIRST_MISS:.0%} requires, and the distance
+that {FALSE_ALARM:.1%} requires to the threshold widened by the retry margin, within which fresh seeds decide.
+
+By which statistic a wrong solution is expected to fail was written into `subjects.toml` before the runs, with these
+exceptions. The exchange of answers and the losses on prompts and padding were added after a first look at one to three
+seeds (docs/decisions.md). The reward model with the kit's gold rules was added after one such run had passed. Hollow
+dots, and rows marked "–", are statistics that are not expected to fail.
+
+Three statistics have a long tail. Their distances and the check of normality use a rising function of them, which was
+chosen after the runs and is named in the section. {SEEDS["variant"]} runs require
+{tolerance_factor(SEEDS["variant"], FALSE_ALARM):.1f} SD, which most correct code does not reach. They show that a
+variant lies where the reference does, and the reference's distance counts.
 """
-TABLE = """| subject | n | mean | SD | range | item passed | distance, SD | asked, SD | normality p | |
+TABLE = """| subject | n | mean | SD | range | item passed | distance, SD | required, SD | normality p | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 ERRORS = """## Error rates
 
-Wrong verdicts of first runs, with the upper end ({confidence:.0%}) that the counts alone allow, and upper bounds of the
-final verdict's chances from the fits above. The rule of {fresh} fresh seeds is in both: a first run that misses by no
-more than `near` is decided by the majority. Right code: the chances of all statistics of the item are added up. Near
-misses: by the named statistic alone, the worst subject of each item; fresh seeds are granted to it as to code whose
-slots all passed.
+Counted: wrong verdicts of first runs, with the upper bound ({confidence:.0%}) from the counts alone. P: upper bounds on
+the chance of a wrong final verdict, from the fits above. They include the rule of {fresh} fresh seeds: a first run that
+misses by no more than the retry margin is decided by the majority. For correct code the chances of all statistics of
+the item are added. For wrong code the named statistic alone counts, of the worst subject of the item, and fresh seeds
+are granted as to code whose slots all passed.
 
-| item | right: failed | at most | P(fail, right code) | near misses: passed | at most | P(pass, near miss) | of |
+| item | correct: failed | at most | P(fail, correct code) | wrong: passed | at most | P(pass, wrong code) | of |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
-UNTOLD = """## What the training tests do not tell
+UNDETECTED = """## What the training tests do not detect
 
-Wrong code that trains well enough to pass. It costs its own slot's points all the same:
+Wrong code that trains well enough to pass. It still costs the points of its own slot:
 """
 COSTS = """## How long a seed takes
 
@@ -71,17 +82,16 @@ COSTS = """## How long a seed takes
 | --- | --- | --- | --- |"""
 STATES = """## The runs
 
-Code, data and configs of a stage have a hash, its state: comments, docstrings and bars do not count.
+The state of a stage is a hash of its code, data and configs. Comments, docstrings and thresholds are not part of it.
 {old} of these {n} runs belong to older code, data or configs than today's.
 
-| stage | state | device | runs | asked for |
+| stage | state | device | runs | planned |
 | --- | --- | --- | --- | --- |"""
 
 
 @dataclass(frozen=True)
 class Study:
-    """The runs as they stand: each subject with its rows, how many rows are of older code, data or configs, and the
-    registry."""
+    """The runs so far. runs: each subject with its rows. old: how many rows are of older code, data or configs."""
 
     runs: Sequence[tuple[Subject, Rows]]
     old: int
@@ -91,12 +101,12 @@ class Study:
 def write(found: Sequence[Finding], study: Study, path: Path = DOCUMENT) -> None:
     """Write the document and its figures."""
     draw_all(found, path.parent / FIGURES)
-    write_whole(path, text(found, study))
+    write_atomically(path, text(found, study))
 
 
 def text(found: Sequence[Finding], study: Study) -> str:
-    """The document, a function of the tables, the registry and the number of runs of older code."""
-    parts = [INTRODUCTION, _errors(found, study.spec.rerun.seeds), *_untold(found)]
+    """Return the document. It is a function of the tables, the registry and the number of runs of older code."""
+    parts = [INTRODUCTION, _errors(found, study.spec.rerun.seeds), *_undetected(found)]
     for statistic in STATISTICS:
         mine = [one for one in found if one.statistic == statistic]
         if mine:
@@ -104,8 +114,8 @@ def text(found: Sequence[Finding], study: Study) -> str:
     return "\n".join([*parts, _costs(found), _states(study)])
 
 
-def bar_text(allowed: Range) -> str:
-    """A bar in words, as the tables and the tests quote it."""
+def range_text(allowed: Range) -> str:
+    """Return the range that passes in words, as the sections quote it."""
     low, high = allowed
     if low is not None and high is not None:
         return f"from {low:g} to {high:g}"
@@ -113,11 +123,11 @@ def bar_text(allowed: Range) -> str:
 
 
 def _section(statistic: Statistic, found: Sequence[Finding]) -> str:
-    label, bar = f"{statistic.label[0].upper()}{statistic.label[1:]}", bar_text(found[0].allowed)
+    label, required = f"{statistic.label[0].upper()}{statistic.label[1:]}", range_text(found[0].allowed)
     lines = [
         f"## `{statistic.item}`: {statistic.name}",
         "",
-        f"{label}. Bar: **{bar}**.{_scaled(statistic)}",
+        f"{label}. Threshold: **{required}**.{_scaled(statistic)}",
         "",
         f"![{statistic.item}: {statistic.name}]({FIGURES}/{figure_name(statistic)})",
         "",
@@ -137,29 +147,29 @@ def _row(one: Finding) -> str:
     m = one.margin
     if m is None:
         return f"| {one.subject.title} | {one.n} | no weights came back | | | {one.passed} | | | | {_verdict(one)} |"
-    judged = one.must != "any"
-    asked_for = f"{tolerance_factor(m.n, one.error):.1f}" if judged and m.n > 1 else "–"
+    decides = one.must != "any"
+    required = f"{tolerance_factor(m.n, one.error):.1f}" if decides and m.n > 1 else "–"
     deviation = f"{np.std(one.values, ddof=1):.2g}" if m.n > 1 else "–"
     normal = "–" if m.normal_p is None else f"{m.normal_p:.2g}"
     spread = f"{min(one.values):.3g} … {max(one.values):.3g}"
-    distance = f"{m.distance:.1f}" if judged and not math.isnan(m.distance) else "–"
+    distance = f"{m.distance:.1f}" if decides and not math.isnan(m.distance) else "–"
     return (
         f"| {one.subject.title} | {one.n} | {np.mean(one.values):.3g} | {deviation} | {spread} | {one.passed} "
-        f"| {distance} | {asked_for} | {normal} | {_verdict(one)} |"
+        f"| {distance} | {required} | {normal} | {_verdict(one)} |"
     )
 
 
 def _verdict(one: Finding) -> str:
     if one.must == "any":
         return "–"
-    if one.mistakes:
-        return f"**{one.mistakes} judged wrongly**"
+    if one.wrong_verdicts:
+        return f"**wrong verdicts: {one.wrong_verdicts}**"
     doubt = "" if one.margin is None or one.margin.normal else "not normal; "
     if one.holds:
         return f"{doubt}holds"
-    if one.holds_with_fresh_seeds and one.final is not None:
-        return f"{doubt}holds with fresh seeds: {one.final.distance:.1f} SD to where they end"
-    return f"{doubt}all judged rightly; by counts at most {error_upper_bound(0, one.n):.1%}"
+    if one.holds_with_fresh_seeds and one.widened_margin is not None:
+        return f"{doubt}holds with fresh seeds: {one.widened_margin.distance:.1f} SD to the widened threshold"
+    return f"{doubt}no wrong verdict; by counts at most {error_upper_bound(0, one.n):.1%}"
 
 
 def _errors(found: Sequence[Finding], fresh: int) -> str:
@@ -170,7 +180,7 @@ def _errors(found: Sequence[Finding], fresh: int) -> str:
 
 
 def _error_row(item: str, found: Sequence[Finding], fresh: int) -> str:
-    first = found[0].statistic  # verdicts are an item's: of its statistics one is enough to count them
+    first = found[0].statistic  # verdicts are of items: they are counted once, not once a statistic
     right = [one for one in found if one.must == "pass" and one.statistic == first]
     wrong = [one for one in found if one.must == "fail"]
     reference = [one for one in found if one.subject.kind == "reference"]
@@ -188,21 +198,21 @@ def _rate(chance: float) -> str:
 
 
 def _counted(found: Sequence[Finding]) -> str:
-    mistakes, n = sum(one.mistakes for one in found), sum(one.n for one in found)
-    return f"{mistakes} of {n} | {error_upper_bound(mistakes, n):.1%}" if n else "– | –"
+    wrong, n = sum(one.wrong_verdicts for one in found), sum(one.n for one in found)
+    return f"{wrong} of {n} | {error_upper_bound(wrong, n):.1%}" if n else "– | –"
 
 
-def _untold(found: Sequence[Finding]) -> list[str]:
-    silent = {one.subject.id: one for one in found if one.subject.kind == "near_miss" and not one.subject.fails}
-    lines = [f"- {x.subject.title}: {x.passed} of {x.n} runs passed. {x.subject.note}" for x in silent.values()]
-    return [UNTOLD + "\n" + "\n".join(lines) + "\n"] if lines else []
+def _undetected(found: Sequence[Finding]) -> list[str]:
+    undetected = {one.subject.id: one for one in found if one.subject.kind == "near_miss" and not one.subject.fails}
+    lines = [f"- {x.subject.title}: {x.passed} of {x.n} runs passed. {x.subject.note}" for x in undetected.values()]
+    return [UNDETECTED + "\n" + "\n".join(lines) + "\n"] if lines else []
 
 
 def _costs(found: Sequence[Finding]) -> str:
     first = {(one.subject.stage.op, one.subject.id): one for one in found}
     lines = [f"| `{op}` | {one.subject.title} | {one.n} | {one.seconds:.0f} |" for (op, _), one in first.items()]
     hours = sum(one.seconds * one.n for one in first.values()) / 3600
-    return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, by the clock of each lane.", ""])
+    return "\n".join([COSTS, *lines, "", f"In all {hours:.1f} hours, summed over the workers.", ""])
 
 
 def _states(study: Study) -> str:

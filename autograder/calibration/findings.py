@@ -1,28 +1,32 @@
-"""What the runs so far show: margins and error rates, one finding a subject and statistic. Pure."""
+"""What the runs show: one finding for each subject and statistic. Pure functions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assignment.registry import Thresholds
 from autograder.calibration.margins import Margin, Range, margin_inside, margin_outside, widened
 from autograder.calibration.statistics import Statistic, of_items
-from autograder.calibration.subjects import Subject
 from autograder.calibration.tables import MEASURED
 
-FALSE_ALARM, FALSE_PASS = 0.001, 0.01  # the rates aimed at: P(fail | right code), P(pass | near miss)
-FIRST_MISS = 0.01  # of right code's first runs that fresh seeds may have to decide: one of two fails in 2% of those
+if TYPE_CHECKING:
+    from assignment.registry import Thresholds
+    from autograder.calibration.subjects import Subject
+
+FALSE_ALARM, FALSE_PASS = 0.001, 0.01  # target rates: P(fail | correct code), P(pass | wrong code)
+# Target rate of correct code's first runs that fresh seeds decide. In 2% of these one of the two fresh runs misses too.
+FIRST_MISS = 0.01
 Rows = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One subject under one statistic of an item. must: "pass" or "fail", or "any" where this statistic decides
-    nothing about the subject. values: one a run that gave weights; broken: runs that gave none; passed: runs that
-    passed the item, by all its statistics under today's bars; seconds: what a run took on average. margin: of the
-    values and the bar on the statistic's scale."""
+    """One subject and one statistic of an item. must: "pass" or "fail"; "any" if the subject is not expected to fail by
+    this statistic. values: of the runs that gave weights. broken: how many gave none. passed: how many passed the item,
+    by all its statistics and today's thresholds. margin: distance of the values to the range, on the statistic's scale.
+    allowed: the range. seconds: duration of a run, on average."""
 
     subject: Subject
     statistic: Statistic
@@ -32,61 +36,62 @@ class Finding:
     passed: int
     margin: Margin | None
     allowed: Range
-    near: float
+    retry_margin: float
     seconds: float
 
     @property
     def n(self) -> int:
-        """Runs."""
+        """Return the number of runs."""
         return len(self.values) + self.broken
 
     @property
     def error(self) -> float:
-        """The rate aimed at."""
+        """Return the target rate of wrong verdicts."""
         return FALSE_ALARM if self.must == "pass" else FALSE_PASS
 
     @property
-    def mistakes(self) -> int:
-        """Runs that were judged wrongly, before fresh seeds. A run without weights shows nothing about the test and
-        is one of them, of whatever code: near misses are to fail by what they learned."""
+    def wrong_verdicts(self) -> int:
+        """Return how many runs got the wrong verdict, before fresh seeds. A run without weights is one of them, even of
+        wrong code, which has to fail by what it learned."""
         return {"pass": self.n - self.passed, "fail": self.passed + self.broken, "any": 0}[self.must]
 
     @property
     def holds(self) -> bool:
-        """True if the margin supports the rate aimed at."""
+        """Return whether the margin supports the target rate."""
         if self.must == "any":
             return True
-        return self.mistakes == 0 and self.margin is not None and self.margin.holds(self.error)
+        return self.wrong_verdicts == 0 and self.margin is not None and self.margin.holds(self.error)
 
     @property
-    def final(self) -> Margin | None:
-        """Right code's margin to the bar widened by `near`, up to which fresh seeds decide, or None if none do."""
-        if self.must != "pass" or not self.values or not 0 < self.near < math.inf:
+    def widened_margin(self) -> Margin | None:
+        """Return correct code's margin to the range widened by the retry margin, within which fresh seeds decide; None
+        if they never do."""
+        if self.must != "pass" or not self.values or not 0 < self.retry_margin < math.inf:
             return None
-        return margin_inside(*_scaled(self.statistic, self.values, widened(self.allowed, self.near)))
+        return margin_inside(*_scaled(self.statistic, self.values, widened(self.allowed, self.retry_margin)))
 
     @property
     def holds_with_fresh_seeds(self) -> bool:
-        """True if few of right code's runs miss the bar, and few enough of these by more than `near`."""
-        if self.mistakes or self.margin is None or self.final is None:
+        """Return whether few of correct code's runs miss the range, and few enough by more than the retry margin."""
+        if self.wrong_verdicts or self.margin is None or self.widened_margin is None:
             return False
-        return self.margin.holds(FIRST_MISS) and self.final.holds(self.error)
+        return self.margin.holds(FIRST_MISS) and self.widened_margin.holds(self.error)
 
 
-def findings(runs: Iterable[tuple[Subject, Rows]], bars: Thresholds) -> list[Finding]:
-    """All findings, subjects without a run left out."""
+def findings(runs: Iterable[tuple[Subject, Rows]], thresholds: Thresholds) -> list[Finding]:
+    """Return the findings of all subjects that have runs."""
     return [
-        _finding(subject, statistic, rows, bars)
+        _finding(subject, statistic, rows, thresholds)
         for subject, rows in runs
         for statistic in of_items(subject.stage.items)
         if rows
     ]
 
 
-def _finding(subject: Subject, statistic: Statistic, rows: Rows, bars: Thresholds) -> Finding:
+def _finding(subject: Subject, statistic: Statistic, rows: Rows, thresholds: Thresholds) -> Finding:
     measured = [row for row in rows if row["status"] == MEASURED]
     values = tuple(float(row[statistic.name]) for row in measured)
-    allowed = statistic.allowed(bars)
+    allowed = statistic.allowed(thresholds)
     decides = subject.fails.get(statistic.item) == statistic.name
     must = "pass" if subject.kind != "near_miss" else "fail" if decides else "any"
     measure = margin_inside if must == "pass" else margin_outside
@@ -96,10 +101,10 @@ def _finding(subject: Subject, statistic: Statistic, rows: Rows, bars: Threshold
         must,
         values,
         broken=len(rows) - len(measured),
-        passed=sum(passes(row, statistic.item, bars) for row in measured),
+        passed=sum(passes(row, statistic.item, thresholds) for row in measured),
         margin=measure(*_scaled(statistic, values, allowed)) if values else None,
         allowed=allowed,
-        near=statistic.near(bars),
+        retry_margin=statistic.retry_margin(thresholds),
         seconds=sum(float(row["seconds"]) for row in rows) / len(rows),
     )
 
@@ -110,12 +115,12 @@ def _scaled(statistic: Statistic, values: Sequence[float], allowed: Range) -> tu
     return [scale(value) for value in values], (low, high)
 
 
-def passes(row: Mapping[str, str], item: str, bars: Thresholds) -> bool:
-    """Is this run's item passed under these bars, by its statistics?"""
-    return all(one.inside(float(row[one.name]), bars) for one in of_items((item,)))
+def passes(row: Mapping[str, str], item: str, thresholds: Thresholds) -> bool:
+    """Return whether a run passes an item with these thresholds, by all its statistics."""
+    return all(one.inside(float(row[one.name]), thresholds) for one in of_items((item,)))
 
 
-def judged_wrongly(found: Iterable[Finding]) -> dict[tuple[str, str], tuple[int, int]]:
-    """(subject, item) -> wrong verdicts and runs, where there are any. Each run counts once an item, by however many
-    statistics the item is decided."""
-    return {(one.subject.id, one.statistic.item): (one.mistakes, one.n) for one in found if one.mistakes}
+def wrong_verdicts_by_item(found: Iterable[Finding]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return (wrong verdicts, runs) by (subject, item), where there are any. Of an item with several statistics each
+    run counts once."""
+    return {(one.subject.id, one.statistic.item): (one.wrong_verdicts, one.n) for one in found if one.wrong_verdicts}

@@ -1,48 +1,53 @@
-"""How often a test is wrong: bounds for an item from the findings on its statistics, fresh seeds included. Pure.
+"""Bounds on the error rates of an item, from the findings on its statistics. Pure functions.
 
-The rule of fresh seeds (`[rerun]` in the registry): a first run that misses the bar, on no statistic by more than
-`near`, is decided by the majority of itself and `fresh` further runs.
+They include the rule of fresh seeds (`[rerun]` in the registry): a first run that misses, on no statistic by more than
+the retry margin, is decided by the majority of itself and `fresh` further runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from scipy import stats
 
-from autograder.calibration.findings import Finding
 from autograder.calibration.margins import cantelli, error_upper_bound, widened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autograder.calibration.findings import Finding
 
 
 def chance_of_failing(right: Sequence[Finding], fresh: int) -> float:
-    """At most how often right code fails an item. right: one subject's findings on all the item's statistics.
+    """Return an upper bound on how often correct code fails an item. right: one subject's findings on its statistics.
 
-    An item fails if any of its statistics does, so the chances are added up (Boole's inequality): of a first run that
-    misses, and of one that misses by more than `near`. The latter fails; the former also where fresh runs do not help.
+    An item fails if one of its statistics does, so the chances of the statistics are added (Boole's inequality): those
+    of a first run that misses, and those of one that misses by more than the retry margin. The second kind fails. The
+    first kind fails if the majority does.
     """
     first = min(1.0, sum(_share(one, 0.0, inside=False) for one in right))
-    far = min(first, sum(_share(one, one.near, inside=False) for one in right))
-    return far + (first - far) * (1 - _helped(1 - first, fresh))
+    far = min(first, sum(_share(one, one.retry_margin, inside=False) for one in right))
+    return far + (first - far) * (1 - _majority_passes(1 - first, fresh))
 
 
 def chance_of_passing(wrong: Finding, fresh: int) -> float:
-    """At most how often a near miss passes an item. wrong: its finding on the statistic that is named to tell it; the
-    others can only make it fail more often."""
+    """Return an upper bound on how often wrong code passes an item. wrong: its finding on the statistic that is
+    expected to fail; the other statistics can only make it fail more often."""
     first = _share(wrong, 0.0, inside=True)
-    near = max(0.0, _share(wrong, wrong.near, inside=True) - first)
-    return first + near * _helped(first, fresh)
+    close = max(0.0, _share(wrong, wrong.retry_margin, inside=True) - first)
+    return first + close * _majority_passes(first, fresh)
 
 
-def _helped(passing: float, fresh: int) -> float:
-    """Chance that a majority passes although the first run did not."""
+def _majority_passes(passing: float, fresh: int) -> float:
+    """Return the chance that the majority passes although the first run did not."""
     needed = (fresh + 1) // 2 + 1
     return float(stats.binom.sf(needed - 1, fresh, passing))
 
 
 def _share(one: Finding, slack: float, inside: bool) -> float:
-    """Share of further runs inside the bar, or outside it, widened by the slack: from a normal fit; where that cannot
-    be trusted, the smaller of what the counts and what Cantelli's inequality leave open."""
+    """Return the share of further runs inside the range widened by the slack, or outside it. It comes from a normal
+    fit; for runs that are not normal it is the smaller of the bounds by counts and by Cantelli's inequality."""
     m, (low, high) = one.margin, widened(one.allowed, slack)
     if m is None or m.n < 2:
         return 1.0

@@ -1,35 +1,37 @@
-"""Running the study: each missing (subject, seed) trains once and adds one line to its stage's table."""
+"""Run the study: each missing (subject, seed) trains once and adds one line to its stage's table."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from autograder.calibration import RUNS
-from autograder.calibration.code import code_hash, digest
+from autograder.calibration.code import code_hash, short_hash
 from autograder.calibration.subjects import Kind, Subject, subjects
 from autograder.calibration.tables import MEASURED, append, line, rows
 from autograder.training.run import STAGES, StageRun, run_stage
-from autograder.training.stage import Lab, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from assignment.registry import Spec
     from autograder.sandbox import WorkerSession
     from autograder.sandbox.pool import WorkerPool
+    from autograder.training.stage import Lab, Stage
 
-SEEDS: dict[Kind, int] = {"reference": 40, "near_miss": 10, "variant": 5}  # the first one runs first
-FIRST_SEED = 7001  # seeds of the study, so that a run by hand with a small seed is not one of them
+SEEDS: dict[Kind, int] = {"reference": 40, "near_miss": 10, "variant": 5}  # seeds of a subject; earlier kinds run first
+FIRST_SEED = 7001  # far from the small seeds of runs by hand, which are not part of the study
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run that the study asks for. seconds: what the reference needs for it."""
+    """One run of the study. key, state: hashes of what it depends on. seconds: what the reference needs for such a
+    run."""
 
     subject: Subject
     seed: int
@@ -39,32 +41,33 @@ class Job:
 
 
 def state(lab: Lab, stage: Stage) -> str:
-    """Hash of what all runs of a stage depend on: code, data, configs, and how many hidden rows there are. Bars are
-    left out: another bar judges the same run anew."""
-    bars = lab.bars
+    """Return the hash of what all runs of a stage depend on: code, data, configs and the number of hidden rows.
+    Thresholds are left out: if they change, the same runs get new verdicts."""
+    thresholds = lab.thresholds
     sizes = (
-        bars.sft_loss_trend.examples,
-        bars.rm_accuracy.pairs,
-        bars.rm_accuracy.confidence,
-        bars.rm_accuracy.style_replies,
-        bars.ppo_reward.prompts,
-        bars.ppo_kl.prompts,
-        bars.comparison.prompts,
+        thresholds.sft_loss_trend.examples,
+        thresholds.rm_accuracy.pairs,
+        thresholds.rm_accuracy.confidence,
+        thresholds.rm_accuracy.style_replies,
+        thresholds.ppo_reward.prompts,
+        thresholds.ppo_kl.prompts,
+        thresholds.comparison.prompts,
     )
     parts = [asdict(lab.profile), sizes, lab.reference.key, lab.spec.threads]
-    return digest(code_hash(stage), json.dumps(parts, sort_keys=True))
+    return short_hash(code_hash(stage), json.dumps(parts, sort_keys=True))
 
 
 def run_key(lab: Lab, subject: Subject, seed: int, device: str = "") -> str:
-    """Hash of all that a run depends on, on the lab's device or another."""
-    return digest(state(lab, subject.stage), subject.key, str(seed), device or lab.device)
+    """Return the hash of all that a run depends on. device: the lab's, if none is given."""
+    return short_hash(state(lab, subject.stage), subject.key, str(seed), device or lab.device)
 
 
 def jobs(lab: Lab, only: Sequence[str] = (), seeds: dict[Kind, int] | None = None) -> list[Job]:
-    """Every run of the study: reference, near misses and variants in step, so that a study cut short is short
-    everywhere; of those whose turn it is the reference first, then the longest, so that lanes end together.
+    """Return every run of the study in order. Interleave reference, wrong solutions and variants, so that an
+    interrupted study covers all of them evenly. Among runs that are equally far, the reference comes first, then the
+    longest runs, so that the workers end at about the same time.
 
-    only: operations of stages or ids of subjects; none means all.
+    only: operations of stages or ids of subjects; empty for all.
     """
     counts = seeds or SEEDS
     rank, cost = {kind: i for i, kind in enumerate(counts)}, lab.spec.limits.reference
@@ -79,22 +82,27 @@ def jobs(lab: Lab, only: Sequence[str] = (), seeds: dict[Kind, int] | None = Non
 
 
 def runs_wanted(spec: Spec, op: str) -> int:
-    """How many runs of a stage belong to the study."""
+    """Return the number of runs of a stage that belong to the study."""
     return sum(SEEDS[subject.kind] for subject in subjects(spec) if subject.stage.op == op)
 
 
 def missing(wanted: Sequence[Job], folder: Path = RUNS) -> list[Job]:
-    """Jobs that are not in the tables yet, or gave no weights there: a machine in trouble gets another chance.
-    Raises TableError."""
+    """Return the jobs that are not in the tables, or gave no weights: a machine may have failed, so they run again.
+
+    Raises:
+        TableError: a table is malformed.
+    """
     lines = [row for stage in {job.subject.stage for job in wanted} for row in rows(stage, folder)]
     done = {row["key"] for row in lines if row["status"] == MEASURED}
     return [job for job in wanted if job.key not in done]
 
 
 def measured(spec: Spec, folder: Path = RUNS) -> Iterator[tuple[Subject, list[dict[str, str]]]]:
-    """Each subject with its lines by seed, of a seed that ran twice the later line. Raises TableError.
+    """Yield each subject with its lines in order of seeds; if a seed ran twice, the later line. The lines may be of
+    older code: see `outdated`.
 
-    They need not be of today's code: see `outdated`.
+    Raises:
+        TableError: a table is malformed.
     """
     tables = {stage.op: rows(stage, folder) for stage in STAGES}
     for subject in subjects(spec):
@@ -103,7 +111,7 @@ def measured(spec: Spec, folder: Path = RUNS) -> Iterator[tuple[Subject, list[di
 
 
 def outdated(lab: Lab, runs: Iterable[tuple[Subject, Sequence[dict[str, str]]]]) -> int:
-    """How many of these runs belong to other code, data or configs than today's."""
+    """Return how many of these runs belong to other code, data or configs than today's."""
     return sum(
         row["key"] != run_key(lab, subject, int(row["seed"]), row["device"]) for subject, some in runs for row in some
     )
@@ -112,21 +120,21 @@ def outdated(lab: Lab, runs: Iterable[tuple[Subject, Sequence[dict[str, str]]]])
 def run(
     lab: Lab,
     work: Iterable[Job],
-    lanes: WorkerPool,
+    pool: WorkerPool,
     folder: Path = RUNS,
-    on_done: Callable[[Job, dict[str, str]], None] = lambda job, row: None,
+    on_done: Callable[[Job, dict[str, str]], None] = lambda *_: None,
     until: float = float("inf"),
 ) -> None:
-    """Run the jobs, as many side by side as there are lanes, each line written as soon as it is measured.
+    """Run the jobs on the workers of the pool, and write each line as soon as it is measured.
 
-    until: no job is begun later than this, by time.monotonic().
+    on_done: is called after each job with its line. until: no job starts after this time of time.monotonic().
     """
     writing = Lock()
 
     def measure(job: Job, session: WorkerSession) -> None:
         if time.monotonic() >= until:
             return
-        session.seed, began = job.seed, time.monotonic()  # random numbers start as in a grade with this seed
+        session.seed, began = job.seed, time.monotonic()  # the worker's random state, as when grading with this seed
         found = run_stage(session, StageRun(lab, job.subject.stage, job.subject.code, job.seed))
         about = {"subject": job.subject.id, "seed": str(job.seed), "key": job.key, "state": job.state,
                  "device": lab.device, "seconds": f"{time.monotonic() - began:.1f}"}  # fmt: skip
@@ -135,4 +143,4 @@ def run(
             append(job.subject.stage, row, folder)
             on_done(job, row)
 
-    lanes.run([partial(measure, job) for job in work])
+    pool.run([partial(measure, job) for job in work])

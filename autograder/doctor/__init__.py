@@ -1,8 +1,8 @@
-"""`rlhf-lab doctor`: what this machine offers for grading, each part tried and not assumed."""
+"""`rlhf-lab doctor` finds out by trying what this machine offers for grading."""
 
 from __future__ import annotations
 
-from .probe import Probe, Verdict
-from .table import PROBES, Column, columns, details, is_safe, table
+from .probe import Probe, ProbeResult
+from .table import PROBES, TierResult, is_safe, probe_tiers, tier_details, tier_table
 
-__all__ = ["PROBES", "Column", "Probe", "Verdict", "columns", "details", "is_safe", "table"]
+__all__ = ["PROBES", "Probe", "ProbeResult", "TierResult", "is_safe", "probe_tiers", "tier_details", "tier_table"]

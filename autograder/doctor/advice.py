@@ -1,16 +1,19 @@
-"""What would make grading on this machine safer: the command to type, where one is known."""
+"""Advise how to make grading on this machine safer, with the command to type where there is one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autograder.inside.restrict import landlock_abi
 from autograder.sandbox import bwrap, cgroup, landlock
 
-from .table import Column, is_safe
+from .table import TierResult, is_safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 PROFILE = """\
@@ -26,7 +29,11 @@ PROFILE = """\
 
 @dataclass(frozen=True)
 class Machine:
-    """What advice depends on. userns_blocked: AppArmor keeps ordinary users from namespaces."""
+    """What the advice depends on.
+
+    bubblewrap: it is installed. userns_blocked: AppArmor denies user namespaces to ordinary users. group: a memory
+    cgroup can be created. root: the grader is root. landlock: the kernel's ABI version, 0 without Landlock.
+    """
 
     bubblewrap: bool
     userns_blocked: bool
@@ -36,7 +43,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Look at the running system."""
+    """Examine the running system."""
     group = cgroup.create()
     if group is not None:
         group.remove()
@@ -44,9 +51,9 @@ def this_machine() -> Machine:
     return Machine(bwrap.bwrap_path() is not None, blocked, group is not None, os.getuid() == 0, landlock_abi())
 
 
-def advice(machine: Machine, found: Sequence[Column]) -> Iterator[str]:
-    """Sentences, the most useful first; none where tier 1 holds."""
-    best = min((column.tier.number for column in found if is_safe(column)), default=0)
+def advice(machine: Machine, results: Sequence[TierResult]) -> Iterator[str]:
+    """Yield sentences of advice, the most useful first, and none if tier 1 is safe here."""
+    best = min((result.tier.number for result in results if is_safe(result)), default=0)
     if best == 1:
         return
     if not machine.bubblewrap:
@@ -66,6 +73,4 @@ def advice(machine: Machine, found: Sequence[Column]) -> Iterator[str]:
     if not best and machine.landlock < (1 if machine.root else landlock.SIGNAL_SCOPE_ABI):
         yield f"The kernel has no Landlock that would do. Tier 3 needs {landlock.NEEDS}, with CONFIG_SECURITY_LANDLOCK."
     if not best:
-        yield (
-            "No tier isolates here: grade on another machine. Only for code of your own: `rlhf-lab grade --unsafe`."
-        )
+        yield ("No tier isolates here: grade on another machine. Only for code of your own: `rlhf-lab grade --unsafe`.")

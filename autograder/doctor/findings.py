@@ -1,21 +1,25 @@
-"""What this machine offers: the parts that grading needs, each tried and not assumed."""
+"""Try each part of the machine that grading needs."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from autograder.core.failures import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from assignment.registry import Spec
 
 GIB = 1 << 30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `rlhf-lab doctor`."""
+    """One line of `rlhf-lab doctor`: what was tried, whether it works, and details."""
 
     what: str
     ok: bool
@@ -23,7 +27,7 @@ class Finding:
 
 
 def findings(spec: Spec) -> Iterator[Finding]:
-    """All findings, one after the other."""
+    """Yield all findings, each as soon as it is known."""
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("Python", platform.python_version),
         ("torch", _torch),
@@ -38,7 +42,7 @@ def findings(spec: Spec) -> Iterator[Finding]:
         yield _finding(what, check)
 
 
-@guarded(lambda failure, what, check: Finding(what, False, failure.reason))
+@guarded(lambda failure, what, _check: Finding(what, False, failure.reason))
 def _finding(what: str, check: Callable[[], str]) -> Finding:
     return Finding(what, True, check())
 
@@ -57,16 +61,18 @@ def _device() -> str:
 
 
 def _memory(spec: Spec) -> str:
-    """What there is, and whether the training tests that run side by side may want more: their limits are the
-    registry's, whatever the machine."""
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.lanes
-    text = f"{there / GIB:.1f} GiB"
-    if most <= there:
+    """Say how much memory the machine has, and warn if the training tests that run side by side may use more.
+
+    Their limits come from the registry and do not depend on the machine.
+    """
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = max(getattr(limits, "memory_bytes", 0) for _, limits in spec.limits) * spec.parallel_stages
+    text = f"{available / GIB:.1f} GiB"
+    if most <= available:
         return text
     return (
-        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: set lanes = 1 or lower "
-        "memory_bytes in assignment/registry/assignment.toml"
+        f"{text}, but the training tests that run side by side may take {most / GIB:.0f} GiB: "
+        "set parallel_stages = 1 or lower memory_bytes in assignment/registry/assignment.toml"
     )
 
 

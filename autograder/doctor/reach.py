@@ -7,24 +7,27 @@ import secrets
 import socket
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autograder.sandbox import WorkerSession
 from autograder.sandbox.environment import worker_environment
 
-from .probe import Verdict, answer, broken, nothing, running, token_name
+from .probe import ProbeResult, holds_if_empty, incomplete, processes_named, run_inside, unique_process_name
+
+if TYPE_CHECKING:
+    from autograder.sandbox import WorkerSession
 
 
-def network(session: WorkerSession) -> Verdict:
-    """Can it reach a server on this machine, the world, or a local service's socket?"""
+def network(session: WorkerSession) -> ProbeResult:
+    """Test that student code reaches no server on this machine or elsewhere, and no local service's socket."""
     name = "\0canary-" + secrets.token_hex(8)
     with (
         tempfile.TemporaryDirectory(prefix="canary-") as folder,
         socket.create_server(("127.0.0.1", 0)) as local,
         socket.socket(socket.AF_UNIX) as service,
-        socket.socket(socket.AF_UNIX) as door,
+        socket.socket(socket.AF_UNIX) as file_service,
     ):
-        path = str(Path(folder, "door"))
-        for one, where in ((service, name), (door, path)):
+        path = str(Path(folder, "service"))
+        for one, where in ((service, name), (file_service, path)):
             one.bind(where)
             one.listen()
         for place in (folder, path):
@@ -43,11 +46,11 @@ def network(session: WorkerSession) -> Verdict:
             pass
     return found
 """
-        return nothing(answer(session, body), "reachable")
+        return holds_if_empty(run_inside(session, body), "reachable")
 
 
-def foreign_file(session: WorkerSession) -> Verdict:
-    """Can it read or change a file that everybody on this machine may read and write?"""
+def foreign_file(session: WorkerSession) -> ProbeResult:
+    """Test that student code can neither read nor change a file that every user of this machine may read and write."""
     with tempfile.TemporaryDirectory(prefix="canary-") as folder:
         canary = Path(folder, "canary")
         canary.write_text("secret")
@@ -69,11 +72,11 @@ def foreign_file(session: WorkerSession) -> Verdict:
         pass
     return found
 """
-        return nothing(answer(session, body), "opened")
+        return holds_if_empty(run_inside(session, body), "opened")
 
 
-def environment(session: WorkerSession) -> Verdict:
-    """Does any environment that it can read hold a variable of the grader's?"""
+def environment(session: WorkerSession) -> ProbeResult:
+    """Test that no process environment that student code can read holds a variable of the grader."""
     body = """
     found = {f"{name}={value}" for name, value in os.environ.items()}
     for process in filter(str.isdigit, os.listdir("/proc")):
@@ -84,16 +87,16 @@ def environment(session: WorkerSession) -> Verdict:
             pass
     return sorted(found)
 """
-    reply = answer(session, body)
+    reply = run_inside(session, body)
     if not reply.ok:
-        return broken(reply)
-    own = {f"{name}={value}" for name, value in os.environ.items() if value and name not in _given()}
-    leaked = sorted(pair.partition("=")[0] for pair in own & set(reply.data["value"]))
-    return Verdict("FAILS", f"read: {', '.join(leaked[:5])}") if leaked else Verdict("holds")
+        return incomplete(reply)
+    secret = {f"{name}={value}" for name, value in os.environ.items() if value and name not in _given()}
+    leaked = sorted(pair.partition("=")[0] for pair in secret & set(reply.data["value"]))
+    return ProbeResult("FAILS", f"read: {', '.join(leaked[:5])}") if leaked else ProbeResult("holds")
 
 
-def tracing(session: WorkerSession) -> Verdict:
-    """Can it attach to, or read the memory of, the process above it?"""
+def tracing(session: WorkerSession) -> ProbeResult:
+    """Test that student code can neither attach to its parent process nor read that process's memory."""
     body = """
     libc, parent, found = ctypes.CDLL(None), os.getppid(), []
     space = ctypes.create_string_buffer(64)
@@ -109,25 +112,26 @@ def tracing(session: WorkerSession) -> Verdict:
         pass
     return found
 """
-    return nothing(answer(session, body), "worked")
+    return holds_if_empty(run_inside(session, body), "worked")
 
 
-def daemon(session: WorkerSession) -> Verdict:
-    """Does a process that left its session outlive the call?"""
-    with token_name() as token:
+def daemon(session: WorkerSession) -> ProbeResult:
+    """Test that a process that left its session does not outlive the call."""
+    with unique_process_name() as name:
         body = f"""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            os.execv("/bin/sleep", [{token!r}, "600"])
+            os.execv("/bin/sleep", [{name!r}, "600"])
         os._exit(0)
     time.sleep(0.3)
     return []
 """
-        reply = answer(session, body)
-        left = running(token, patience=2.0)
-        return Verdict("FAILS", "a daemon survived its call") if left else nothing(reply, "")
+        reply = run_inside(session, body)
+        left = processes_named(name, patience=2.0)
+        return ProbeResult("FAILS", "a daemon survived its call") if left else holds_if_empty(reply, "")
 
 
 def _given() -> set[str]:
+    """Return the names of the variables that the sandbox gives a worker on purpose."""
     return set(worker_environment(library="", scratch="", device="cuda"))

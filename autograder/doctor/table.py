@@ -1,9 +1,9 @@
-"""The probes of every tier as a table: one column a tier, one row a probe."""
+"""Run the probes in every tier and show the results as a table with a column per tier and a row per probe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -12,10 +12,14 @@ from rich.text import Text
 from autograder.core.failures import guarded
 from autograder.core.text import one_line
 from autograder.sandbox import Tier, WorkerSession
-from autograder.sandbox.tiers import candidates, probe
+from autograder.sandbox.environment import cuda_devices
+from autograder.sandbox.tiers import candidates, check_tier
 
 from . import bombs, reach
-from .probe import Probe, State, Verdict
+from .probe import Probe, ProbeResult, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 PROBES = (
     Probe("network", reach.network),
@@ -35,90 +39,95 @@ BACKENDS = {"bwrap-root": "bubblewrap, own uid", "bwrap-user": "bubblewrap, user
 
 
 @dataclass(frozen=True)
-class Column:
-    """A tier with its verdicts by probe, or the `reason` why it does not start here."""
+class TierResult:
+    """A tier with its results by name of the probe, or the `reason` why it does not work here."""
 
     tier: Tier
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    probes: Mapping[str, ProbeResult] = field(default_factory=dict)
     reason: str = ""
 
     @property
     def title(self) -> str:
-        """The tier and the way in which it is made."""
+        """Name the tier and its backend."""
         return f"{self.tier.name} ({BACKENDS.get(self.tier.backend, self.tier.backend)})"
 
 
-def is_safe(column: Column) -> bool:
-    """Does this tier start, and does no probe of what it holds against fail in it? A GPU that cannot be used inside
-    is a loss of speed, and isolates no less."""
-    holds_against = [column.verdicts[one.name] for one in PROBES if one.device == "cpu" and one.name in column.verdicts]
-    return not column.reason and all(verdict.state != "FAILS" for verdict in holds_against)
+def is_safe(result: TierResult) -> bool:
+    """Say whether this tier works and no probe fails in it.
+
+    The GPU's probe does not count: a GPU that cannot be used inside costs time, and the tier isolates no less.
+    """
+    relevant = [result.probes[one.name] for one in PROBES if one.device == "cpu" and one.name in result.probes]
+    return not result.reason and all(found.state != "FAILS" for found in relevant)
 
 
-def columns(*, every_way: bool, note: Callable[[str], None]) -> Iterator[Column]:
-    """Probe the first way of each tier that starts here, or every way there is. note: is told what is tried."""
+def probe_tiers(*, every_way: bool, on_progress: Callable[[str], None]) -> Iterator[TierResult]:
+    """Probe the first backend of each tier that works here, or with `every_way` every backend.
+
+    on_progress: receives a line for each probe that starts.
+    """
     done: set[object] = set()
     for tier in candidates():
         way = (tier.number, tier.backend) if every_way else tier.number
         if way in done:
             continue
-        note(f"probing {tier.name}, {BACKENDS.get(tier.backend, tier.backend)}")
-        reason = probe(tier)
+        on_progress(f"probing {tier.name}, {BACKENDS.get(tier.backend, tier.backend)}")
+        reason = check_tier(tier)
         if not reason:
             done.add(way)
-            yield _probed(tier, note)
-        elif every_way or not any(t.number == tier.number and not probe(t) for t in candidates()):
+            yield _probe_tier(tier, on_progress)
+        elif every_way or not any(t.number == tier.number and not check_tier(t) for t in candidates()):
             done.add(way)
-            yield Column(tier, reason=reason)
+            yield TierResult(tier, reason=reason)
 
 
-@guarded(lambda failure, tier, note: Column(tier, reason=failure.reason))
-def _probed(tier: Tier, note: Callable[[str], None]) -> Column:
-    verdicts = _answers(tier, "cpu", note)
-    if not bombs.cuda_devices():
-        return Column(tier, verdicts | _on_gpu(Verdict("none", "no GPU on this machine")))
-    return Column(tier, verdicts | _answers_on_gpu(tier, note))
+@guarded(lambda failure, tier, _on_progress: TierResult(tier, reason=failure.reason))
+def _probe_tier(tier: Tier, on_progress: Callable[[str], None]) -> TierResult:
+    found = _run_probes(tier, "cpu", on_progress)
+    if not cuda_devices():
+        return TierResult(tier, found | _same_on_gpu(ProbeResult("none", "no GPU on this machine")))
+    return TierResult(tier, found | _run_gpu_probes(tier, on_progress))
 
 
-def _on_gpu(verdict: Verdict) -> dict[str, Verdict]:
-    """The same verdict on every probe of the GPU."""
-    return {one.name: verdict for one in PROBES if one.device == "cuda"}
+def _same_on_gpu(result: ProbeResult) -> dict[str, ProbeResult]:
+    """Give every probe of the GPU the same result."""
+    return {one.name: result for one in PROBES if one.device == "cuda"}
 
 
-@guarded(lambda failure, tier, note: _on_gpu(Verdict("FAILS", failure.reason)))
-def _answers_on_gpu(tier: Tier, note: Callable[[str], None]) -> dict[str, Verdict]:
-    return _answers(tier, "cuda", note)
+@guarded(lambda failure, _tier, _on_progress: _same_on_gpu(ProbeResult("FAILS", failure.reason)))
+def _run_gpu_probes(tier: Tier, on_progress: Callable[[str], None]) -> dict[str, ProbeResult]:
+    return _run_probes(tier, "cuda", on_progress)
 
 
-def _answers(tier: Tier, device: str, note: Callable[[str], None]) -> dict[str, Verdict]:
-    verdicts: dict[str, Verdict] = {}
+def _run_probes(tier: Tier, device: str, on_progress: Callable[[str], None]) -> dict[str, ProbeResult]:
+    found: dict[str, ProbeResult] = {}
     with WorkerSession(tier=tier, device=device) as session:
         for one in (one for one in PROBES if one.device == device):
-            note(f"{tier.name}: {one.name}")
-            verdicts[one.name] = one.run(session)
-    return verdicts
+            on_progress(f"{tier.name}: {one.name}")
+            found[one.name] = one.run(session)
+    return found
 
 
-def table(found: list[Column]) -> Table:
-    """All verdicts; what does not hold is told by `details`."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("probe")
-    for column in found:
-        shown.add_column(column.title, overflow="fold")
+def tier_table(results: list[TierResult]) -> Table:
+    """Build the table of all results; `tier_details` explains what does not hold."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("probe")
+    for result in results:
+        table.add_column(result.title, overflow="fold")
     for one in PROBES:
         cells = []
-        for column in found:
-            word, style = SHOWN[column.verdicts[one.name].state] if not column.reason else ("not here", "dim")
+        for result in results:
+            word, style = SHOWN[result.probes[one.name].state] if not result.reason else ("not here", "dim")
             cells.append(Text(word, style))
-        shown.add_row(one.name, *cells)
-    return shown
+        table.add_row(one.name, *cells)
+    return table
 
 
-def details(found: list[Column]) -> Iterator[str]:
-    """A line for each tier that does not start and each probe that does not hold in full."""
-    for column in found:
-        if column.reason:
-            yield one_line(f"{column.title} does not start here: {column.reason}", 400)
-        for name, verdict in column.verdicts.items():
-            if verdict.state in ("soft", "FAILS"):
-                yield one_line(f"{column.title}, {name}: {verdict.detail}", 400)
+def tier_details(results: list[TierResult]) -> Iterator[str]:
+    """Yield a line for each tier that does not work here, and for each probe that does not hold in full."""
+    for result in results:
+        if result.reason:
+            yield one_line(f"{result.title} does not start here: {result.reason}", 400)
+        for name, found in result.probes.items():
+            if found.state in ("soft", "FAILS"):
+                yield one_line(f"{result.title}, {name}: {found.detail}", 400)

@@ -1,6 +1,5 @@
-"""What runs inside the sandbox: it answers, it holds no expected value.
+"""Code that runs inside the sandbox. It runs student code on given inputs and contains no expected values.
 
-Mounted there as the package `inside`, beside `rlhf_kit`. It imports `rlhf_kit` and the standard
-stack only, nothing else of ours, and uses relative imports, so that it also loads as
-`autograder.inside` in tests on the host.
+In the sandbox it is mounted as the package `inside`, beside `rlhf_kit`. Of the project it imports only `rlhf_kit`. Its
+imports of itself are relative, so that tests can also load it as `autograder.inside`.
 """

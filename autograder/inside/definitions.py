@@ -1,11 +1,11 @@
-"""Operation `definitions`: do imports, helpers and answers execute in order in a fresh process?"""
+"""The operation `definitions` checks that imports, helpers and answers execute in order in a fresh process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from .namespace import SlotError
-from .registry import Report, op
+from .operations import Report, Result, op
 
 if TYPE_CHECKING:
     import torch
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 
 @op("definitions")
-def definitions(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """{"failed": [{"where": slot id or "prelude", "line", "error"}]}, names left undefined among them."""
+def definitions(ns: Namespace, payload: dict[str, Any], _tensors: dict[str, torch.Tensor], _report: Report) -> Result:
+    """Return {"failed": [{"where": slot id or "prelude", "line", "error"}]}, which includes undefined names."""
     failed = list(ns.errors)
     named = {entry["where"] for entry in failed}
     for slot, name in payload["code"].get("names", {}).items():

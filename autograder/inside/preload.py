@@ -1,4 +1,4 @@
-"""What the worker imports before it forks, so that no call pays for it: libraries, models, and what a payload names."""
+"""Imports that the worker makes before it forks, so that no call takes time for them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ IMPORTS = (
 MODELS = ("transformers.models.gpt2.modeling_gpt2", "rlhf_kit")
 MODEL_WORDS = (b"rlhf_kit", b"transformers")
 # Imported before a fork once a payload mentions them, so that not every call pays for them again.
-ON_DEMAND = {b"matplotlib": "matplotlib.pyplot", b"datasets": "datasets", b"transformers": "transformers",
-             b"pandas": "pandas", b"scipy": "scipy.stats", b"tqdm": "tqdm.auto", b"tokenizers": "tokenizers"}
+ON_DEMAND = {
+    b"matplotlib": "matplotlib.pyplot",
+    b"datasets": "datasets",
+    b"transformers": "transformers",
+    b"pandas": "pandas",
+    b"scipy": "scipy.stats",
+    b"tqdm": "tqdm.auto",
+    b"tokenizers": "tokenizers",
+}
 
 
 def import_libraries() -> list[str]:
-    """Import what every call needs; returns the modules of operations that could not be imported."""
+    """Import what every call needs. Returns the names of operations' modules that do not exist."""
     for name in IMPORTS:
         importlib.import_module(name)
-    from . import child  # noqa: F401  (what a child needs is imported before the fork)
-    from .registry import LIGHT_MODULES, load_ops
+    from . import child  # noqa: F401 (what a child needs is imported before the fork)
+    from .operations import LIGHT_MODULES, load_ops
 
     absent = load_ops(LIGHT_MODULES)
     warm_up()
@@ -37,9 +44,9 @@ def import_libraries() -> list[str]:
 
 
 def needs_models(payload: memoryview) -> bool:
-    """Does this request run models, or mention the libraries that do? The operation is the grader's word."""
-    from .registry import OPS
-    from .sheet import LIGHT
+    """Say whether this request runs models or mentions the libraries that do. Its operation comes from the grader."""
+    from .driver_table import LIGHT
+    from .operations import OPS
 
     if MODELS[0] in sys.modules:
         return False
@@ -50,15 +57,17 @@ def needs_models(payload: memoryview) -> bool:
 
 
 def import_models() -> None:
-    """Import what runs models. A module that cannot be imported ends the worker before the call starts, which
-    the grader takes for its own failure."""
+    """Import what runs models.
+
+    A module that cannot be imported ends the worker before the call starts, which is a grader error.
+    """
     for name in MODELS:
         importlib.import_module(name)
     from . import drive_loops, drive_models  # noqa: F401
-    from .registry import load_ops
+    from .operations import load_ops
 
     if absent := load_ops():
-        raise ImportError(f"not there: {', '.join(absent)}")
+        raise ImportError(f"no module {', '.join(absent)} in autograder/inside")
     from transformers import GPT2Config, GPT2LMHeadModel
 
     GPT2LMHeadModel(GPT2Config(vocab_size=2, n_positions=2, n_embd=2, n_layer=1, n_head=1))
@@ -66,9 +75,11 @@ def import_models() -> None:
 
 
 def require_driver(payload: memoryview) -> None:
-    """Raise LookupError for a slot without a driver. The worker then ends before the call starts, which the grader
-    takes for its own failure: an answer cannot help it."""
-    from .sheet import DRIVERS
+    """Raise LookupError if the request is for a slot without a driver.
+
+    The worker then ends before the call starts, which is a grader error, as no answer could have passed.
+    """
+    from .driver_table import DRIVERS
 
     slot = json.loads(split_body(payload)[0]).get("slot")
     if slot is not None and slot not in DRIVERS:
@@ -76,22 +87,22 @@ def require_driver(payload: memoryview) -> None:
 
 
 def share_pages() -> None:
-    """Children then share what is there now instead of copying it at their first collection."""
+    """Freeze all present objects, so that a child's garbage collection does not copy the pages they lie in."""
     gc.collect()
     gc.freeze()
 
 
 def preload(payload: memoryview) -> None:
-    """Import the heavy libraries that this payload's text mentions. Never looks at it as code."""
+    """Import the heavy libraries that this payload's text mentions. The text is searched, never parsed."""
     text = bytes(payload)
     for word, module in ON_DEMAND.items():
         if word in text and module not in sys.modules:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # a call that needs it fails by itself
                 importlib.import_module(module)
 
 
 def warm_up() -> None:
-    """Touch what a first training step imports: an optimiser; no matrix product here."""
+    """Make a first optimiser step, for the modules that it imports, without a matrix product (see worker)."""
     import torch
 
     parameter = torch.nn.Parameter(torch.zeros(1))

@@ -1,4 +1,4 @@
-"""The worker's watch over one child: passes its answer on, keeps some of its output, ends it in time."""
+"""Supervise one child: forward its answer, keep part of its output, enforce its limits."""
 
 from __future__ import annotations
 
@@ -7,41 +7,46 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .system import held_bytes
+from .system import disk_usage
 from .wire import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OUTPUT_KEPT = 1 << 15
 OUTPUT_LIMIT = 64 << 20
 PROGRESS_LIMIT = 16 << 20
-LOOK_SECONDS = 0.25  # between two looks at a scratch folder that no file system bounds
+DISK_CHECK_SECONDS = 0.25  # between two measurements of a scratch folder that no file system bounds
 
 
 class Output:
-    """What a call prints: counted, its head and its tail kept."""
+    """Counts what a call prints and keeps its head and its tail."""
 
     def __init__(self) -> None:
         self.size, self._head, self._tail = 0, bytearray(), bytearray()
 
     def add(self, data: bytes) -> None:
-        """Count these bytes and keep them if they are among the first or the last."""
+        """Count these bytes, and keep those that are among the first or the last."""
         self.size += len(data)
         room = OUTPUT_KEPT - len(self._head)
         self._head += data[:room]
         self._tail = (self._tail + data[max(room, 0) :])[-OUTPUT_KEPT:]
 
     def text(self) -> str:
-        """What was kept, with a line for what was left out."""
+        """Return what was kept, with a line that says how much was left out."""
         cut = self.size - len(self._head) - len(self._tail)
         middle = f"\n... {cut} bytes left out ...\n".encode() if cut else b""
         return (bytes(self._head) + middle + bytes(self._tail)).decode("utf-8", "replace")
 
 
 class Relay:
-    """One call. `cause` says how it ended: by itself ("exit"), out of time ("wall"), a reply ("reply")
-    or an output ("output") over its limit, a full scratch folder ("disk"), or the grader's death ("alone")."""
+    """One call. `cause` says how it ended.
+
+    "exit": by itself. "wall": out of time. "reply", "output": over the limit on the reply or the printed output.
+    "disk": the scratch folder was full. "grader": the grader has died.
+    """
 
     def __init__(self, child: int, answer: int, output: int, grader: int, header: dict[str, Any]) -> None:
         self.child, self.grader = child, grader
@@ -49,26 +54,26 @@ class Relay:
         self.started = time.monotonic()
         self.wall_s = header["wall_s"]
         self.reply_limit = header["reply_bytes"] + PROGRESS_LIMIT
-        self.cause, self.said, self.printed = "exit", 0, Output()
+        self.cause, self.answer_bytes, self.printed = "exit", 0, Output()
         self.poll = select.poll()
-        self.scratch_bytes = header["scratch_bytes"]  # 0 where the folders are limited by their file system
-        self.scratch, self.looked = header["scratch"], self.started
+        self.scratch_bytes: int = header["scratch_bytes"]  # 0 if the file system limits the folders
+        self.scratch, self.disk_checked = header["scratch"], self.started
 
     def run(self, forward: Callable[[bytes], None]) -> dict[str, Any]:
-        """Watch until the child has ended; returns the report for the grader."""
+        """Supervise the child until it has ended and return the report for the grader."""
         pidfd = os.pidfd_open(self.child)
         for fd in (pidfd, self.answer, self.output):
             self.poll.register(fd, select.POLLIN)
-        self.poll.register(self.grader, 0)  # reports only that the other end is gone
+        self.poll.register(self.grader, 0)  # reports only that the other end is closed
         for fd in (self.answer, self.output):
             os.set_blocking(fd, False)
         ended = False
         while not ended and self.cause == "exit":
             left = self.started + self.wall_s - time.monotonic()
-            wait = min(left, LOOK_SECONDS) if self.scratch_bytes else left
+            wait = min(left, DISK_CHECK_SECONDS) if self.scratch_bytes else left
             ready = {fd for fd, _ in self.poll.poll(max(0.0, wait) * 1000)}
             if self.grader in ready:
-                self.cause = "alone"
+                self.cause = "grader"
             ended = pidfd in ready
             for fd in (self.answer, self.output):
                 if ended or fd in ready:
@@ -82,14 +87,14 @@ class Relay:
         return self._report()
 
     def _disk_is_full(self) -> bool:
-        """Do the scratch folders hold too much? Looked at a few times a second, where it matters at all."""
-        if not self.scratch_bytes or time.monotonic() - self.looked < LOOK_SECONDS:
+        """Say whether the scratch folders hold too much. Measures at most once per DISK_CHECK_SECONDS."""
+        if not self.scratch_bytes or time.monotonic() - self.disk_checked < DISK_CHECK_SECONDS:
             return False
-        self.looked = time.monotonic()
-        return held_bytes(self.scratch, self.scratch_bytes) > self.scratch_bytes
+        self.disk_checked = time.monotonic()
+        return disk_usage(self.scratch, self.scratch_bytes) > self.scratch_bytes
 
     def _take(self, fd: int, forward: Callable[[bytes], None], *, drain: bool) -> None:
-        """Read one piece, or (drain) all that is there; others may hold the pipe open, so never wait."""
+        """Read one piece, or with `drain` all that is there. Never waits, as other processes may hold the pipe open."""
         while self.cause == "exit":
             try:
                 data = os.read(fd, CHUNK)
@@ -100,8 +105,8 @@ class Relay:
                     self.poll.unregister(fd)
                 return
             if fd == self.answer:
-                self.said += len(data)
-                self.cause = "reply" if self.said > self.reply_limit else "exit"
+                self.answer_bytes += len(data)
+                self.cause = "reply" if self.answer_bytes > self.reply_limit else "exit"
                 forward(data)
             else:
                 self.printed.add(data)

@@ -1,4 +1,4 @@
-"""T15's rows on their way out: numbers as tensors (NaN may travel there), replies as one run of token ids."""
+"""Encode T15's rows as tensors, which may hold NaN; all replies become one sequence of token ids."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NAME_LENGTH, MAX_ROWS, MAX_TOKENS = 60, 16, 200_000
 
 
 def comparison_answer(rows: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """{"names": […]} and the tensors numbers (rows, 8), lengths (replies of all rows), counts (rows), tokens.
+    """Return {"names": […]} and the tensors numbers (rows, 8), lengths (replies of all rows), counts (rows), tokens.
 
-    What is missing or no number becomes NaN, missing replies become none; the grader judges that.
-    TypeError if `rows` is no list of records.
+    A missing value or one that is not a number becomes NaN, missing replies become an empty list; the grader decides
+    what that means. Raises TypeError if `rows` is not a list of records.
     """
     if rows is None:
         raise NotImplementedError("compare_policies returned None")
@@ -43,7 +43,7 @@ def _number(value: Any) -> float:
 
 
 def _replies(value: Any) -> list[list[int]]:
-    """Lists of token ids; an answer of another form has none."""
+    """Convert to lists of token ids; a value of another form gives an empty list."""
     if isinstance(value, Tensor):
         value = value.tolist()
     if not isinstance(value, list | tuple):

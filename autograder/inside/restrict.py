@@ -1,9 +1,9 @@
-"""The supervisor of tiers 3 and 0: confines a worker with Landlock and seccomp (tier 0: not at all), and ends
-everything below it.
+"""The supervisor of tiers 3 and 0 starts a worker, in tier 3 restricted, and kills all its processes in the end.
 
-Run by the grader as `python -m inside.restrict`; the first line of stdin is the configuration (JSON), the
-end of stdin is the order to stop. Supervisor and grader are outside the Landlock domain, so that student
-code can neither signal nor read them. See landlock(7); the access rights are those of <linux/landlock.h>.
+The restrictions are those of Landlock and seccomp. The grader runs the supervisor as `python -m inside.restrict`. The
+first line of stdin is the configuration (JSON); the supervisor stops when stdin is closed. Supervisor and grader are
+outside the Landlock domain, so that student code can neither signal nor read them. See landlock(7); the access rights
+are those of <linux/landlock.h>.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def landlock_abi() -> int:
-    """Version of the kernel's Landlock, 0 where there is none."""
-    return max(0, _libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION))
+    """Return the ABI version of the kernel's Landlock, 0 if there is none."""
+    return max(0, int(_libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION)))
 
 
 def confine(read: list[str], listed: list[str], write: list[str]) -> None:
-    """Restrict this process to these paths (read: files below; listed: names only; write: everything), no
-    TCP, no abstract sockets or signals to the outside. Raises OSError."""
+    """Restrict this process to these paths, without TCP and without abstract sockets or signals to the outside.
+
+    read: files below may be read and executed. listed: only the names of entries may be read. write: all rights.
+    Raises OSError.
+    """
     abi = landlock_abi()
     rights = ALL_RIGHTS[min(abi, 3)]
     net, scope = TCP_BIND_CONNECT if abi >= 4 else 0, SCOPE_SOCKETS_AND_SIGNALS if abi >= 6 else 0
@@ -70,7 +73,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def drop_privileges(uid: int | None) -> None:
-    """As root: become `uid`, or stay uid 0 without any capability. An ordinary user has nothing to drop."""
+    """As root, become `uid`, or stay uid 0 without any capability if it is None. Do nothing as an ordinary user."""
     if os.getuid() != 0:
         return
     for capability in range(MAX_CAPABILITY + 1):
@@ -85,7 +88,7 @@ def drop_privileges(uid: int | None) -> None:
 
 
 def install_filter(program: bytes) -> None:
-    """Load a seccomp program (array of struct sock_filter) for this process and its children."""
+    """Install a seccomp program (an array of struct sock_filter) for this process and its children."""
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
     pointer = ctypes.create_string_buffer(fprog, len(fprog))
@@ -98,8 +101,8 @@ def _check(value: int, what: str) -> int:
     return value
 
 
-def start(config: dict[str, Any]) -> int:
-    """Fork and confine the worker; returns its process id."""
+def start_worker(config: dict[str, Any]) -> int:
+    """Fork and restrict the worker, and return its process id."""
     child = os.fork()
     if child:
         return child
@@ -115,17 +118,17 @@ def start(config: dict[str, Any]) -> int:
         if config["confined"]:
             install_filter(base64.b64decode(config["filter"]))
         os.execve(config["command"][0], config["command"], config["env"])
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 (a forked child must not return into the supervisor's code)
         os.write(2, f"the supervisor cannot start the worker: {error}\n".encode())
     os._exit(72)
 
 
 def main() -> None:
-    """Read the configuration, start the worker, wait for its end or for the order to stop."""
+    """Read the configuration, start the worker, and wait until it ends or stdin is closed."""
     config = json.loads(sys.stdin.buffer.readline())
     system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
     system.prctl(system.PR_SET_DUMPABLE, 0)
-    child = start(config)
+    child = start_worker(config)
     for fd in config["fds"]:
         os.close(fd)
     pidfd = os.pidfd_open(child)
@@ -134,9 +137,9 @@ def main() -> None:
     poll.register(0, select.POLLIN)
     poll.poll()
     poll.unregister(0)
-    poll.poll(WORKER_SECONDS * 1000)  # its pipe is closed too: let it end its own domain first
-    system.end_everything(confined=False)
-    system.remove(config["stage"])  # the grader may be gone
+    poll.poll(WORKER_SECONDS * 1000)  # its pipe is closed too: let it kill the processes of its domain first
+    system.kill_all(signals_confined=False)
+    system.remove_folder(config["folder"])  # here, as the grader may have died
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Copies of a model's weights while a student's loop trains it, taken without the loop's cooperation."""
+"""Copy a model's weights while a student's loop trains it, without needing the loop's cooperation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-TIED = "lm_head.weight"  # the same storage as the token embedding: sent once
+TIED = "lm_head.weight"  # shares storage with the token embedding, so it is not sent twice
 REPORT_EVERY = 0.5  # seconds between two progress records
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights as float32 copies on the CPU, the tied output embedding left out."""
+    """Copy the model's weights to the CPU as float32, without the tied output embedding."""
     return {
         name: value.detach().to("cpu", torch.float32, copy=True).contiguous()
         for name, value in model.state_dict().items()
@@ -25,7 +25,7 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_state(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> nn.Module:
-    """Fill `model` with the tensors called prefix + name; KeyError if one is missing. Returns the model."""
+    """Fill `model` with the tensors called prefix + name and return it. Raises KeyError if one is missing."""
     with torch.no_grad():
         for name, value in model.state_dict().items():
             if name != TIED:
@@ -33,19 +33,18 @@ def load_state(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> 
     return model
 
 
-class Watch:
-    """Stands in for a training loop: runs it, counts optimiser steps and copies the weights between them.
+class RecordedLoop:
+    """Replaces a training loop: runs it, counts optimiser steps and copies the weights between them.
 
-    loop: the student's function; its first argument is the model (or a Policy, of which `.lm` is
-    watched). count: snapshots wanted, the final one included. A global post-hook of torch's optimisers
-    sees every step, whatever the loop looks like; only optimisers that hold a weight of the watched
-    model count. The number of steps is not known beforehand: copies are kept every `stride` steps,
-    and each time there are too many, every other one goes and the stride doubles.
+    loop: the student's function, whose first argument is the model (or a Policy, of which `.lm` is recorded).
+    count: number of snapshots wanted, the final one included.
+
+    A global post-hook of torch's optimisers sees every step, however the loop is written; only optimisers that hold a
+    weight of the recorded model count. The number of steps is not known in advance, so copies are kept every `stride`
+    steps; whenever there are too many, every other one is dropped and the stride doubles.
     """
 
-    def __init__(
-        self, loop: Callable[..., Any], count: int, report: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, loop: Callable[..., Any], count: int, report: Callable[[dict[str, Any]], None]) -> None:
         self.loop, self.count, self.report = loop, count, report
         self.model: nn.Module | None = None
         self.steps, self.stride = 0, 1
@@ -55,7 +54,7 @@ class Watch:
         self._reported = 0.0
 
     def __call__(self, model: nn.Module, *args: Any) -> list[Any]:
-        """Run the loop on `model`. What it returns does not matter: the weights are measured."""
+        """Run the loop on `model`. Its return value does not matter, because the weights are measured."""
         self.model = getattr(model, "lm", model)
         self._owned = frozenset(id(p) for p in self.model.parameters())
         handle = register_optimizer_step_post_hook(self._after_step)
@@ -65,8 +64,8 @@ class Watch:
             handle.remove()
         return result if isinstance(result, list) else []
 
-    def on_step(self, step: int, value: Any) -> None:
-        """The loop's own callback: what it reports is shown as progress, and is no evidence."""
+    def on_step(self, step: int, value: Any) -> None:  # noqa: ARG002 (a loop may pass it by name)
+        """Receive what the loop reports. It is shown as progress and never used as evidence."""
         values = value if isinstance(value, Mapping) else {"loss": value}
         for name in ("loss", "reward", "kl"):
             number = _number(values.get(name))
@@ -74,7 +73,7 @@ class Watch:
                 self.latest[name] = number
 
     def result(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """{"steps": optimiser steps of each snapshot, the last one final} and the weights, "s000120/name"."""
+        """Return {"steps": optimiser steps of the snapshots, the last one final} and the weights as "s000120/name"."""
         if self.model is None:
             raise RuntimeError("the loop was never called")
         between = sorted(step for step in self.kept if step < self.steps)
@@ -98,13 +97,9 @@ class Watch:
 
 
 def evenly(steps: list[int], count: int, last: int) -> list[int]:
-    """Of these steps, at most `count`: those nearest to even spacing between 0 and `last`."""
+    """Choose at most `count` of these steps, those nearest to even spacing between 0 and `last`."""
     targets = [last * (i + 1) / (count + 1) for i in range(count)]
-    return (
-        sorted({min(steps, key=lambda step: (abs(step - target), step)) for target in targets})
-        if steps
-        else []
-    )
+    return sorted({min(steps, key=lambda step: (abs(step - target), step)) for target in targets}) if steps else []
 
 
 def _number(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Student source text to statements, tolerantly: IPython lines and broken statements are set aside."""
+"""Parse student source into statements, setting IPython lines and broken statements aside."""
 
 from __future__ import annotations
 import __future__
@@ -16,16 +16,16 @@ FUTURE_FLAGS = {name: getattr(__future__, name).compiler_flag for name in __futu
 
 @dataclass(frozen=True)
 class Parsed:
-    """The statements that parse, and (line number, message) of what was set aside."""
+    """The statements that parse, and (line number, message) of those that were dropped."""
 
     statements: tuple[ast.stmt, ...]
     dropped: tuple[tuple[int, str], ...] = ()
 
 
 def without_magics(source: str) -> str:
-    """Replace `!shell`, `%magic` and `name?` lines by `pass`; a `%%cell` magic blanks its whole text.
+    """Replace `!shell`, `%magic` and `name?` lines by `pass`, and a whole text under a `%%cell` magic by nothing.
 
-    Only called on text that does not parse as Python, so that a `%` continuation line is safe.
+    Callers use it only for text that does not parse as Python, so it cannot hit a valid line that starts with `%`.
     """
     lines = source.splitlines()
     first = next((line for line in lines if line.strip()), "")
@@ -35,7 +35,7 @@ def without_magics(source: str) -> str:
 
 
 def parse_strict(source: str) -> Parsed:
-    """Parse a slot's source: IPython lines are forgiven, anything else raises SyntaxError."""
+    """Parse a slot's source, ignoring IPython lines. Raises SyntaxError or ValueError on anything else."""
     try:
         return Parsed(tuple(ast.parse(source).body))
     except (SyntaxError, ValueError) as error:
@@ -46,7 +46,7 @@ def parse_strict(source: str) -> Parsed:
 
 
 def parse_tolerant(source: str) -> Parsed:
-    """Parse a prelude: each top-level block that does not parse is dropped and reported."""
+    """Parse a prelude, dropping and reporting each top-level block that does not parse."""
     try:
         return parse_strict(source)
     except (SyntaxError, ValueError):
@@ -65,7 +65,7 @@ def parse_tolerant(source: str) -> Parsed:
 
 
 def _blank_block(lines: list[str], index: int) -> None:
-    """Empty the top-level block around lines[index]: from its first unindented line to the next one."""
+    """Empty the top-level block around lines[index], from its first unindented line to the next one."""
     start = index
     while start > 0 and not TOP_LEVEL.match(lines[start]):
         start -= 1
@@ -78,12 +78,12 @@ def _blank_block(lines: list[str], index: int) -> None:
 
 
 def remember(filename: str, source: str) -> None:
-    """Let tracebacks and `inspect.getsource` show lines of text that is in no file."""
+    """Let tracebacks and `inspect.getsource` show lines of text that is not in a file."""
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
 
 
 def future_flags(statements: tuple[ast.stmt, ...]) -> int:
-    """The compiler flags that the `from __future__ import …` statements among these switch on."""
+    """Return the compiler flags of the `from __future__ import …` statements among these."""
     flags = 0
     for statement in statements:
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
@@ -93,5 +93,5 @@ def future_flags(statements: tuple[ast.stmt, ...]) -> int:
 
 
 def defined_names(source: str) -> tuple[str, ...]:
-    """Top-level functions and classes of a source, also of one that does not parse."""
+    """Return the names of a source's top-level functions and classes, even if it does not parse."""
     return tuple(re.findall(r"^(?:async\s+def|def|class)\s+(\w+)", source, flags=re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Linux calls of the worker: process attributes, limits, ending every process, emptying scratch."""
+"""Linux system calls of the worker: process attributes, limits, killing processes, emptying scratch folders."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_SCOPE_SIGNAL = 1 << 1
-THREAD_ADDRESS_SPACE = 144 << 20  # per thread: a 64 MiB malloc arena may be reserved twice, plus a stack
+THREAD_ADDRESS_SPACE = 144 << 20  # per thread: malloc may reserve a 64 MiB arena twice, and there is the stack
 END_SECONDS = 10.0
 PAGE = 4096  # bytes
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -24,37 +27,37 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, value: int) -> None:
-    """prctl(2). Raises OSError."""
+    """Call prctl(2). Raises OSError."""
     zero = ctypes.c_ulong(0)
     if _libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero) != 0:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
 def keep_freed_memory() -> None:
-    """Have malloc keep what is freed for the next allocation, on glibc; elsewhere nothing changes.
+    """Let malloc keep freed memory for the next allocation. This works with glibc only.
 
-    Each pass through a model takes and frees the same megabytes. By default they go back to the kernel and come
-    again page by page, zeroed, which costs a quarter of a forward pass and more where page faults are dear.
+    Each pass through a model allocates and frees the same megabytes. By default they return to the kernel and come back
+    page by page, zeroed, which costs a quarter of a forward pass, or more where page faults are expensive.
     """
-    with contextlib.suppress(AttributeError):  # another C library
+    with contextlib.suppress(AttributeError):  # another C library has no mallopt
         _libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
         _libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def scope_signals() -> bool:
-    """Landlock: from now on this process can signal only its own descendants. False if not offered."""
+    """Let this process signal only its own descendants, by Landlock. Return False if the kernel does not offer it."""
     attributes = (ctypes.c_uint64 * 3)(0, 0, LANDLOCK_SCOPE_SIGNAL)
     ruleset = _libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(24), 0)
     if ruleset < 0:
         return False
     try:
-        return _libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
+        return bool(_libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)
 
 
 def status_bytes(field: str) -> int:
-    """A kB field of /proc/self/status (`VmSize`, `VmRSS`) in bytes."""
+    """Return a kB field of /proc/self/status (`VmSize`, `VmRSS`) in bytes, or 0 if there is no such field."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         for line in file:
             if line.startswith(field + ":"):
@@ -62,8 +65,8 @@ def status_bytes(field: str) -> int:
     return 0
 
 
-def limit_child(header: dict) -> None:
-    """rlimits of one call. Address space counts from what the imported libraries already use."""
+def limit_child(header: dict[str, Any]) -> None:
+    """Set the rlimits of one call. Address space is counted from what the imported libraries already use."""
     if header.get("address_space", True):
         room = header["memory_bytes"] + header["threads"] * THREAD_ADDRESS_SPACE
         _lower(resource.RLIMIT_AS, status_bytes("VmSize") + room)
@@ -74,7 +77,7 @@ def limit_child(header: dict) -> None:
 
 
 def limit_worker(file_bytes: int, processes: int | None) -> None:
-    """rlimits that hold for the worker and everything below it."""
+    """Set the rlimits that hold for the worker and all its descendants."""
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
     _lower(resource.RLIMIT_NOFILE, 512)
@@ -89,13 +92,12 @@ def _lower(kind: int, value: int) -> None:
 
 
 def descendants() -> list[int]:
-    """Process ids below this process, by the parent field of /proc/*/stat."""
+    """List the ids of all processes below this one, by the parent field of /proc/*/stat."""
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                with open(f"/proc/{entry}/stat", "rb") as file:
-                    parents[int(entry)] = int(file.read().rpartition(b")")[2].split()[1])
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{entry}/stat", "rb") as file:
+                parents[int(entry)] = int(file.read().rpartition(b")")[2].split()[1])
     found = {os.getpid()}
     while True:
         more = {pid for pid, parent in parents.items() if parent in found} - found
@@ -105,7 +107,7 @@ def descendants() -> list[int]:
 
 
 def cannot_signal(pid: int) -> bool:
-    """Is a signal to this living process refused?"""
+    """Say whether the kernel refuses a signal to this living process."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -113,26 +115,26 @@ def cannot_signal(pid: int) -> bool:
     return False
 
 
-def end_everything(*, confined: bool, seconds: float = END_SECONDS) -> None:
-    """Kill and reap every other process of the sandbox. Raises TimeoutError if some will not go.
+def kill_all(*, signals_confined: bool, seconds: float = END_SECONDS) -> None:
+    """Kill and reap every other process of the sandbox. Raises TimeoutError if some do not end in time.
 
-    confined: signals reach the sandbox alone (pid 1 of a namespace, or a Landlock domain), so kill(-1) ends
-    all at once, which no fork bomb outruns. Otherwise this process is a subreaper and its descendants are
-    killed until none is left.
+    signals_confined: signals reach only the sandbox (this is pid 1 of a namespace, or in a Landlock domain), so
+    kill(-1) ends all processes at once, faster than any fork bomb. Otherwise this process is a subreaper, and its
+    descendants are killed until none is left.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for pid in [-1] if confined else descendants():
+        for pid in [-1] if signals_confined else descendants():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        if _reap() and (confined or not descendants()):
+        if _reap() and (signals_confined or not descendants()):
             return
         time.sleep(0.002)
     raise TimeoutError("a process of the call does not end")
 
 
 def _reap() -> bool:
-    """Collect what has ended; True if no child is left."""
+    """Reap the children that have ended. Return True if no child is left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -141,25 +143,25 @@ def _reap() -> bool:
     return False
 
 
-def empty(folders: Iterable[str]) -> bool:
-    """Remove what a call left in its scratch folders; False if something stays."""
-    left = [folder for folder in folders if not _clear(folder)]
+def empty_folders(folders: Iterable[str]) -> bool:
+    """Delete what a call left in its scratch folders. Return False if something remains."""
+    left = [folder for folder in folders if not _empty_folder(folder)]
     return not left
 
 
-def remove(folder: str) -> None:
-    """Delete a folder with all that is in it, as far as that can be done."""
+def remove_folder(folder: str) -> None:
+    """Delete a folder and its content, as far as the system permits."""
     with contextlib.suppress(OSError):
-        _clear(folder)
+        _empty_folder(folder)
         os.rmdir(folder)
 
 
-def _clear(top: str) -> bool:
-    """Empty a folder, however deep it is, without following a link; False if something stays.
+def _empty_folder(top: str) -> bool:
+    """Empty a folder of any depth without following links. Return False if something remains.
 
-    No recursion and no long path, which student code could exhaust: what lies in a subfolder is lifted into
-    `top` until there is no subfolder left. Every step goes by descriptor, so that a process that is still alive
-    cannot put a link in the way of a grader that is root.
+    Student code could exhaust recursion and long paths, so neither is used: the content of a subfolder is moved up into
+    `top` until there is no subfolder left. Every step uses descriptors, so that a process that is still alive cannot
+    place a link where a grader that is root would follow it.
     """
     base = os.open(top, FOLDER)
     try:
@@ -168,23 +170,23 @@ def _clear(top: str) -> bool:
             progress = False
             for name in os.listdir(base):
                 with contextlib.suppress(OSError):
-                    progress = _lift(base, name) or progress
+                    progress = _delete_entry(base, name) or progress
         return not os.listdir(base)
     finally:
         os.close(base)
 
 
-def _lift(base: int, name: str) -> bool:
-    """Delete an entry of the folder `base`; a folder's content is lifted into `base` first. OSError if it stays."""
-    if _unlinked(base, name):
+def _delete_entry(base: int, name: str) -> bool:
+    """Delete an entry of the folder `base`, after moving a subfolder's content into `base`. Raises OSError."""
+    if _unlink_file(base, name):
         return True
-    _open_up(base, name)
+    _grant_access(base, name)
     inner = os.open(name, FOLDER, dir_fd=base)
     try:
         for child in os.listdir(inner):
             with contextlib.suppress(OSError):
-                if not _unlinked(inner, child):
-                    _open_up(inner, child)
+                if not _unlink_file(inner, child):
+                    _grant_access(inner, child)
                     os.rename(child, os.urandom(8).hex(), src_dir_fd=inner, dst_dir_fd=base)
     finally:
         os.close(inner)
@@ -192,8 +194,8 @@ def _lift(base: int, name: str) -> bool:
     return True
 
 
-def _unlinked(folder: int, name: str) -> bool:
-    """Delete a file or a link; False if it is a folder."""
+def _unlink_file(folder: int, name: str) -> bool:
+    """Delete a file or a link. Return False if it is a folder."""
     try:
         os.unlink(name, dir_fd=folder)
     except IsADirectoryError:
@@ -201,8 +203,8 @@ def _unlinked(folder: int, name: str) -> bool:
     return True
 
 
-def _open_up(folder: int, name: str) -> None:
-    """Give us all rights to a subfolder, where that is allowed. Never follows a link."""
+def _grant_access(folder: int, name: str) -> None:
+    """Give this process all rights to a subfolder, if that is allowed, without following a link."""
     with contextlib.suppress(OSError):
         handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
@@ -211,11 +213,11 @@ def _open_up(folder: int, name: str) -> None:
             os.close(handle)
 
 
-def held_bytes(folders: Iterable[str], enough: int) -> int:
-    """Bytes on disk below these folders; counting ends once there are more than `enough`.
+def disk_usage(folders: Iterable[str], enough: int) -> int:
+    """Count the bytes on disk below these folders. Counting stops once there are more than `enough`.
 
-    A file counts for one page at least, so that empty ones add up too; a folder that cannot be looked into
-    (no right to read, a path too long) counts as too much, or it would be the place to hide.
+    A file counts as at least one page, so that empty files add up as well. A folder that cannot be listed (no
+    permission, or a path that is too long) counts as more than `enough`, because files could be hidden in it.
     """
     total, pending = 0, list(folders)
     while pending and total <= enough:
@@ -228,7 +230,7 @@ def held_bytes(folders: Iterable[str], enough: int) -> int:
                     if total > enough:
                         break
         except FileNotFoundError:
-            continue  # it went away meanwhile
+            continue  # it was deleted meanwhile
         except OSError:
             return enough + 1
     return total

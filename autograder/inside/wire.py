@@ -1,15 +1,15 @@
-"""Framing and packing shared by the grader and the worker. Standard library and NumPy only.
+"""Frames and bodies that grader and worker exchange. Uses the standard library and NumPy only.
 
-A frame is one type byte, an unsigned 64-bit length and that many bytes. A body is a 32-bit length,
-JSON of that length, then tensors in the safetensors layout (https://github.com/huggingface/safetensors).
+A frame is one type byte, an unsigned 64-bit length and that many bytes. A body is a 32-bit length, JSON of that length,
+then tensors in the safetensors layout (https://github.com/huggingface/safetensors).
 
 | type | direction | content |
 | --- | --- | --- |
-| Q | grader -> worker | request: a body whose JSON is the header, its tail the payload's own body |
-| H | worker -> grader | hello, once the libraries are imported |
+| Q | grader -> worker | request: a body whose JSON is the header and whose tail is the body of the payload |
+| H | worker -> grader | hello, sent once the libraries are imported; JSON |
 | S | worker -> grader | the child starts; JSON: the resident bytes of the worker |
 | C | worker -> grader | raw bytes that the child wrote to its answer pipe: untrusted frames P and R |
-| E | worker -> grader | how the child ended |
+| E | worker -> grader | how the child ended; JSON |
 | P | child | progress, JSON |
 | R | child | the reply: a body |
 """
@@ -19,42 +19,51 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 HEADER = struct.Struct(">cQ")
 LENGTH = struct.Struct(">I")
 CHUNK = 1 << 18
 DTYPES = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32",
-    "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
 }
 
 
 class WireError(ValueError):
-    """A frame breaks the rules; whatever follows it on that stream is worthless."""
+    """A frame breaks the protocol. Whatever follows it on that stream cannot be trusted."""
 
 
 def frame(kind: bytes, payload: bytes = b"") -> bytes:
-    """One frame as bytes."""
+    """Encode one frame."""
     return HEADER.pack(kind, len(payload)) + payload
 
 
 def json_bytes(value: Any) -> bytes:
-    """Compact ASCII JSON. Raises ValueError on NaN and Inf, TypeError on what JSON cannot say."""
+    """Encode as compact ASCII JSON. Raises ValueError on NaN and Inf, TypeError on what JSON cannot represent."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def pack_body(value: Any, tail: bytes = b"") -> bytes:
-    """A body: JSON, then raw bytes (tensors, or another body)."""
+    """Encode a body: JSON, then raw bytes (tensors, or another body)."""
     head = json_bytes(value)
     return LENGTH.pack(len(head)) + head + tail
 
 
 def split_body(body: bytes | memoryview) -> tuple[bytes, memoryview]:
-    """The JSON bytes and the tail of a body. Raises WireError if the lengths do not fit."""
+    """Split a body into its JSON bytes and its tail. Raises WireError if the lengths do not fit."""
     if len(body) < LENGTH.size:
         raise WireError("the body is shorter than its length field")
     (size,) = LENGTH.unpack_from(body)
@@ -65,7 +74,7 @@ def split_body(body: bytes | memoryview) -> tuple[bytes, memoryview]:
 
 
 def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays in the safetensors layout, in the given order. Raises TypeError on another dtype."""
+    """Encode arrays in the safetensors layout, in the given order. Raises TypeError on a dtype not in DTYPES."""
     header: dict[str, Any] = {}
     parts, offset = [], 0
     for name, array in tensors.items():
@@ -83,7 +92,7 @@ def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frames. `limits` gives the largest payload of each allowed type."""
+    """Cuts a byte stream into frames. `limits` gives the largest payload in bytes of each allowed type."""
 
     def __init__(self, limits: Mapping[bytes, int]) -> None:
         self._limits = dict(limits)
@@ -106,12 +115,12 @@ class FrameReader:
 
     @property
     def pending(self) -> int:
-        """Bytes of a frame that is not complete yet."""
+        """Count the bytes of a frame that is not complete yet."""
         return len(self._buffer)
 
 
 def read_exact(fd: int, size: int) -> bytes:
-    """Blocking read of exactly `size` bytes; EOFError if the stream ends before."""
+    """Read exactly `size` bytes, blocking. Raises EOFError if the stream ends before."""
     data = bytearray()
     while len(data) < size:
         part = os.read(fd, min(size - len(data), 1 << 20))
@@ -122,7 +131,7 @@ def read_exact(fd: int, size: int) -> bytes:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Blocking write of everything."""
+    """Write all bytes, blocking."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view[: 1 << 20]) :]

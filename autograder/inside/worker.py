@@ -1,11 +1,11 @@
-"""The worker: imports the libraries once, then forks one child per call. It never runs student code.
+"""The worker imports the libraries once and then forks one child per call. It never runs student code itself.
 
-PyTorch is imported before it says hello. What takes as long again (transformers, rlhf_kit and our parts that
-use them) comes before the first call that needs it, so that a notebook with little in it is graded soon.
+It imports PyTorch before it sends its hello frame. transformers, rlhf_kit and the modules that use them take as long
+again, so they are imported before the first call that needs them, and a notebook with few answers is graded sooner.
 
-Started as `python -m inside.worker REQUEST_FD REPLY_FD OPTIONS` (OPTIONS is JSON). It keeps to one thread,
-because a child forked after a multi-threaded matmul in its parent hangs. When the request stream ends, it
-ends, and (as pid 1 of its namespace) takes every process with it.
+It is started as `python -m inside.worker REQUEST_FD REPLY_FD OPTIONS` (OPTIONS is JSON). It uses one thread only,
+because a child that is forked after a multi-threaded matrix product in its parent hangs. It ends when the request
+stream ends, and as pid 1 of its namespace it takes every process with it.
 """
 
 from __future__ import annotations
@@ -16,63 +16,76 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import system
 from .preload import import_libraries, import_models, needs_models, preload, require_driver
 from .relay import Relay
 from .wire import HEADER, frame, json_bytes, read_exact, split_body, write_all
 
-ALONE_SECONDS = 1.0
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GRADER_CHECK_SECONDS = 1.0
 
 
 class Worker:
-    """Serves requests until the stream ends."""
+    """Serves requests until the request stream ends."""
 
     def __init__(self, request_fd: int, reply_fd: int, options: dict[str, Any]) -> None:
         self.request_fd, self.reply_fd, self.options = request_fd, reply_fd, options
         namespace = os.getpid() == 1
-        self.confined = namespace or (options["confined"] and system.cannot_signal(os.getppid()))
+        self.signals_confined = namespace or (options["signals_confined"] and system.cannot_signal(os.getppid()))
 
     def hello(self) -> None:
-        """Import everything, then say so. A module that cannot be imported is our own failure: it is
-        named."""
+        """Import the libraries and report that the worker is ready.
+
+        The report names operations' modules that could not be imported, which is a grader error.
+        """
         system.keep_freed_memory()  # children inherit it
-        with self.leaving_if_alone():
+        with self.exit_if_grader_dies():
             absent = import_libraries()
         import torch
 
-        from .registry import OPS
+        from .operations import OPS
 
-        info = {"python": sys.version.split()[0], "torch": torch.__version__, "absent": absent, "ops": sorted(OPS),
-                "threads": len(os.listdir("/proc/self/task")), "rss": system.status_bytes("VmRSS")}
+        info = {
+            "python": sys.version.split()[0],
+            "torch": torch.__version__,
+            "absent": absent,
+            "ops": sorted(OPS),
+            "threads": len(os.listdir("/proc/self/task")),
+            "rss": system.status_bytes("VmRSS"),
+        }
         self.send(b"H", json_bytes(info))
 
     @contextlib.contextmanager
-    def leaving_if_alone(self) -> Iterator[None]:
-        """Look once a second whether the grader is gone. Its death cannot signal a worker of another uid, and
-        nothing is read here while imports go on. At all other times every wait sees the pipe close."""
-        signal.signal(signal.SIGALRM, lambda *_: self.leave_if_alone())
-        signal.setitimer(signal.ITIMER_REAL, ALONE_SECONDS, ALONE_SECONDS)
+    def exit_if_grader_dies(self) -> Iterator[None]:
+        """Poll once a second and exit if the grader process has died.
+
+        This is for imports, during which nothing is read; at all other times the worker waits for the pipe and sees it
+        close. The grader's death cannot signal a worker with another uid.
+        """
+        signal.signal(signal.SIGALRM, lambda *_: self._check_grader())
+        signal.setitimer(signal.ITIMER_REAL, GRADER_CHECK_SECONDS, GRADER_CHECK_SECONDS)
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def leave_if_alone(self) -> None:
-        """End if the grader is gone."""
+    def _check_grader(self) -> None:
+        """Exit if the grader has closed its end of the request pipe."""
         poll = select.poll()
         poll.register(self.request_fd, 0)
         if poll.poll(0):
             os._exit(0)
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
-        """One frame to the grader."""
+        """Send one frame to the grader."""
         write_all(self.reply_fd, frame(kind, payload))
 
     def serve(self) -> None:
-        """Answer requests, one at a time, until the grader closes the stream."""
+        """Answer requests one after the other until the grader closes the stream."""
         while True:
             try:
                 kind, size = HEADER.unpack(read_exact(self.request_fd, HEADER.size))
@@ -82,14 +95,14 @@ class Worker:
             head, payload = split_body(body)
             del body, kind
             if needs_models(payload):
-                with self.leaving_if_alone():
+                with self.exit_if_grader_dies():
                     import_models()
             require_driver(payload)
             preload(payload)
             self.call(json.loads(head), payload)
 
     def call(self, header: dict[str, Any], payload: memoryview) -> None:
-        """Fork, relay, end, clean up, report."""
+        """Fork a child that runs the call, relay its answer, kill what it left, clean up and report."""
         answer, answer_in = os.pipe()
         output, output_in = os.pipe()
         header.update({name: self.options[name] for name in ("scope_signals", "scratch", "scratch_bytes")})
@@ -106,32 +119,32 @@ class Worker:
         os.close(output_in)
         relay = Relay(child, answer, output, self.request_fd, header)
         report = relay.run(lambda data: self.send(b"C", data))
-        system.end_everything(confined=self.confined)
-        if report["cause"] == "alone":
+        system.kill_all(signals_confined=self.signals_confined)
+        if report["cause"] == "grader":
             sys.exit(0)
-        report["clean"] = system.empty(self.options["scratch"])
+        report["clean"] = system.empty_folders(self.options["scratch"])
         self.send(b"E", json_bytes(report))
 
 
 def main() -> None:
-    """Limit this process, then report its surroundings (a probe) or serve requests."""
+    """Limit this process, then report its surroundings, if the options say so, or serve requests."""
     request_fd, reply_fd, options = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     system.prctl(system.PR_SET_DUMPABLE, 0)  # same-uid children can neither read nor write its memory
     system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
     system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
     system.limit_worker(options["file_bytes"], options["processes"])
-    if options.get("probe"):
-        from .probes import surroundings
+    if options.get("inspect"):
+        from .diagnostics import surroundings
 
-        write_all(reply_fd, frame(b"H", json_bytes(surroundings(options["probe"]))))
+        write_all(reply_fd, frame(b"H", json_bytes(surroundings(options["inspect"]))))
         return
     worker = Worker(request_fd, reply_fd, options)
     worker.hello()
     try:
         worker.serve()
     finally:
-        system.end_everything(confined=worker.confined)
+        system.kill_all(signals_confined=worker.signals_confined)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,82 @@
-"""Which top-level statements of a notebook define something, and so may be run while grading. Pure.
+"""Select the top-level statements of a notebook that define something and so may be run while grading.
 
-Kept are imports, functions, classes, and assignments whose right side only names, combines or
-configures: `EPS = 1e-8`, `log = math.log`, `DEVICE = torch.device("cuda" if … else "cpu")`. Training,
-plots and whatever else a call may do are not.
+These are imports, functions, classes, and assignments whose right side only names, combines or configures things:
+`EPS = 1e-8`, `log = math.log`, `DEVICE = torch.device("cuda" if … else "cpu")`. Training, plots and other calls are
+left out. Runs in the limited child process.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from autograder.parsing.names import needed_names, stored_names
-from autograder.parsing.statements import Piece
 
-# Calls that make a constant, by full dotted name; a trailing dot means everything below it. They are
-# cheap and run no training. `kit` resolves to rlhf_kit through the notebook's imports.
-CHEAP_CALLS = frozenset(
-    """
-    torch.device torch.cuda.is_available torch.backends.mps.is_available torch.tensor torch.finfo torch.iinfo
-    torch.log torch.exp torch.sqrt torch.zeros torch.ones torch.arange torch.no_grad torch.Generator
-    torch.get_default_dtype torch.nn. numpy.array numpy.log numpy.exp numpy.sqrt numpy.finfo numpy.float32
-    numpy.float64 numpy.random.default_rng math. functools. operator. itertools. collections. typing.
-    dataclasses. enum. copy. os.path. os.environ.get os.getenv re.compile string.Template logging.getLogger
-    types.SimpleNamespace argparse.Namespace random.Random pathlib.Path
-    rlhf_kit.get_profile rlhf_kit.load_tokenizer rlhf_kit.Profile
-    rlhf_kit.SFTConfig rlhf_kit.RMConfig rlhf_kit.PPOConfig rlhf_kit.EvalConfig
-    abs all any bool bytes chr dict divmod enumerate float frozenset getattr hasattr hash int isinstance len
-    list map max min object ord pow range repr reversed round set slice sorted str sum tuple type zip
-    """.split()
-)
-CHEAP_METHODS = frozenset(
-    "split strip lower upper join format replace items keys values get copy index count encode startswith "
-    "endswith rstrip lstrip rpartition partition manual_seed to item".split()
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from autograder.parsing.statements import Piece
+
+# Calls that create a constant, by full dotted name; a name with a trailing dot stands for everything below it. They are
+# cheap and do not train. `kit` resolves to rlhf_kit through the notebook's imports.
+# fmt: off
+CHEAP_CALLS = frozenset({
+    "torch.device", "torch.cuda.is_available", "torch.backends.mps.is_available", "torch.tensor", "torch.finfo",
+    "torch.iinfo", "torch.log", "torch.exp", "torch.sqrt", "torch.zeros", "torch.ones", "torch.arange",
+    "torch.no_grad", "torch.Generator", "torch.get_default_dtype", "torch.nn.", "numpy.array", "numpy.log",
+    "numpy.exp", "numpy.sqrt", "numpy.finfo", "numpy.float32", "numpy.float64", "numpy.random.default_rng", "math.",
+    "functools.", "operator.", "itertools.", "collections.", "typing.", "dataclasses.", "enum.", "copy.", "os.path.",
+    "os.environ.get", "os.getenv", "re.compile", "string.Template", "logging.getLogger", "types.SimpleNamespace",
+    "argparse.Namespace", "random.Random", "pathlib.Path", "rlhf_kit.get_profile", "rlhf_kit.load_tokenizer",
+    "rlhf_kit.Profile", "rlhf_kit.SFTConfig", "rlhf_kit.RMConfig", "rlhf_kit.PPOConfig", "rlhf_kit.EvalConfig", "abs",
+    "all", "any", "bool", "bytes", "chr", "dict", "divmod", "enumerate", "float", "frozenset", "getattr", "hasattr",
+    "hash", "int", "isinstance", "len", "list", "map", "max", "min", "object", "ord", "pow", "range", "repr",
+    "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "type", "zip",
+})
+CHEAP_METHODS = frozenset({
+    "split", "strip", "lower", "upper", "join", "format", "replace", "items", "keys", "values", "get", "copy",
+    "index", "count", "encode", "startswith", "endswith", "rstrip", "lstrip", "rpartition", "partition",
+    "manual_seed", "to", "item",
+})
+# fmt: on
 _SIMPLE = (
-    ast.Constant, ast.Name, ast.Attribute, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp,
-    ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue,
-    ast.Starred, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.keyword,
-    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+    ast.Constant,
+    ast.Name,
+    ast.Attribute,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.IfExp,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+    ast.Dict,
+    ast.Subscript,
+    ast.Slice,
+    ast.JoinedStr,
+    ast.FormattedValue,
+    ast.Starred,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.comprehension,
+    ast.keyword,
+    ast.operator,
+    ast.unaryop,
+    ast.boolop,
+    ast.cmpop,
+    ast.expr_context,
 )
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORT = (ast.Import, ast.ImportFrom)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A statement that may go into the prelude: its text, the names it binds and those it uses."""
+class KeptStatement:
+    """A statement that may go into the prelude, with the names that it binds and those that it uses."""
 
     text: str
     binds: frozenset[str]
@@ -57,16 +87,20 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the notebook's own names stand for: imports by full name, and its record classes."""
+class NotebookNames:
+    """What names stand for in a notebook.
+
+    imports: imported name -> full dotted name. records: classes that are as cheap to create as a constant (see
+    _is_record). definitions: functions and classes.
+    """
 
     imports: Mapping[str, str]
     records: frozenset[str]
     definitions: frozenset[str]
 
     @staticmethod
-    def of(pieces: Sequence[Piece]) -> Known:
-        """Read off all statements of the notebook."""
+    def of(pieces: Sequence[Piece]) -> NotebookNames:
+        """Collect the names from all statements of the notebook."""
         imports: dict[str, str] = {}
         for piece in pieces:
             for node in ast.walk(piece.node) if isinstance(piece.node, (*IMPORT, ast.Try, ast.If)) else ():
@@ -76,10 +110,10 @@ class Known:
                 elif isinstance(node, ast.ImportFrom):
                     imports |= {a.asname or a.name: f"{node.module or ''}.{a.name}" for a in node.names}
         records = frozenset(p.name for p in pieces if isinstance(p.node, ast.ClassDef) and _is_record(p.node))
-        return Known(imports, records, frozenset(p.name for p in pieces if isinstance(p.node, DEFINITION)))
+        return NotebookNames(imports, records, frozenset(p.name for p in pieces if isinstance(p.node, DEFINITION)))
 
     def full_name(self, function: ast.expr) -> str:
-        """`F.relu` -> "torch.nn.functional.relu", "" for anything that is no dotted name."""
+        """Resolve `F.relu` to "torch.nn.functional.relu", and anything that is not a dotted name to ""."""
         parts = []
         while isinstance(function, ast.Attribute):
             parts.append(function.attr)
@@ -90,15 +124,15 @@ class Known:
 
 
 def _is_record(node: ast.ClassDef) -> bool:
-    """A dataclass, NamedTuple, Enum or bare class without __init__: making one is as cheap as a constant."""
-    marks = [ast.unparse(mark) for mark in (*node.decorator_list, *node.bases)]
-    if any(name in mark for mark in marks for name in ("dataclass", "NamedTuple", "TypedDict", "Enum")):
+    """Say whether this is a dataclass, NamedTuple, TypedDict, Enum, or a class without bases and __init__."""
+    kinds = [ast.unparse(kind) for kind in (*node.decorator_list, *node.bases)]
+    if any(name in kind for kind in kinds for name in ("dataclass", "NamedTuple", "TypedDict", "Enum")):
         return True
-    return not marks and not any(getattr(item, "name", "") in ("__init__", "__new__") for item in node.body)
+    return not kinds and not any(getattr(item, "name", "") in ("__init__", "__new__") for item in node.body)
 
 
-def keep(piece: Piece, known: Known) -> Kept | None:
-    """The statement as it may be run while grading (`if` and `try` with their definitions alone), or None."""
+def keep(piece: Piece, known: NotebookNames) -> KeptStatement | None:
+    """Return the statement as it may be run while grading, or None. Of `if` and `try`, only definitions are kept."""
     node = piece.node
     assert node is not None
     text = piece.text
@@ -109,15 +143,17 @@ def keep(piece: Piece, known: Known) -> Kept | None:
         node, text = filtered, ast.unparse(filtered)
     elif not _is_kept(node, known):
         return None
-    return Kept(
-        text, frozenset(bound_names(node)), needed_names(text, node, known.definitions),
+    return KeptStatement(
+        text,
+        frozenset(bound_names(node)),
+        needed_names(text, node, known.definitions),
         is_import=isinstance(node, IMPORT),
         is_future=isinstance(node, ast.ImportFrom) and node.module == "__future__",
         is_star=isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names),
     )
 
 
-def _is_kept(node: ast.stmt, known: Known) -> bool:
+def _is_kept(node: ast.stmt, known: NotebookNames) -> bool:
     if isinstance(node, (*DEFINITION, *IMPORT)):
         return True
     if isinstance(node, ast.Assign):
@@ -135,8 +171,8 @@ def _is_name(target: ast.expr) -> bool:
     return isinstance(target, ast.Name)
 
 
-def is_cheap(value: ast.expr, known: Known) -> bool:
-    """Whether an expression only names, combines or configures; lambdas are not looked into."""
+def is_cheap(value: ast.expr, known: NotebookNames) -> bool:
+    """Say whether an expression only names, combines or configures things. Bodies of lambdas may do anything."""
     stack: list[ast.AST] = [value]
     while stack:
         node = stack.pop()
@@ -152,7 +188,7 @@ def is_cheap(value: ast.expr, known: Known) -> bool:
     return True
 
 
-def _is_cheap_call(function: ast.expr, known: Known) -> bool:
+def _is_cheap_call(function: ast.expr, known: NotebookNames) -> bool:
     name = known.full_name(function)
     if name in known.records:
         return True
@@ -162,9 +198,8 @@ def _is_cheap_call(function: ast.expr, known: Known) -> bool:
     return isinstance(function, ast.Attribute) and function.attr in CHEAP_METHODS
 
 
-def _filtered(node: ast.If | ast.Try, known: Known) -> ast.stmt | None:
-    """The compound statement with only its definitions in it; None if nothing is left or its test is a call
-    that does something."""
+def _filtered(node: ast.If | ast.Try, known: NotebookNames) -> ast.If | ast.Try | None:
+    """Reduce the compound statement to its definitions. Return None if none is left or its test is not cheap."""
     if isinstance(node, ast.If):
         if not is_cheap(node.test, known) or "__name__" in ast.unparse(node.test):
             return None
@@ -176,13 +211,12 @@ def _filtered(node: ast.If | ast.Try, known: Known) -> ast.stmt | None:
     if not body:
         return None
     handlers = [
-        ast.ExceptHandler(type=h.type, name=h.name, body=_kept_of(h.body, known) or [ast.Pass()])
-        for h in node.handlers
+        ast.ExceptHandler(type=h.type, name=h.name, body=_kept_of(h.body, known) or [ast.Pass()]) for h in node.handlers
     ] or [ast.ExceptHandler(type=ast.Name("Exception", ast.Load()), name=None, body=[ast.Pass()])]
     return ast.Try(body=body, handlers=handlers, orelse=_kept_of(node.orelse, known), finalbody=[])
 
 
-def _kept_of(body: Sequence[ast.stmt], known: Known) -> list[ast.stmt]:
+def _kept_of(body: Sequence[ast.stmt], known: NotebookNames) -> list[ast.stmt]:
     kept: list[ast.stmt] = []
     for node in body:
         if isinstance(node, (ast.If, ast.Try)):
@@ -194,7 +228,7 @@ def _kept_of(body: Sequence[ast.stmt], known: Known) -> list[ast.stmt]:
 
 
 def bound_names(node: ast.stmt) -> Iterator[str]:
-    """Names that a kept statement binds at the top level."""
+    """Yield the names that a kept statement binds at the top level."""
     for item in ast.walk(node) if isinstance(node, (ast.If, ast.Try)) else [node]:
         if isinstance(item, DEFINITION):
             yield item.name

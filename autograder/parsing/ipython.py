@@ -1,7 +1,7 @@
-"""Cell text -> Python: IPython's lines blanked, parsed with a reason for people. Pure; runs limited.
+"""Turn the text of a cell into Python by blanking IPython's lines, and explain what does not parse.
 
-A notebook cell is not quite Python: magics, shell lines and help requests are blanked without moving
-a line, so that line numbers still mean what the student sees.
+Magics, shell lines and help requests are blanked without moving a line, so that line numbers stay those that the
+student sees. Runs in the limited child process.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import ast
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-# Cell magics whose body is ordinary Python that runs in the notebook's own namespace.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Cell magics whose body is ordinary Python that runs in the notebook's namespace.
 PYTHON_MAGICS = {"time", "timeit", "capture", "prun", "memit", "mprun", "lprun"}
-_MAGIC = re.compile(
-    r"[ \t]*+(?:[!%].*|\?{1,2}[ \t]*+[\w.*]++|[\w.]++\?{1,2}|[\w, .]++=[ \t]*+[!%](?!=).*)[ \t]*+$"
-)
-_TOKEN = re.compile(  # possessive throughout: no input makes it backtrack
+_MAGIC = re.compile(r"[ \t]*+(?:[!%].*|\?{1,2}[ \t]*+[\w.*]++|[\w.]++\?{1,2}|[\w, .]++=[ \t]*+[!%](?!=).*)[ \t]*+$")
+_TOKEN = re.compile(  # all quantifiers are possessive, so that no input makes it backtrack
     r'''(?P<string>"""(?:[^"\\]++|\\.|"(?!""))*+(?:"""|\Z)|\'\'\'(?:[^'\\]++|\\.|'(?!''))*+(?:\'\'\'|\Z)'''
     r"""|"(?:[^"\\\n]++|\\.)*+"?|'(?:[^'\\\n]++|\\.)*+'?)"""
     r"""|(?P<comment>\#[^\n]*+)|(?P<open>[\[({])|(?P<close>[\])}])|(?P<joined>\\\n)|(?P<newline>\n)""",
@@ -26,7 +27,7 @@ _TOKEN = re.compile(  # possessive throughout: no input makes it backtrack
 
 
 def parse(text: str) -> ast.Module | str:
-    """The syntax tree, or the reason why there is none, in words that quote no source."""
+    """Return the syntax tree, or the reason why there is none, without quoting the source."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -37,8 +38,8 @@ def parse(text: str) -> ast.Module | str:
         return "line 1: it cannot be read as Python"
 
 
-def compiles(text: str) -> str:
-    """Why text that parses does not compile (a `return` outside a function, …), or ""."""
+def compile_error(text: str) -> str:
+    """Return the reason why text that parses does not compile (such as a `return` outside a function), or ""."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -69,10 +70,10 @@ def _newer_python(error: SyntaxError, text: str) -> str:
 
 
 def as_python(source: str) -> str:
-    """The cell with the same lines, but without what only IPython understands.
+    """Return the cell with the same number of lines, without what only IPython understands.
 
-    Text that is Python already is not touched. Line magics, shell lines and help requests become
-    `pass`; a cell magic with a Python body loses its first line, any other cell magic everything.
+    Text that is valid Python is returned unchanged. Line magics, shell lines and help requests become `pass`. A cell
+    magic with a Python body loses its first line; any other cell magic loses its whole text.
     """
     if isinstance(parse(source), ast.Module):
         return source
@@ -80,7 +81,7 @@ def as_python(source: str) -> str:
     if stripped.startswith("%%"):
         name = re.match(r"%%\s*(\w*)", stripped)
         blank_lines = "\n" * source[: len(source) - len(stripped)].count("\n")
-        head, _, body = stripped.partition("\n")
+        body = stripped.partition("\n")[2]
         source = blank_lines + "\n" + body if name and name[1] in PYTHON_MAGICS else "\n" * source.count("\n")
     source = _dedented(source)
     parts, start = [], 0
@@ -99,7 +100,7 @@ def _without_magic(part: str) -> str:
 
 
 def _dedented(source: str) -> str:
-    """IPython forgives a cell that is indented as a whole."""
+    """Remove the indentation of a cell that is indented as a whole, as IPython does."""
     first = next((line for line in source.split("\n") if line.strip()), "")
     indent = first[: len(first) - len(first.lstrip())]
     if not indent:
@@ -108,7 +109,7 @@ def _dedented(source: str) -> str:
 
 
 def logical_ends(text: str) -> Iterator[int]:
-    """Offsets behind each logical line: a newline outside strings and brackets ends one."""
+    """Yield the offset after each logical line, which ends at a newline outside strings and brackets."""
     start = 0
     while start < len(text):
         line_end = text.find("\n", start)

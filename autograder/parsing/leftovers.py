@@ -1,6 +1,6 @@
-"""What can be seen in answered code without running it: documentation and leftovers. Pure; runs limited.
+"""Check answered code for documentation and leftovers without running it. Runs in the limited child process.
 
-Findings name a rule and a line, never the text: messages built from them may be shown to anybody.
+Findings name a rule and a line but never quote the text, so that messages about them may be shown to anybody.
 """
 
 from __future__ import annotations
@@ -10,24 +10,39 @@ import io
 import re
 import textwrap
 import tokenize
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-PRINTS = 3  # print calls in one answer; more is a flood
-COMMENTED_LINES = 3  # consecutive comment lines that are Python statements
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PRINTS = 3  # most print calls in one answer
+COMMENTED_LINES = 3  # fewest consecutive comment lines that count as code that was commented out
 _REMINDER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 _SLOT_MARKER = re.compile(r"#\W*(?i:TODO)\W*[A-Zt]\d\d\b")
 _DEBUGGERS = {"pdb", "ipdb", "pudb", "debugpy"}
 _CODE = (
-    ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.If, ast.For, ast.While, ast.With, ast.Raise,
-    ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assert, ast.Try,
+    ast.Assign,
+    ast.AugAssign,
+    ast.AnnAssign,
+    ast.Return,
+    ast.If,
+    ast.For,
+    ast.While,
+    ast.With,
+    ast.Raise,
+    ast.FunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Assert,
+    ast.Try,
 )
 
 
-def inspect(payload: Mapping[str, Any], _: bytes = b"") -> dict[str, Any]:
-    """{"units": {name: source}} -> {"undocumented": [names], "leftovers": [{"where", "rule", "line"}]}.
+def find_leftovers(payload: Mapping[str, Any], _: bytes = b"") -> dict[str, Any]:
+    """Turn {"units": {name: source}} into {"undocumented": [names], "leftovers": [{"where", "rule", "line"}]}.
 
-    A unit is an answer (its slot's id) or "helpers". Lines count from the unit's first line.
+    A unit is an answer, named by its slot's id, or "helpers". Lines are counted from the unit's first line.
     """
     undocumented: list[str] = []
     leftovers: list[dict[str, Any]] = []
@@ -42,38 +57,39 @@ def inspect(payload: Mapping[str, Any], _: bytes = b"") -> dict[str, Any]:
 
 
 def _has_docstring(tree: ast.AST) -> bool:
-    """Whether any definition in it (a class, its forward) says what it does."""
+    """Say whether any definition in it (a class or its forward, for example) has a docstring."""
     return any(
-        ast.get_docstring(node) for node in ast.walk(tree)
+        ast.get_docstring(node)
+        for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     )
 
 
 def _comments(source: str) -> Iterator[tuple[int, str, bool]]:
-    """(line, text, whether it has the line to itself) of each comment."""
+    """Yield (line, text, whether the line holds nothing else) of each comment."""
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.COMMENT and token.string.strip("# \t"):
                 yield token.start[0], token.string, not token.line[: token.start[1]].strip()
-    except (tokenize.TokenError, SyntaxError):  # what ast accepts and tokenize does not
+    except (tokenize.TokenError, SyntaxError):  # tokenize rejects some text that ast accepts
         return
 
 
 def _in_comments(comments: list[tuple[int, str, bool]]) -> Iterator[tuple[str, int]]:
     run: list[tuple[int, str]] = []
-    for line, text, alone in comments:
+    for line, text, own_line in comments:
         if _REMINDER.search(text) and not _SLOT_MARKER.match(text):
             yield "reminder", line
-        if run and (not alone or line != run[-1][0] + 1):
+        if run and (not own_line or line != run[-1][0] + 1):
             yield from _commented_out(run)
             run = []
-        if alone:
+        if own_line:
             run.append((line, text))
     yield from _commented_out(run)
 
 
 def _commented_out(run: list[tuple[int, str]]) -> Iterator[tuple[str, int]]:
-    """Whether a block of comment lines is code: it parses, and at least two statements do something."""
+    """Report a block of comment lines that is code: it parses, and at least two of its statements do something."""
     if len(run) < COMMENTED_LINES:
         return
     text = textwrap.dedent("\n".join(line.lstrip("#") for _, line in run))
@@ -108,10 +124,12 @@ def _in_code(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def _is_placeholder(raised: ast.expr | None) -> bool:
-    """The template's own line, still there though it is not reached any more."""
+    """Say whether this is the template's placeholder, which an answer left in though it is never reached."""
     call = raised if isinstance(raised, ast.Call) else None
     text = call.args[0] if call and call.args else None
     return (
-        call is not None and getattr(call.func, "id", "") == "NotImplementedError"
-        and isinstance(text, ast.Constant) and re.match(r"[A-Z]\d\d:", str(text.value)) is not None
+        call is not None
+        and getattr(call.func, "id", "") == "NotImplementedError"
+        and isinstance(text, ast.Constant)
+        and re.match(r"[A-Z]\d\d:", str(text.value)) is not None
     )

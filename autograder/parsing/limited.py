@@ -1,9 +1,9 @@
-"""Runs our own pure functions over hostile text in a short-lived, limited child process.
+"""Run the grader's parsers on untrusted text in a short-lived child process with limits.
 
-JSON, zip and Python parsers are safe to call but not cheap to stop: ``ast.parse`` of a 10 MB list
-needs 12 s and 3 GB, and deep nesting can overflow the C stack. So they run in a fresh interpreter
-(isolated mode, empty environment) with limits on address space, CPU and wall time, and the grader
-reads back JSON of limited size. This is no sandbox: no student code is executed here.
+Parsers of JSON, zip and Python are safe to call but hard to stop: ``ast.parse`` of a 10 MB list needs 12 s and 3 GB,
+and deep nesting can overflow the C stack. So they run in a fresh interpreter (isolated mode, empty environment) with
+limits on address space, CPU and wall-clock time, and the grader reads back JSON of limited size. This is not a sandbox:
+student code is parsed here, never executed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -28,7 +30,7 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from autograder.parsing.l
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """Limits of one child: seconds of wall clock and of CPU, bytes of address space and of reply."""
+    """Limits of one child: wall-clock and CPU seconds, bytes of address space and of the reply."""
 
     wall_s: float = 60.0
     cpu_s: float = 20.0
@@ -36,30 +38,30 @@ class ParseLimits:
     reply_bytes: int = 64 << 20
 
 
-class Rejected(ValueError):
-    """A function run here judged its input unusable; the message is for the user, as it is."""
+class RejectedError(ValueError):
+    """A parser rejects its input. The message is shown to the user unchanged."""
 
 
 class LimitedError(RuntimeError):
-    """The child gave no answer. kind: "timeout", "out_of_memory", "too_large" or "crashed"."""
+    """The child did not answer. kind: "timeout", "out_of_memory", "too_large" or "crashed"."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(f"{kind}: {detail}" if detail else kind)
         self.kind = kind
 
 
-def run_limited(
-    function: str, payload: Mapping[str, Any], blob: bytes = b"", limits: ParseLimits | None = None
-) -> Any:
+def run_limited(function: str, payload: Mapping[str, Any], blob: bytes = b"", limits: ParseLimits | None = None) -> Any:
     """Call ``function(payload, blob)`` in a limited child and return its JSON answer.
 
     Args:
         function: "autograder.parsing.module:name", a module-level function of this package.
-        payload: JSON data; blob: raw bytes handed over unchanged.
+        payload: JSON data.
+        blob: raw bytes that are passed on unchanged.
+        limits: None stands for the default ones.
 
     Raises:
-        Rejected: the function raised it, with its message.
-        LimitedError: a limit was hit, or the child died.
+        RejectedError: the function raised it.
+        LimitedError: the child hit a limit or died.
     """
     limits = limits or ParseLimits()
     head = json.dumps({"function": function, "payload": payload, "limits": asdict(limits)}).encode()
@@ -68,28 +70,30 @@ def run_limited(
         raise LimitedError("crashed", f"exit status {code}")
     answer = json.loads(raw)
     if "rejected" in answer:
-        raise Rejected(answer["rejected"])
+        raise RejectedError(answer["rejected"])
     if "failed" in answer:
         raise LimitedError(answer["failed"], answer["detail"])
     return answer["value"]
 
 
-def run_command(
-    arguments: Sequence[str], stdin: bytes, limits: ParseLimits | None = None
-) -> tuple[int, bytes]:
-    """Run a trusted program over hostile text under the same limits: (exit status, standard output)."""
+def run_command(arguments: Sequence[str], stdin: bytes, limits: ParseLimits | None = None) -> tuple[int, bytes]:
+    """Run a trusted program on untrusted text under the same limits. Returns (exit status, standard output)."""
     limits = limits or ParseLimits()
     return _converse(["exec", json.dumps(asdict(limits)), *arguments], stdin, limits)
 
 
 def _converse(arguments: list[str], stdin: bytes, limits: ParseLimits) -> tuple[int, bytes]:
-    """Start the child, feed it, read its capped reply; (exit status, reply)."""
+    """Start the child, feed it, and return (exit status, reply). Raises LimitedError."""
     process = subprocess.Popen(
         [sys.executable, "-I", "-X", "utf8", "-c", _START, str(_ROOT), *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env={"PYTHONDONTWRITEBYTECODE": "1"}, cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        cwd="/",
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     expired = threading.Event()
 
     def stop() -> None:
@@ -132,14 +136,14 @@ def _feed(pipe: Any, data: bytes) -> None:
 
 
 def _child() -> None:
-    """Entry point of the child: argv is [-c, root, "call"] or [-c, root, "exec", limits, program, …]."""
+    """Run the child. argv is [-c, root, "call"] or [-c, root, "exec", limits, program, …]."""
     mode = sys.argv[2]
     _die_with_parent()
     if mode == "exec":
         _set_limits(ParseLimits(**json.loads(sys.argv[3])))
         os.execv(sys.argv[4], sys.argv[4:])
     reply = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a stray print cannot spoil the reply
+    os.dup2(2, 1)  # so that a stray print does not end up in the reply
     request = json.loads(sys.stdin.buffer.readline())
     _set_limits(ParseLimits(**request["limits"]))
     reply.write(_answer(request["function"], request["payload"]))
@@ -148,7 +152,7 @@ def _child() -> None:
 
 
 def _die_with_parent() -> None:
-    """A grader that is killed leaves no parser behind. Linux only; elsewhere the CPU limit ends it."""
+    """Let the kernel kill this process when the grader dies. Linux only; elsewhere the CPU limit ends it."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -160,11 +164,11 @@ def _die_with_parent() -> None:
 def _answer(name: str, payload: dict[str, Any]) -> bytes:
     try:
         return json.dumps({"value": _resolve(name)(payload, sys.stdin.buffer.read())}).encode()
-    except Rejected as error:
+    except RejectedError as error:
         return json.dumps({"rejected": str(error)}).encode()
     except MemoryError:
         return b'{"failed": "out_of_memory", "detail": ""}'
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (its type is sent to the grader)
         return json.dumps({"failed": "crashed", "detail": type(error).__name__}).encode()
 
 
@@ -172,11 +176,12 @@ def _resolve(name: str) -> Callable[[dict[str, Any], bytes], Any]:
     module, _, attribute = name.partition(":")
     if module.rpartition(".")[0] != __package__:
         raise ValueError(f"not a function of {__package__}: {name}")
-    return getattr(importlib.import_module(module), attribute)
+    function: Callable[[dict[str, Any], bytes], Any] = getattr(importlib.import_module(module), attribute)
+    return function
 
 
 def _set_limits(limits: ParseLimits) -> None:
-    import resource  # POSIX only, so not at the top: the parent must import everywhere
+    import resource  # POSIX only; imported here so that this module can be imported everywhere
 
     cpu = max(1, int(limits.cpu_s))
     wanted = {

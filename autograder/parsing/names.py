@@ -1,15 +1,18 @@
-"""Which names a piece of code takes from outside, and which it sets. Pure; runs in the limited child."""
+"""Find the names that a piece of code takes from outside and those that it sets. Runs in the limited child process."""
 
 from __future__ import annotations
 
 import ast
 import symtable
 import warnings
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def global_names(text: str) -> frozenset[str]:
-    """Names that code looks up at the module's level: Python's own scoping, by its symbol tables."""
+    """Return the names that code looks up in its module, according to Python's symbol tables."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -26,15 +29,17 @@ def global_names(text: str) -> frozenset[str]:
 
 
 def needed_names(text: str, node: ast.AST, definitions: frozenset[str]) -> frozenset[str]:
-    """What a piece of code needs: its global names, and the functions and classes that its strings name
-    (annotations in quotes, `getattr`)."""
+    """Return the names that a piece of code needs: global names, and definitions that its strings name.
+
+    Such strings are quoted annotations, for example, or arguments of `getattr`.
+    """
     constants = (item.value for item in ast.walk(node) if isinstance(item, ast.Constant))
     mentioned = {value for value in constants if isinstance(value, str)}
     return global_names(text) | (definitions & mentioned)
 
 
 def stored_names(node: ast.AST) -> Iterator[str]:
-    """Names that are assigned anywhere in a piece of code."""
+    """Yield the names that are assigned anywhere in a piece of code."""
     for item in ast.walk(node):
         if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
             yield item.id

@@ -1,9 +1,8 @@
-"""Bytes of one ``.ipynb`` -> its cells, as plain data. Pure; runs in the limited child (limited.py).
+"""Read the bytes of one ``.ipynb`` into cells as plain data. Runs in the limited child process (limited.py).
 
-A notebook is read as JSON by our own few lines: what a grader needs is each cell's kind and source,
-and nbformat refuses files over details (missing ids, odd metadata) that do not matter here.
-Everything else in the file is ignored: metadata, kernelspec, ids, counters, saved outputs. The one
-thing kept from outputs is the result tables of the kit, as claims for the TA's eyes.
+The notebook is parsed as JSON, without nbformat, which rejects files for details (missing ids, unusual metadata) that
+do not matter for grading. Only each cell's kind and source are read; metadata, kernelspec, ids, counters and saved
+outputs are ignored. The exception is the kit's result tables among the outputs, which are shown to the TA as claims.
 """
 
 from __future__ import annotations
@@ -11,22 +10,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autograder.parsing.limited import Rejected
+from autograder.parsing.limited import RejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 RESULTS_MIME = "application/vnd.rlhf-lab.results+json"
-RESULT_CHARS = 200_000  # of one result table as JSON; the kit's own are a few kB
-RESULTS_CHARS = 2_000_000  # of all of them together
+RESULT_CHARS = 200_000  # most characters of one result table as JSON; the kit's are a few kB
+RESULTS_CHARS = 2_000_000  # of all result tables together
 RESULT_DEPTH = 12
 KINDS = {"code": "code", "markdown": "markdown", "raw": "raw", "heading": "markdown", "html": "markdown"}
-_INLINE_DATA = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]+")  # Colab saves pasted pictures so
-_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_INLINE_DATA = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]+")  # as Colab saves pasted pictures
+_LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def read_notebook(raw: bytes, limits: Mapping[str, int]) -> dict[str, Any]:
-    """Cells of a notebook in any format that has cells (v2 to v5).
+    """Read the cells of a notebook in any format that has cells (v2 to v5).
 
     Args:
         raw: the file as received, at most ``limits["notebook_bytes"]``.
@@ -36,7 +37,7 @@ def read_notebook(raw: bytes, limits: Mapping[str, int]) -> dict[str, Any]:
         {"cells": [{"index", "kind", "source", "results"}], "notes": [sentences]}.
 
     Raises:
-        Rejected: not a notebook; the message says what to do.
+        RejectedError: the file is not a notebook. The message says what to do.
     """
     text, notes = _decode(raw)
     cells: list[dict[str, Any]] = []
@@ -47,7 +48,7 @@ def read_notebook(raw: bytes, limits: Mapping[str, int]) -> dict[str, Any]:
             notes.append(f"Cell {index + 1} has no readable text; it was left out.")
             continue
         kind = KINDS.get(str(raw_cell.get("cell_type")), "raw")
-        pool = "code" if kind == "code" else "text"  # a pasted picture must not crowd out code
+        pool = "code" if kind == "code" else "text"  # separate limits, so that pasted pictures do not displace code
         source = source if kind == "code" else _INLINE_DATA.sub("data:,", source)
         size = len(source.encode("utf-8"))
         if size > left[pool]:
@@ -60,9 +61,9 @@ def read_notebook(raw: bytes, limits: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _decode(raw: bytes) -> tuple[str, list[str]]:
-    """UTF-8 with or without byte-order mark, UTF-16 or UTF-32; stray bytes are replaced."""
+    """Decode UTF-8 with or without byte-order mark, UTF-16 or UTF-32. Invalid bytes are replaced."""
     if not raw.strip():
-        raise Rejected("is empty. Save the notebook again and hand in that file.")
+        raise RejectedError("is empty. Save the notebook again and hand in that file.")
     encoding = json.detect_encoding(raw[:64])
     try:
         return raw.decode(encoding), []
@@ -71,15 +72,15 @@ def _decode(raw: bytes) -> tuple[str, list[str]]:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """The JSON object in the file. Python's limit on digits must not refuse a notebook: ints may overflow."""
+    """Parse the JSON object in the file. Integers beyond Python's limit on digits are read as infinity."""
     try:
         document = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 300 else math.inf)
     except RecursionError:
-        raise Rejected("is nested too deeply to be a notebook. Hand in the .ipynb file itself.") from None
+        raise RejectedError("is nested too deeply to be a notebook. Hand in the .ipynb file itself.") from None
     except ValueError as error:
-        raise Rejected(_why_not_json(text, getattr(error, "pos", 0))) from None
+        raise RejectedError(_why_not_json(text, getattr(error, "pos", 0))) from None
     if not isinstance(document, dict):
-        raise Rejected("is JSON but not a notebook. Hand in the .ipynb file itself.")
+        raise RejectedError("is JSON but not a notebook. Hand in the .ipynb file itself.")
     return document
 
 
@@ -98,24 +99,27 @@ def _why_not_json(text: str, position: int) -> str:
 
 
 def _raw_cells(document: dict[str, Any], most: int) -> list[Any]:
-    """The list of cells: at the top (v4, v5), or in worksheets (v2, v3)."""
+    """Return the list of cells, which is at the top (v4, v5) or in worksheets (v2, v3)."""
     cells = document.get("cells")
     if not isinstance(cells, list):
-        sheets = document.get("worksheets")
-        found = [s["cells"] for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list)] \
-            if isinstance(sheets, list) else []
+        worksheets = document.get("worksheets")
+        found = [
+            sheet["cells"]
+            for sheet in (worksheets if isinstance(worksheets, list) else [])
+            if isinstance(sheet, dict) and isinstance(sheet.get("cells"), list)
+        ]
         if not found:
-            raise Rejected("is JSON but holds no notebook cells. Hand in the .ipynb file itself.")
+            raise RejectedError("is JSON but holds no notebook cells. Hand in the .ipynb file itself.")
         cells = [cell for sheet in found for cell in sheet]
     if not cells:
-        raise Rejected("is a notebook without cells. Hand in the notebook you worked in.")
+        raise RejectedError("is a notebook without cells. Hand in the notebook you worked in.")
     if len(cells) > most:
-        raise Rejected(f"has {len(cells):,} cells; at most {most:,} are read. Remove what is not needed.")
+        raise RejectedError(f"has {len(cells):,} cells; at most {most:,} are read. Remove what is not needed.")
     return cells
 
 
 def _source(cell: Any) -> str | None:
-    """The cell's text with \\n line ends, or None. v3 code cells call it ``input``."""
+    """Return the cell's text with \\n line ends, or None if it has none. v3 code cells call it ``input``."""
     if not isinstance(cell, dict):
         return None
     source = cell.get("source", cell.get("input", ""))
@@ -128,7 +132,7 @@ def _source(cell: Any) -> str | None:
 
 
 def _results(cell: dict[str, Any], left: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """The kit's result tables among the saved outputs, within what is `left` for all cells."""
+    """Yield the kit's result tables among the saved outputs, as long as `left` has room for all cells' tables."""
     outputs = cell.get("outputs")
     for output in outputs if isinstance(outputs, list) else []:
         data = output.get("data") if isinstance(output, dict) else None
@@ -146,7 +150,7 @@ def _results(cell: dict[str, Any], left: dict[str, int]) -> Iterator[dict[str, A
 
 
 def _as_json(value: Any) -> Any:
-    """A mime bundle's JSON may be saved as JSON, as a string or as a list of lines."""
+    """Decode a mime bundle's JSON, which may be saved as JSON, as a string or as a list of lines."""
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         value = "".join(value)
     if isinstance(value, str):
@@ -158,7 +162,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The same JSON with non-finite numbers as null and no lone surrogates; ValueError if too deep."""
+    """Copy JSON with null for non-finite numbers and without lone surrogates. Raises ValueError if it is too deep."""
     if depth < 0:
         raise ValueError("too deep")
     if isinstance(value, dict):

@@ -1,45 +1,47 @@
-"""Top-level statements -> what the answers need: imports, helpers, constants. Pure; runs limited.
+"""Build the prelude: the imports, helper functions and constants of the notebook that the answers need.
 
-Of the statements that define something (extract_keep.py) only those go on that the answers use,
-directly or through each other: the worker runs them before every call.
+Of the statements that define something (definitions.py), it takes those that the answers use, directly or through each
+other. The worker runs the prelude before every call. Runs in the limited child process.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from autograder.parsing.definitions import DEFINITION, IMPORT, Kept, Known, keep
+from autograder.parsing.definitions import DEFINITION, IMPORT, KeptStatement, NotebookNames, keep
 from autograder.parsing.names import needed_names, stored_names
-from autograder.parsing.statements import Piece
 
-# Names that reach the namespace by text: pruning could remove what they look for.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from autograder.parsing.statements import Piece
+
+# Functions that look names up by text. An answer that uses one gets the whole prelude.
 DYNAMIC = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__"})
-PROVIDED = frozenset({"get_ipython", "grader", "display"})  # stood in for by the worker
+PROVIDED = frozenset({"get_ipython", "grader", "display"})  # the worker defines these
 
 
 def build_prelude(
     pieces: Sequence[Piece], answers: Mapping[str, str], slots: Sequence[Mapping[str, str]]
 ) -> tuple[str, list[str]]:
-    """The prelude's source, and notes on names that answers use but cells set that are not run.
+    """Return the prelude's source, and notes on names that answers use and only cells set that are not run.
 
-    answers: slot id -> source of the attempted ones. slots: {"id", "name"} of all.
+    answers: slot id -> source of each attempted slot. slots: {"id", "name"} of all slots.
     """
     names = {slot["name"] for slot in slots}
     rest = [piece for piece in pieces if piece.node is not None and piece.name not in names]
-    known = Known.of(rest)
+    known = NotebookNames.of(rest)
     kept = [entry for piece in rest if (entry := keep(piece, known)) is not None]
-    uses = {
-        slot: needed_names(source, ast.parse(source), known.definitions) for slot, source in answers.items()
-    }
+    uses = {slot: needed_names(source, ast.parse(source), known.definitions) for slot, source in answers.items()}
     needed = _closure(kept, frozenset().union(*uses.values()))
     bound: frozenset[str] = frozenset().union(*(entry.binds for entry in kept))
     return _text(needed), list(_notes(rest, uses, needed, bound | names))
 
 
-def _text(entries: Sequence[Kept]) -> str:
-    """One module text: `__future__` first, as Python wants it, and an import that cells repeat once."""
+def _text(entries: Sequence[KeptStatement]) -> str:
+    """Join the statements: `__future__` imports first, as Python requires, and each repeated import once."""
     imports: set[str] = set()
     first: list[str] = []
     rest: list[str] = []
@@ -52,8 +54,8 @@ def _text(entries: Sequence[Kept]) -> str:
     return "\n".join([*first, *rest]) + "\n" if first or rest else ""
 
 
-def _closure(kept: Sequence[Kept], wanted: frozenset[str]) -> list[Kept]:
-    """The entries that bind a wanted name, and what those use in turn."""
+def _closure(kept: Sequence[KeptStatement], wanted: frozenset[str]) -> list[KeptStatement]:
+    """Return the statements that bind a wanted name or a name that such statements use in turn."""
     if wanted & DYNAMIC:
         return list(kept)
     by_name: dict[str, list[int]] = {}
@@ -77,9 +79,9 @@ def _closure(kept: Sequence[Kept], wanted: frozenset[str]) -> list[Kept]:
 
 
 def _notes(
-    pieces: Sequence[Piece], uses: Mapping[str, frozenset[str]], needed: Sequence[Kept], bound: frozenset[str]
+    pieces: Sequence[Piece], uses: Mapping[str, frozenset[str]], needed: Sequence[KeptStatement], bound: frozenset[str]
 ) -> Iterator[str]:
-    """Names that only statements set which are not run while grading: a NameError is to be expected."""
+    """Note the names that are set only by statements that are not run while grading, which will raise NameError."""
     dropped: dict[str, int] = {}
     for piece in pieces:
         if piece.node is not None and not isinstance(piece.node, (*DEFINITION, *IMPORT)):

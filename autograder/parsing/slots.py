@@ -1,8 +1,7 @@
-"""Top-level statements -> the answer to each slot. Pure; runs in the limited child (limited.py).
+"""Find the answer to each slot among the top-level statements. Runs in the limited child process (limited.py).
 
-A slot's answer is the last definition of its name that is not the template's placeholder: what the
-notebook itself uses when it is run from top to bottom. The slot id in a cell's comment serves to say
-what is wrong where that name is not found.
+A slot's answer is the last definition of its name that is not the template's placeholder. The notebook uses the same
+one when it is run from top to bottom. The slot id in a cell's comment only serves to explain why a name is not found.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autograder.parsing.ipython import compiles
+from autograder.parsing.ipython import compile_error
 from autograder.parsing.names import global_names
 from autograder.parsing.statements import Piece, split
 
@@ -19,32 +18,30 @@ Slot = Mapping[str, str]  # {"id": "T07", "name": "bradley_terry_loss"}
 
 
 def pieces_of(cells: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) -> list[Piece]:
-    """Top-level statements of all code cells, in the notebook's order."""
+    """Split all code cells into top-level statements, in the notebook's order."""
     ids = [slot["id"] for slot in slots]
     code = [cell for cell in cells if cell["kind"] == "code"]
     return [piece for cell in code for piece in split(cell["index"], cell["source"], ids)]
 
 
 def count_slots(cells: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) -> tuple[int, int]:
-    """(slots attempted, slots found at all): which of several notebooks is the one to grade."""
+    """Return the numbers of slots attempted and of slots found, by which the notebook to grade is chosen."""
     answers = find_answers(pieces_of(cells, slots), slots)[0]
     states = [answer["state"] for answer in answers.values()]
     return sum(s in ("present", "broken") for s in states), sum(s != "missing" for s in states)
 
 
-def find_answers(
-    pieces: Sequence[Piece], slots: Sequence[Slot]
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """{slot id: {"slot", "state", "source", "cell", "problem"}} for every slot, and notes for the reader."""
+def find_answers(pieces: Sequence[Piece], slots: Sequence[Slot]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return {slot id: {"slot", "state", "source", "cell", "problem"}} for every slot, and notes for the report."""
     notes: list[str] = []
     names = {slot["name"] for slot in slots}
     functions = {piece.name for piece in pieces if piece.is_definition}
     found: dict[str, dict[str, Any]] = {}
     for slot in slots:
-        judged = [_judge(piece, slot) for piece in pieces if _answers(piece, slot, names, functions)]
-        ranked = sorted(judged, key=lambda answer: _RANK[answer["state"]])  # stable: the last stays last
+        candidates = [_classify(piece, slot) for piece in pieces if _answers(piece, slot, names, functions)]
+        ranked = sorted(candidates, key=lambda answer: _RANK[answer["state"]])  # stable: of equals, the last stays last
         found[slot["id"]] = ranked[-1] if ranked else _missing(pieces, slot, names)
-        cells = [answer["cell"] + 1 for answer in judged if answer["state"] == "present"]
+        cells = [answer["cell"] + 1 for answer in candidates if answer["state"] == "present"]
         if len(cells) > 1:
             notes.append(
                 f"{slot['id']} is answered in cells {', '.join(map(str, cells[:-1]))} and {cells[-1]}; "
@@ -54,7 +51,7 @@ def find_answers(
 
 
 def _earlier(pieces: Sequence[Piece], slot: Slot, source: str) -> str:
-    """What to do about an answer that calls an earlier one, which `old = gae` kept in the notebook."""
+    """Explain what to do about an answer that calls an earlier one, which `old = gae` kept in the notebook."""
     kept = {
         piece.name for piece in pieces
         if isinstance(piece.node, ast.Assign) and isinstance(piece.node.value, ast.Name)
@@ -73,32 +70,33 @@ _RANK = {"missing": 0, "blank": 1, "broken": 2, "present": 3}
 
 
 def _answers(piece: Piece, slot: Slot, names: set[str], functions: set[str]) -> bool:
-    """Whether the piece defines the slot's name, or is unreadable text in the slot's own place."""
+    """Say whether the piece defines the slot's name, or is text under the slot's marker that does not parse."""
     if piece.name == slot["name"]:
         return piece.is_definition or _is_alias(piece.node, functions)
     return piece.node is None and piece.marker == slot["id"] and piece.name not in names
 
 
 def _is_alias(node: ast.stmt | None, functions: set[str]) -> bool:
-    """`gae = my_gae`, `gae = partial(my_gae, …)`, `gae = lambda …`: a name for a function, not a result."""
+    """Say whether this names a function: `gae = my_gae`, `gae = partial(my_gae, …)`, `gae = lambda …`."""
     value = node.value if isinstance(node, ast.Assign) else None
     if isinstance(value, ast.Call):
         return ast.unparse(value.func).rpartition(".")[2] in ("partial", "compile", "lru_cache", "wraps")
     return isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in functions)
 
 
-def _judge(piece: Piece, slot: Slot) -> dict[str, Any]:
+def _classify(piece: Piece, slot: Slot) -> dict[str, Any]:
     if piece.node is None:
         return _answer(piece, slot, "broken", _broken(piece, slot, piece.error))
     if isinstance(piece.node, ast.ClassDef) and not _may_forward(piece.node):
         return _answer(
-            piece, slot, "missing",
-            f"The class {slot['name']} (cell {piece.cell + 1}) has no method `forward`. Write {slot['id']} "
-            "in it.",
+            piece,
+            slot,
+            "missing",
+            f"The class {slot['name']} (cell {piece.cell + 1}) has no method `forward`. Write {slot['id']} in it.",
         )
     if is_blank(piece.node, slot["id"]):
         return _answer(piece, slot, "blank")
-    reason = compiles("\n" * (piece.line - 1) + piece.text)
+    reason = compile_error("\n" * (piece.line - 1) + piece.text)
     if reason:
         return _answer(piece, slot, "broken", _broken(piece, slot, reason))
     return _answer(piece, slot, "present")
@@ -117,10 +115,9 @@ def _broken(piece: Piece, slot: Slot, reason: str) -> str:
 
 
 def _missing(pieces: Sequence[Piece], slot: Slot, names: set[str]) -> dict[str, Any]:
-    """No such name anywhere: say which other name stands in the slot's place, if one does."""
+    """Describe a slot whose name is not defined, with the name that its cell defines instead, if there is one."""
     others = [
-        piece for piece in pieces
-        if piece.marker == slot["id"] and piece.is_definition and piece.name not in names
+        piece for piece in pieces if piece.marker == slot["id"] and piece.is_definition and piece.name not in names
     ]
     if others:
         shown = " and ".join(f"`{_short(piece.name)}`" for piece in others[:3])
@@ -142,7 +139,7 @@ def _short(name: str) -> str:
 
 
 def is_blank(node: ast.stmt, slot_id: str) -> bool:
-    """Whether a definition is still the template's: its placeholder is reached, or there is no code."""
+    """Say whether a definition is still the template's: its placeholder is reached, or it holds no code."""
     if isinstance(node, ast.ClassDef):
         named = [item for item in node.body if getattr(item, "name", "") == "forward"]
         return bool(named) and is_blank(named[-1], slot_id)
@@ -153,8 +150,10 @@ def is_blank(node: ast.stmt, slot_id: str) -> bool:
 
 
 def _straight_path(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements on the way through a body, into loops and with-blocks (scaffolding may enclose the
-    placeholder), up to the first return or raise. What stands under an `if` is the student's business."""
+    """Yield the statements on the way through a body up to the first return or raise.
+
+    Loops and with-blocks are entered, because given code may enclose the placeholder; the branches of `if` are not.
+    """
     for statement in body:
         yield statement
         if isinstance(statement, (ast.For, ast.While, ast.With)):
@@ -175,14 +174,14 @@ def _is_placeholder(statement: ast.stmt, slot_id: str) -> bool:
 
 
 def _is_empty(statement: ast.stmt) -> bool:
-    """Docstrings, `...` and `pass`."""
+    """Say whether this is a docstring, `...` or `pass`."""
     return isinstance(statement, ast.Pass) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
 
 
 def _may_forward(node: ast.ClassDef) -> bool:
-    """Whether the class has a `forward`: its own, by assignment, or from a base class of the student's."""
+    """Say whether the class has a `forward`: a method, an assignment, or one inherited from a student's class."""
     for item in node.body:
         targets = item.targets if isinstance(item, ast.Assign) else []
         names = [getattr(item, "name", ""), *(getattr(target, "id", "") for target in targets)]

@@ -1,32 +1,35 @@
-"""Cell source -> top-level statements, tolerantly. Pure; runs in the limited child (limited.py).
+"""Split the source of a cell into top-level statements. Runs in the limited child process (limited.py).
 
-A cell with a syntax error is cut at its top-level statements, so that the error costs only the
-statement it stands in.
+A cell with a syntax error is cut at its top-level statements, so that only the statement with the error is lost.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from autograder.parsing.ipython import as_python, logical_ends, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _CONTINUES = re.compile(r"(?:else|elif|except|finally|case)\b|[\s#)\]}]|$")
 _DEFINES = re.compile(
     r"^(?:(?:async[ \t]++)?(?:def|class)[ \t]++\w|@|(?:else|elif|except|finally)\b)", re.M
-)  # where text is cut that did not parse
+)  # where text that does not parse is cut
 MARKER = re.compile(r"^[ \t]*#[#\s]*(?:todo|done|solved|answer)?[\s:·.\[(-]*([A-Z]\d{2})\b", re.I)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One top-level statement of a cell.
+    """One top-level statement of a cell, or a piece of text that does not parse.
 
-    cell: the cell's index; line: its first line in the cell, from 1; text: its source (decorators and
-    the comments of its body included); node: its syntax tree, None where the text does not parse, and
-    then `error` says why in words of ours; marker: id of the slot whose marker stands above it.
+    cell: the cell's index. line: its first line in the cell, from 1. text: its source, including decorators and the
+    comments of its body. node: its syntax tree, or None if the text does not parse; `error` then says why, without
+    quoting the source. marker: id of the slot whose marker is above or in it, or "".
     """
 
     cell: int
@@ -38,7 +41,7 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """What it defines or assigns, if that is one name; also of a definition that does not parse."""
+        """Return the name that it defines or assigns, if it is one, even if the definition does not parse."""
         if isinstance(self.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             return self.node.name
         if isinstance(self.node, ast.Assign) and len(self.node.targets) == 1:
@@ -51,14 +54,14 @@ class Piece:
 
     @property
     def is_definition(self) -> bool:
-        """Whether it is a function or a class (or was meant to be one)."""
+        """Say whether it is a function or a class, or looks like one that does not parse."""
         if self.node is None:
             return bool(self.name)
         return isinstance(self.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
 
 
 def split(cell: int, source: str, slots: Sequence[str]) -> list[Piece]:
-    """All top-level statements of a cell, in order; `slots` are the ids that count as markers."""
+    """Split a cell into its top-level statements, in order. slots: the ids that count as markers."""
     text = as_python(source)
     markers = [
         (number, found[1].upper())
@@ -74,7 +77,7 @@ def split(cell: int, source: str, slots: Sequence[str]) -> list[Piece]:
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
-    """(first line, text) of each top-level statement of text that does not parse as a whole."""
+    """Yield (first line, text) of each top-level statement of text that does not parse as a whole."""
     begins, start = [], 0
     for end in logical_ends(text):
         if not _CONTINUES.match(text[start:end]):
@@ -84,7 +87,7 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _cut(text: str, begins: list[int], first_line: int) -> Iterator[tuple[int, str]]:
-    """Cut at the given offsets; a decorator stays with what it decorates."""
+    """Cut the text at the given offsets, but never between a decorator and what it decorates."""
     kept: list[int] = []
     decorated = False
     for begin in begins:
@@ -92,15 +95,17 @@ def _cut(text: str, begins: list[int], first_line: int) -> Iterator[tuple[int, s
             kept.append(begin)
         decorated = text.startswith("@", begin)
     line = first_line
-    for begin, end in zip([0, *kept], [*kept, len(text)]):
+    for begin, end in pairwise([0, *kept, len(text)]):
         if text[begin:end].strip():
             yield line, text[begin:end]
         line += text.count("\n", begin, end)
 
 
 def _salvage(cell: int, chunk: str, line: int) -> Iterator[Piece]:
-    """The chunk's statements; if it does not parse, those of its parts that do (an open bracket or string
-    had swallowed them)."""
+    """Yield the chunk's statements. If it does not parse, yield its parts, of which some may parse.
+
+    An open bracket or string, for example, makes one chunk of several statements.
+    """
     tree = parse(chunk)
     if isinstance(tree, ast.Module):
         yield from _statements(cell, chunk, line, tree)
@@ -119,28 +124,29 @@ def _salvage(cell: int, chunk: str, line: int) -> Iterator[Piece]:
 
 
 def _moved(reason: str, by: int) -> str:
+    """Shift the line number at the beginning of a reason."""
     return re.sub(r"^line (\d+)", lambda found: f"line {int(found[1]) + by}", reason)
 
 
 def _statements(cell: int, text: str, line: int, tree: ast.Module) -> Iterator[Piece]:
     lines = text.split("\n")
     raw = [row.encode() for row in lines]  # the tree counts columns in bytes
-    for node, after in zip(tree.body, [*tree.body[1:], None]):
+    for node, after in zip(tree.body, [*tree.body[1:], None], strict=False):  # an empty body has no pair
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         last = node.end_lineno or node.lineno
         begin = node.col_offset if first == node.lineno else 0
         if first == last:
-            own = [raw[first - 1][begin : node.end_col_offset].decode(errors="replace")]
+            text_lines = [raw[first - 1][begin : node.end_col_offset].decode(errors="replace")]
         else:
             tail = raw[last - 1][: node.end_col_offset].decode(errors="replace")
-            own = [raw[first - 1][begin:].decode(errors="replace"), *lines[first : last - 1], tail]
+            text_lines = [raw[first - 1][begin:].decode(errors="replace"), *lines[first : last - 1], tail]
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            own += _trailing_comments(lines[last : (after.lineno - 1) if after else None])
-        yield Piece(cell, line + first - 1, "\n".join(own), node)
+            text_lines += _trailing_comments(lines[last : (after.lineno - 1) if after else None])
+        yield Piece(cell, line + first - 1, "\n".join(text_lines), node)
 
 
 def _trailing_comments(lines: list[str]) -> list[str]:
-    """Indented comment lines behind a body belong to it; the syntax tree does not say so."""
+    """Return the indented comment lines after a body, which belong to it though the syntax tree does not say so."""
     kept = 0
     for number, text in enumerate(lines, start=1):
         if text[:1] in (" ", "\t") and text.lstrip().startswith("#"):

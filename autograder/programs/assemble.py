@@ -1,24 +1,32 @@
-"""The code that a worker is sent, in one form for slot tests, training stages and code quality: the student's answers,
-and the reference in the place of some slots."""
+"""Assemble the code that a worker is sent for slot tests, training stages and code quality.
+
+It consists of the student's answers, with the reference solution in place of some slots.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import ItemSpec, Spec
-from autograder.core.records import Answers, ItemResult
 from autograder.programs.dependencies import SlotDependencies
 from autograder.programs.replacement import replacement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from assignment.registry import ItemSpec, Spec
+    from autograder.core.records import Answers, ItemResult
 
 
 @dataclass(frozen=True)
 class StageCode:
-    """payload: what the worker's namespace is built from. replaced: slots whose reference takes part.
-    all_passed: every slot of the stage is the student's own and passed its test."""
+    """The code of one training stage.
+
+    payload: what the worker's namespace is built from (see worker_code). replaced: ids of the slots whose reference is
+    used. all_passed: no slot was replaced, and the training loop passed its test.
+    """
 
     payload: Mapping[str, Any]
     replaced: tuple[str, ...]
@@ -26,25 +34,23 @@ class StageCode:
 
     @property
     def key(self) -> str:
-        """sha256 of the payload."""
+        """Return the sha256 of the payload."""
         text = json.dumps(self.payload, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def worker_code(spec: Spec, prelude: str, sources: Mapping[str, str]) -> dict[str, Any]:
-    """What a worker's namespace is built from, as JSON data: prelude, source by slot, and the name of each slot."""
-    return {
-        "prelude": prelude,
-        "slots": dict(sources),
-        "names": {slot: spec.slot(slot).name for slot in sources},
-    }
+    """Build the JSON data of a worker's namespace: the prelude, and each slot's source and name."""
+    return {"prelude": prelude, "slots": dict(sources), "names": {slot: spec.slot(slot).name for slot in sources}}
 
 
-def code_of(
+def code_for_slots(
     spec: Spec, answers: Answers, slots: Iterable[str] | None = None, replaced: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The worker's code for these slots (None: all), as far as they were answered; for those in `replaced` the
-    reference."""
+    """Build the worker's code of these slots (None: all of them).
+
+    Slots in `replaced` are the reference's; the others are included only if the student answered them.
+    """
     wanted = (slot.id for slot in spec.slots) if slots is None else slots
     sources = {
         slot: replacement(spec, slot) if slot in replaced else answers.slots[slot].source
@@ -55,20 +61,22 @@ def code_of(
 
 
 def stage_code(spec: Spec, answers: Answers, results: Mapping[str, ItemResult], item: ItemSpec) -> StageCode:
-    """The code for the stage of a training item.
+    """Build the code for the stage of a training item. results: those of all slots that were graded.
 
-    Slots that take part are those of the registry's stage_slots and those that the loop calls by name.
-    Of these, one that did not pass (or was not judged) is the reference, except the loop under test.
-    Other slots come along as they are, if they were answered: a helper may live in their cells.
+    The reference replaces participants (see `participants`) that did not pass or were not graded, but never the loop
+    under test. Other slots are included if they were answered, since the loop may use a helper in their cells.
     """
     assert item.loop is not None
     passed = {slot for slot, result in results.items() if result.status == "passed"}
     failed = participants(spec, answers, item) - {item.loop} - passed
     replaced = tuple(slot.id for slot in spec.slots if slot.id in failed)
-    return StageCode(code_of(spec, answers, None, replaced), replaced, not replaced and item.loop in passed)
+    return StageCode(code_for_slots(spec, answers, None, replaced), replaced, not replaced and item.loop in passed)
 
 
 def participants(spec: Spec, answers: Answers, item: ItemSpec) -> frozenset[str]:
-    """Ids of the slots that take part in an item's stage: the registry's, and what the loop builds on by name."""
+    """Return the ids of the slots that take part in an item's stage.
+
+    They are the loop, the registry's stage_slots, and the slots that the loop builds on by name.
+    """
     assert item.loop is not None
     return SlotDependencies.of(answers, spec).below(item.loop) | {item.loop, *item.stage_slots}

@@ -1,6 +1,6 @@
-"""The reference in place of a slot, in a function of its own: none of its names meets a student's.
+"""Replace a slot by the reference solution, wrapped in a function so that its names do not clash with a student's.
 
-The reference's imports, constants and helpers stay local; the slots that it calls are looked up by
+The reference's imports, constants and helpers stay local to that function. The slots that it calls are looked up by
 name in the student's namespace, as the handout promises.
 """
 
@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import ast
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from assignment.release.source import reference_prelude, reference_source
+
+if TYPE_CHECKING:
+    from assignment.registry import Spec
 
 FUTURE = "from __future__ import annotations"
 
 
 def replacement(spec: Spec, slot: str) -> str:
-    """Source that defines the slot's name and nothing else of use; KeyError for an unknown slot."""
-    return _made(slot, spec.slot(slot).name)
+    """Return source that defines the slot's name. Raises KeyError for an unknown slot."""
+    return _wrapped_reference(slot, spec.slot(slot).name)
 
 
 @lru_cache(maxsize=64)
-def _made(slot: str, name: str) -> str:
+def _wrapped_reference(slot: str, name: str) -> str:
     body = [
         node
         for text in (reference_prelude([slot]), reference_source(slot))

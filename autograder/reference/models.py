@@ -1,7 +1,7 @@
-"""The grader's own models and data: base and reference weights, on-policy replies, the world they belong to.
+"""The grader's models and data: base and reference weights, on-policy replies, and the world that they belong to.
 
-Made by ``python -m assignment.lab reference`` into ``autograder/reference/data/``; its manifest's sha256 sums
-are checked before a file is read. Nothing of it ever ships to students.
+``python -m assignment.lab reference`` writes them to ``autograder/reference/data/``. The sha256 sums of the manifest
+are checked before a file is read. Students never receive them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -20,10 +19,14 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 
 import rlhf_kit as kit
-from assignment.lab.prompts import Ask
+from assignment.lab.onpolicy import Pool
+from assignment.lab.prompts import Question
 from assignment.lab.ship import REFERENCE
 from assignment.lab.world import World
 from rlhf_kit.models import BASE_MODEL
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TIED = "lm_head.weight"
 State = dict[str, Tensor]
@@ -47,34 +50,31 @@ ARCHITECTURE = (
 
 
 class ArtefactError(RuntimeError):
-    """The reference artefacts are missing or damaged: our own failure. The message says how to make them."""
+    """The reference artefacts are missing or damaged: an error of the grader. The message says how to make them."""
 
 
 class TrustedRewardModel(kit.RewardModelBase):
-    """The grader's reward model: the head on the last attended token, wherever the padding is."""
+    """The grader's reward model. Its head scores the last attended token, on whichever side the padding is."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, T), (B, T) -> (B,)."""
+        """Score sequences: (B, T), (B, T) -> (B,)."""
         positions = kit.position_ids(attention_mask)
         hidden = self.transformer(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, use_cache=False
         ).last_hidden_state
         order = torch.arange(1, input_ids.shape[1] + 1, device=input_ids.device)
         last = (order * attention_mask.long()).argmax(dim=1)
-        return self.score(hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[2]))).reshape(-1)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Questions and, for each, replies sampled from the reference SFT model."""
-
-    questions: tuple[Ask, ...]
-    replies: tuple[tuple[str, ...], ...]
+        scores: Tensor = self.score(hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[2]))).reshape(-1)
+        return scores
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Everything that training tests start from. Weights are float32 state dicts on the CPU, by name."""
+    """Everything that training tests start from. Weights are float32 state dicts on the CPU.
+
+    reward_mean, reward_std: of the Good RM's raw scores, by which its reward is normalised. key: sha256 over the
+    manifests, which changes with any artefact.
+    """
 
     config: GPT2Config
     tokenizer: PreTrainedTokenizerBase
@@ -87,46 +87,44 @@ class Reference:
     reward_mean: float
     reward_std: float
     folder: Path
-    key: str  # sha256 over the manifests: changes with any artefact
+    key: str
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """The GPT-2 architecture as JSON, for whoever builds the model elsewhere."""
+        """Return the GPT-2 architecture as JSON values, from which the worker builds the model."""
         return {name: getattr(self.config, name) for name in ARCHITECTURE}
 
     def language_model(self, state: State) -> GPT2LMHeadModel:
-        """A frozen language model with these weights (tied output embedding not among them)."""
+        """Return a frozen language model with these weights (without the tied output embedding)."""
         model = GPT2LMHeadModel(self.config)
-        _fill(model, state)
+        _copy_weights(model, state)
         return kit.freeze(model)
 
     def reward_model(self, state: State) -> TrustedRewardModel:
-        """A frozen reward model with these weights."""
+        """Return a frozen reward model with these weights."""
         model = TrustedRewardModel(GPT2LMHeadModel(self.config))
-        _fill(model, state)
+        _copy_weights(model, state)
         return kit.freeze(model)
 
     @cached_property
     def fresh_reward_state(self) -> State:
-        """What every reward model starts from: the SFT body and the kit's seeded head."""
+        """Return the weights that every reward model starts from: the SFT body and the kit's seeded head."""
         return dict(kit.RewardModelBase.from_lm(self.language_model(self.sft)).state_dict())
 
     def pool(self, split: Literal["train", "heldout"]) -> Pool:
-        """The stored on-policy replies of a split; read once."""
+        """Return the stored on-policy replies of a split, which are read once."""
         return self._pools[split]
 
     @cached_property
     def _pools(self) -> dict[str, Pool]:
-        return {
-            split: _read_pool(self.folder / f"replies_{split}.jsonl.gz") for split in ("train", "heldout")
-        }
+        return {split: _read_pool(self.folder / f"replies_{split}.jsonl.gz") for split in ("train", "heldout")}
 
 
 def load_reference(folder: Path = REFERENCE, base: Path = BASE_MODEL) -> Reference:
     """Read and check the artefacts.
 
     Raises:
-        ArtefactError: a file is missing, or not the one its manifest names.
+        ArtefactError: a file is missing, or differs from what its manifest says.
     """
     facts, base_facts = checked_manifest(folder), checked_manifest(base)
     if facts["world"] != base_facts["world"]:
@@ -136,8 +134,7 @@ def load_reference(folder: Path = REFERENCE, base: Path = BASE_MODEL) -> Referen
         )
     reward = json.loads((folder / "reward.json").read_text())
     states = {
-        name: read_state(folder / f"{name}.safetensors")
-        for name in ("sft", "rm_good", "policy_poor", "policy_good")
+        name: read_state(folder / f"{name}.safetensors") for name in ("sft", "rm_good", "policy_poor", "policy_good")
     }
     digest = hashlib.sha256(json.dumps([facts, base_facts], sort_keys=True).encode()).hexdigest()
     return Reference(
@@ -154,10 +151,10 @@ def load_reference(folder: Path = REFERENCE, base: Path = BASE_MODEL) -> Referen
 
 
 def checked_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an artefact folder, after every file in it was compared with its sha256.
+    """Read an artefact folder's manifest and compare every file with its sha256.
 
     Raises:
-        ArtefactError: no manifest, or a file that is missing or changed.
+        ArtefactError: there is no manifest, or a file is missing or changed.
     """
     try:
         facts: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
@@ -166,19 +163,18 @@ def checked_manifest(folder: Path) -> dict[str, Any]:
                 raise ArtefactError(f"{folder / name} is not the file that its manifest names: make it again")
     except (OSError, ValueError, KeyError) as error:
         raise ArtefactError(
-            f"{folder} is not complete ({type(error).__name__}: {error}); "
-            "make it with `python -m assignment.lab world`"
+            f"{folder} is not complete ({type(error).__name__}: {error}); make it with `python -m assignment.lab world`"
         ) from error
     return facts
 
 
 def read_state(path: Path) -> State:
-    """Weights as float32, without the tied output embedding."""
+    """Read weights as float32, without the tied output embedding."""
     return {name: x.float() for name, x in load_safetensors(path.read_bytes()).items() if name != TIED}
 
 
-def _fill(model: torch.nn.Module, state: State) -> None:
-    """Copy weights in; KeyError or RuntimeError if names or shapes are not the model's own."""
+def _copy_weights(model: torch.nn.Module, state: State) -> None:
+    """Copy weights into a model. Raises KeyError or RuntimeError if names or shapes differ from the model's."""
     with torch.no_grad():
         for name, parameter in model.state_dict().items():
             if name != TIED:
@@ -188,4 +184,4 @@ def _fill(model: torch.nn.Module, state: State) -> None:
 def _read_pool(path: Path) -> Pool:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    return Pool(tuple(Ask(**row["ask"]) for row in rows), tuple(tuple(row["replies"]) for row in rows))
+    return Pool(tuple(Question(**row["ask"]) for row in rows), tuple(tuple(row["replies"]) for row in rows))

@@ -1,7 +1,7 @@
-"""report.json: the canonical record of one graded submission. Every other report shows a part of it.
+"""report.json: the complete record of one graded submission. Every other report shows a part of it.
 
-Its keys are a contract (report.schema.json beside this file); they come in a fixed order, and two
-runs with the same seed differ in `duration_s` alone.
+Its keys are a public contract (report.schema.json beside this file) and have a fixed order. Two runs with the same seed
+differ only in durations.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograder.core.messages import replay
-from autograder.core.records import GradedItem, Grading, ItemResult, RunInfo
 from autograder.core.text import valid_unicode
 
+if TYPE_CHECKING:
+    from autograder.core.records import GradedItem, Grading, ItemResult, RunInfo
+
 SCHEMA_VERSION = 1
-MAX_DEPTH = 12  # of evidence: deeper nesting is a mistake of ours and is cut
+MAX_DEPTH = 12  # of evidence: deeper nesting is a bug in the grader and is cut
 MAX_TEXT = 100_000  # characters of one string
 MAX_ENTRIES = 20_000  # of one list or mapping
 
@@ -32,8 +34,13 @@ def report_dict(grading: Grading) -> dict[str, Any]:
         "assignment": grading.spec.id,
         "submission": {"name": plain(submission.name), "sha256": submission.sha256},
         "grader": {
-            "version": run.version, "seed": run.seed, "profile": run.profile, "device": run.device,
-            "sandbox_tier": run.sandbox_tier, "sandbox_limits": run.sandbox_limits, "threads": run.threads,
+            "version": run.version,
+            "seed": run.seed,
+            "profile": run.profile,
+            "device": run.device,
+            "sandbox_tier": run.sandbox_tier,
+            "sandbox_limits": run.sandbox_limits,
+            "threads": run.threads,
         },
         "score": graded.score,
         "pending": graded.pending,
@@ -41,14 +48,17 @@ def report_dict(grading: Grading) -> dict[str, Any]:
         "passed": graded.passed,
         "criteria": [
             {
-                "id": criterion.id, "title": criterion.title, "points": criterion.points,
-                "max_points": criterion.max_points, "items": [_item(item, run) for item in criterion.items],
+                "id": criterion.id,
+                "title": criterion.title,
+                "points": criterion.points,
+                "max_points": criterion.max_points,
+                "items": [_item(item, run) for item in criterion.items],
             }
-            for criterion in graded.criteria if not criterion.bonus
+            for criterion in graded.criteria
+            if not criterion.bonus
         ],
         "success_criteria": [
-            {"id": c.id, "met": c.met, "value": c.value, "threshold": c.threshold}
-            for c in graded.success_criteria
+            {"id": c.id, "met": c.met, "value": c.value, "threshold": c.threshold} for c in graded.success_criteria
         ],
         "bonus": [_item(item, run) for group in graded.criteria if group.bonus for item in group.items],
         "duration_s": round(run.duration_s, 3),
@@ -56,7 +66,7 @@ def report_dict(grading: Grading) -> dict[str, Any]:
 
 
 def evidence_of(result: ItemResult, run: RunInfo) -> dict[str, Any]:
-    """An item's evidence as JSON data; if it did not pass, with the command that grades it again."""
+    """The evidence of an item as JSON data. If the item did not pass, the command that grades it again is added."""
     evidence: dict[str, Any] = plain(result.evidence)
     return evidence if result.status in ("passed", "needs_review") else evidence | {"replay": replay(run, result.id)}
 
@@ -67,16 +77,21 @@ def _item(item: GradedItem, run: RunInfo) -> dict[str, Any]:
     if result.replaced:
         evidence["replaced_by_reference"] = list(result.replaced)
     return {
-        "id": result.id, "status": result.status, "points": item.points, "max_points": item.max_points,
-        "message": plain(result.message), "misconception": plain(result.misconception), "evidence": evidence,
+        "id": result.id,
+        "status": result.status,
+        "points": item.points,
+        "max_points": item.max_points,
+        "message": plain(result.message),
+        "misconception": plain(result.misconception),
+        "evidence": evidence,
     }
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """JSON data of anything that evidence may hold.
+    """Convert anything that evidence may hold to JSON data.
 
-    NaN and infinities become the strings "nan", "inf" and "-inf" (JSON has no such numbers, and a
-    diverged run should say so); arrays become lists; what is of no known type becomes its text.
+    NaN and infinities become the strings "nan", "inf" and "-inf", which JSON has no numbers for; arrays become lists;
+    a value of an unknown type becomes its text.
     """
     if value is None or isinstance(value, bool | int):
         return value
@@ -100,5 +115,5 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def dumps(data: Mapping[str, Any]) -> str:
-    """Strict JSON (ValueError on NaN), two spaces, UTF-8 text, a newline at the end."""
+    """Strict JSON, indented by two spaces, with a newline at the end. Raises ValueError for NaN."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

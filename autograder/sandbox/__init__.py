@@ -1,4 +1,4 @@
-"""Runs a submission's code where it can do no harm. See `session.WorkerSession` and `tiers.choose_tier`."""
+"""Run a submission's code in an isolated process. See `session.WorkerSession` and `tiers.choose_tier`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Tiers 1 and 2: bubblewrap. As root the worker gets a real unprivileged uid, else a user namespace.
+"""Tiers 1 and 2 use bubblewrap. As root the worker gets an unprivileged uid, otherwise a user namespace.
 
-Mounts the system and the Python environment read-only, hides the rest, cuts the network, drops every
-capability. Options travel on a file descriptor, and bwrap itself starts with an empty environment, because
-/proc/1 inside would show both. The read-only remounts come last, or / and /dev stay writable.
+bubblewrap mounts the system and the Python environment read-only, hides the rest, cuts the network and drops every
+capability. It reads its options from a file descriptor and starts with an empty environment, because /proc/1 inside
+would show both. The read-only remounts come last, or / and /dev would stay writable.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from .environment import (
     worker_environment,
 )
 
-DROP = ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
+# What setpriv needs to give up root (see drop_prefix); it drops these as well.
+ROOT_CAPABILITIES = ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID",
+                     "--cap-add", "CAP_SETPCAP")  # fmt: skip
 
 
 @cache
 def bwrap_path() -> str | None:
-    """Where bubblewrap is, or None."""
+    """Return the path of bubblewrap, or None if it is not installed."""
     return shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
 
 
@@ -40,11 +42,11 @@ def _supports(option: str) -> bool:
     return option in text.stdout + text.stderr
 
 
-def options(
-    home: PythonHome, *, device: str, uid: int | None, seccomp_fd: int, info_fd: int, block_fd: int
-) -> bytes:
-    """bwrap's options, NUL-separated for `--args`. `uid` is set where root drops to it, None in a user
-    namespace. The descriptors are those that bwrap inherits."""
+def options(home: PythonHome, *, device: str, uid: int | None, seccomp_fd: int, info_fd: int, block_fd: int) -> bytes:
+    """Build bwrap's options, NUL-separated for `--args`.
+
+    uid: the uid that root drops to, or None for a user namespace. The descriptors are those that bwrap inherits.
+    """
     items = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if uid is None:
         items += ["--unshare-user", *(["--disable-userns"] if _supports("--disable-userns") else [])]
@@ -54,12 +56,12 @@ def options(
         items += ["--setenv", name, value]
     items += _mounts(home, device)
     items += ["--seccomp", str(seccomp_fd), "--info-fd", str(info_fd), "--block-fd", str(block_fd)]
-    items += ["--cap-drop", "ALL"] if uid is None else [*DROP]
+    items += ["--cap-drop", "ALL"] if uid is None else [*ROOT_CAPABILITIES]
     return b"\0".join(os.fsencode(item) for item in items) + b"\0"
 
 
 def drop_prefix(uid: int | None) -> list[str]:
-    """The command inside that gives up root for good, before the worker starts."""
+    """Build the command that runs inside and gives up root for good before it starts the worker."""
     if uid is None:
         return []
     return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--bounding-set=-all",
@@ -77,7 +79,7 @@ def _mounts(home: PythonHome, device: str) -> list[str]:
     for path in home.masked:
         items += ["--tmpfs", str(path)]
         for root in home.roots:
-            if under(root, [path]):  # an environment inside the project's own folder
+            if under(root, [path]):  # an environment inside the project's folder
                 items += _bind(root, root)
         items += ["--remount-ro", str(path)]
     for source, name in ((home.inside, "inside"), (home.kit, "rlhf_kit")):
@@ -98,7 +100,7 @@ def _bind(source: Path, target: Path) -> list[str]:
 
 
 def _parents(path: Path, made: set[Path]) -> list[str]:
-    """Folders above a mount point, readable by the dropped uid (bwrap would make them private)."""
+    """Create the folders above a mount point, readable by the dropped uid (bwrap would make them private)."""
     items: list[str] = []
     for parent in reversed(path.parents):
         if parent != Path("/") and parent not in made:

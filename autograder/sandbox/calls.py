@@ -1,7 +1,7 @@
 """Calls into the sandbox as grading makes them.
 
-A call that ran out of time while the machine is overloaded is made once more. If the GPU has stopped responding, that
-is a SandboxError, and the submission is not blamed.
+Retry a timed-out call once if the machine is overloaded. If the GPU has stopped responding, raise SandboxError rather
+than blaming the submission.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from assignment.registry import Spec
+from . import pressure
+from .environment import SandboxError
 
 if TYPE_CHECKING:
-    from autograder.sandbox import Limits, Reply
+    from assignment.registry import Spec
+
+    from .reply import Limits, Reply
 
 Notify = Callable[[dict[str, Any]], None]
 
 
 class Session(Protocol):
-    """What is used of a WorkerSession."""
+    """The part of WorkerSession that makes calls."""
 
     def call(
         self,
@@ -36,8 +39,11 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Call:
-    """One operation of the worker: what it is sent, its limits, the tensors that the answer may hold (see
-    WorkerSession.call), and who hears of its progress."""
+    """One operation of the worker.
+
+    Holds what the worker is sent, the call's limits, the tensors that the answer may hold (see WorkerSession.call),
+    and the function that receives progress records.
+    """
 
     op: str
     payload: Mapping[str, Any]
@@ -46,23 +52,23 @@ class Call:
     expect: Any = None
     on_progress: Notify | None = None
 
-    def made(self, session: Session) -> Reply:
-        """The reply of this session."""
+    def send(self, session: Session) -> Reply:
+        """Make the call in this session and return its reply."""
         return session.call(
             self.op, self.payload, self.tensors, limits=self.limits, expect=self.expect, on_progress=self.on_progress
         )
 
 
-def graded_call(session: Session, spec: Spec, call: Call) -> Reply:
-    """One call, or two: the second where the first ran out of time on an overloaded machine.
+def call_with_retry(session: Session, spec: Spec, call: Call) -> Reply:
+    """Make the call, and make it once more if it timed out on an overloaded machine.
 
-    The reply's data then say `_tries`: 2. Raises SandboxError where the GPU no longer answers: a crash or
-    a timeout was not the submission's doing then. That is asked of the GPU and not read off the
-    exception, which a submission could raise itself.
+    The data of a second reply say `_tries`: 2. Raises SandboxError if the GPU no longer responds: the crash or timeout
+    is then a grader error. The GPU is asked, rather than the exception read, because a submission could raise the same
+    exception itself.
     """
-    reply = call.made(session)
+    reply = call.send(session)
     if reply.kind == "timeout" and is_overloaded(spec):
-        reply = call.made(session)
+        reply = call.send(session)
         reply.data["_tries"] = 2
     if reply.kind in ("crashed", "timeout") and getattr(session, "device", "cpu") == "cuda":
         require_gpu(session, call.limits)
@@ -70,16 +76,12 @@ def graded_call(session: Session, spec: Spec, call: Call) -> Reply:
 
 
 def is_overloaded(spec: Spec) -> bool:
-    """Does the registry call this machine, as it is now, overloaded?"""
-    from autograder.sandbox.pressure import waiting_share
-
-    return waiting_share() >= spec.limits.overload.waiting_share
+    """Say whether the machine is now overloaded by the registry's definition."""
+    return pressure.waiting_share() >= spec.limits.overload.waiting_share
 
 
 def require_gpu(session: Session, limits: Limits) -> None:
-    """Let a fresh process in the sandbox compute on the GPU; SandboxError if it cannot."""
-    from autograder.sandbox import SandboxError
-
+    """Compute on the GPU in a fresh sandboxed process. Raises SandboxError if that fails."""
     reply = session.call("_gpu", {"code": {}}, limits=limits)
     if not reply.ok:
         raise SandboxError(f"the GPU no longer answers: {reply.error[:300]}")

@@ -1,7 +1,7 @@
-"""A memory and process limit for one sandbox as a whole: cgroup v2, or v1 written directly (as root).
+"""Limit the memory and the processes of a whole sandbox by a cgroup: v2, or v1 (as root).
 
-rlimits hold per process and count neither tmpfs files nor memfd; only a cgroup bounds the sum. A group is
-removed when its sandbox ends; should the grader be killed, a small shell beside it removes the group.
+rlimits hold per process and count neither tmpfs files nor memfds; only a cgroup bounds the sum. A cgroup is removed
+when its sandbox ends. If the grader is killed, a small shell process that runs beside it removes the cgroup.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "rlhf-lab-"
 PROCESSES = 512
 STALE_SECONDS = 120.0
-# Waits for the end of its input, which is the grader's death or the order to stop; then for the group to empty.
+# Waits for the end of its input (the grader has died or wants it to stop), then until the cgroup is empty.
 JANITOR = (
     'read -r _; n=0; while [ $n -lt 300 ] && { [ -e "$1" ] || [ -e "$2" ]; }; do '
     'rmdir "$1" "$2" 2>/dev/null; n=$((n+1)); sleep 0.1; done'
@@ -28,7 +31,7 @@ JANITOR = (
 
 @dataclass(frozen=True)
 class Cgroup:
-    """The folders of one group: v2 has one, v1 one for memory and one for pids."""
+    """One cgroup's folders: v2 has one, v1 has one for memory and one for pids."""
 
     version: int
     memory: Path
@@ -36,12 +39,12 @@ class Cgroup:
     janitor: subprocess.Popen[bytes]
 
     def add(self, pid: int) -> None:
-        """Move a process (and what it forks from now on) into the group. Raises OSError."""
+        """Move a process, with what it forks from now on, into the cgroup. Raises OSError."""
         for folder in {self.memory, self.pids}:
             (folder / "cgroup.procs").write_text(str(pid))
 
     def limit_memory(self, size: int) -> None:
-        """Set the memory limit in bytes; swap does not extend it where the kernel counts swap."""
+        """Set the memory limit in bytes. Swap does not extend it where the kernel counts swap."""
         if self.version == 2:
             (self.memory / "memory.max").write_text(str(size))
             return
@@ -52,7 +55,7 @@ class Cgroup:
                 (self.memory / "memory.memsw.limit_in_bytes").write_text(str(size))
 
     def oom_kills(self) -> int:
-        """How many processes of the group the kernel has killed for want of memory."""
+        """Count the processes of the cgroup that the kernel killed because memory ran out."""
         name = "memory.events" if self.version == 2 else "memory.oom_control"
         with contextlib.suppress(OSError):
             found = re.search(r"^oom_kill (\d+)", (self.memory / name).read_text(), re.MULTILINE)
@@ -60,7 +63,7 @@ class Cgroup:
         return 0
 
     def remove(self) -> None:
-        """Delete the folders; the last processes may need a moment to leave."""
+        """Delete the folders, waiting up to 2 seconds for the last processes to end."""
         for folder in {self.memory, self.pids}:
             for _ in range(100):
                 try:
@@ -77,7 +80,7 @@ class Cgroup:
 
 
 def create() -> Cgroup | None:
-    """A new group below or beside our own, or None where this machine lets us have none."""
+    """Create a cgroup below or beside the grader's, or return None if this machine does not allow it."""
     name = f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
     for parent in _candidates_v2():
         folder = parent / name
@@ -113,7 +116,7 @@ def _checked(group: Cgroup) -> Cgroup | None:
 
 
 def _make(folder: Path, needed: tuple[str, ...]) -> Path | None:
-    """Create a group; None unless it has the controllers' files and we may write them."""
+    """Create a folder of a cgroup. Return None unless it has the controllers' files and the grader may write them."""
     _sweep(folder.parent)
     try:
         folder.mkdir()
@@ -127,15 +130,15 @@ def _make(folder: Path, needed: tuple[str, ...]) -> Path | None:
 
 
 def _sweep(parent: Path) -> None:
-    """Delete empty groups that a killed grader left; rmdir refuses one that is in use."""
+    """Delete empty cgroups that a killed grader left behind; rmdir refuses one that is in use."""
     for old in parent.glob(PREFIX + "*"):
         with contextlib.suppress(OSError):
             if time.time() - old.stat().st_mtime > STALE_SECONDS:
                 old.rmdir()
 
 
-def _own_paths() -> dict[str, str]:
-    """Controller -> our own group's path, from /proc/self/cgroup ("" is v2)."""
+def _current_paths() -> dict[str, str]:
+    """Read the path of the grader's cgroup by controller ("" stands for v2) from /proc/self/cgroup."""
     paths: dict[str, str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -144,11 +147,14 @@ def _own_paths() -> dict[str, str]:
 
 
 def _candidates_v2() -> Iterator[Path]:
-    """Own group, its parents, the root: a group with processes may not give controllers to its children."""
+    """Yield the grader's cgroup and its parents as far as they give their children the two controllers.
+
+    A cgroup that holds processes may not, so it is often one of the parents.
+    """
     if not (ROOT / "cgroup.controllers").exists():
         return
-    own = ROOT / _own_paths().get("", "")
-    for folder in (own, *own.parents):
+    current = ROOT / _current_paths().get("", "")
+    for folder in (current, *current.parents):
         if folder == ROOT or ROOT in folder.parents:
             with contextlib.suppress(OSError):
                 if {"memory", "pids"} <= set((folder / "cgroup.subtree_control").read_text().split()):
@@ -156,11 +162,12 @@ def _candidates_v2() -> Iterator[Path]:
 
 
 def _candidates_v1() -> list[tuple[Path, str]]:
+    """Return, for each of the two controllers, the folder of the grader's cgroup and the file of its limit."""
     found = []
     for controller, limit in (("memory", "memory.limit_in_bytes"), ("pids", "pids.max")):
         base = ROOT / controller
-        own = base / _own_paths().get(controller, "")
-        folder = own if own.is_dir() else base
+        current = base / _current_paths().get(controller, "")
+        folder = current if current.is_dir() else base
         if folder.is_dir():
             found.append((folder, limit))
     return found

@@ -1,4 +1,4 @@
-"""The device that training tests run on."""
+"""Choose and name the device that training tests run on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from autograder.sandbox.environment import cuda_devices
 
 
 def find_device(wanted: str) -> str:
-    """The device to train on: "auto" takes a GPU if there is one. Raises OptionError if it is not usable."""
+    """Return the device to train on, "cpu" or "cuda"; "auto" takes a GPU if one is usable.
+
+    Raises OptionError if there is no such device or it is not usable.
+    """
     if wanted not in ("auto", "cpu", "cuda"):
         raise OptionError(f"No device called {wanted}: choose auto, cpu or cuda.")
     if wanted == "cpu" or not cuda_devices():
         found = False
     else:
-        import torch  # late: without a GPU the worker's start need not wait for this import
+        import torch  # imported late: without a GPU the worker's start does not wait for it
 
         found = torch.cuda.is_available()
     if wanted == "cuda" and not found:
@@ -22,7 +25,7 @@ def find_device(wanted: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """The device with its product name, for the report."""
+    """Return the device with its product name, for the report."""
     if device == "cpu":
         return device
     import torch

@@ -1,33 +1,40 @@
-"""What of this machine a worker needs: the Python environment, `rlhf_kit`, `inside`, and nothing else of
-ours."""
+"""The parts of this machine that a worker may see: the system, the Python environment, `rlhf_kit` and `inside`.
+
+Nothing else of the project is among them.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LIBRARY = "/opt/lab"  # where `inside` and `rlhf_kit` are mounted
 SCRATCH = "/box"
 SCRATCH_BYTES = 256 << 20  # of each folder that student code may write to
 STACK = ("torch", "transformers", "numpy", "safetensors")
-OURS = ("autograder", "assignment", "solutions", "tests")
+PROJECT_PACKAGES = ("autograder", "assignment", "solutions", "tests")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 
 
 class SandboxError(RuntimeError):
-    """The sandbox cannot be had or does not start: our own failure, never the submission's."""
+    """No sandbox is available, or it does not start. This is a grader error, never the submission's."""
 
 
 @dataclass(frozen=True)
 class PythonHome:
-    """Host paths. `roots` are read-only folders of the Python environment (outside /usr), `masked` the
-    folders inside them or /usr that hold the grader itself, `kit` and `inside` the two packages of the
-    worker."""
+    """Where the running Python environment lies on this machine.
+
+    roots: its folders outside /usr, which a worker may read. masked: folders inside the roots or /usr that hold the
+    grader. sites: folders of the libraries. kit, inside: folders of the worker's two packages.
+    """
 
     executable: str
     roots: tuple[Path, ...]
@@ -38,7 +45,7 @@ class PythonHome:
 
 
 def python_home() -> PythonHome:
-    """Look at the running interpreter. Raises SandboxError if `rlhf_kit` or a library is not importable."""
+    """Find the parts of the running interpreter. Raises SandboxError if `rlhf_kit` or a library is not importable."""
     kit = _package_folder("rlhf_kit")
     if kit is None:
         raise SandboxError("rlhf_kit cannot be imported: run from the project's environment (make setup)")
@@ -52,20 +59,22 @@ def python_home() -> PythonHome:
     roots += [hop.parent.parent for hop in _links(Path(sys.executable)) if hop.parent.name == "bin"]
     roots += [root.resolve() for root in roots]
     kept = _outermost(roots)
-    masked = _own_folders(kept)
+    masked = _project_folders(kept)
     hidden = _outermost(root for root in roots if under(root, masked))  # e.g. a .venv in a masked checkout
     inside = Path(__file__).parents[1] / "inside"
     return PythonHome(sys.executable, (*kept, *hidden), masked, tuple(dict.fromkeys(sites)), kit, inside)
 
 
 def search_path(library: str | Path, home: PythonHome) -> str:
-    """PYTHONPATH of a worker: our two packages, then the libraries wherever they are (also a user's own site)."""
+    """Build a worker's PYTHONPATH: the folder of its two packages, then the libraries wherever they are installed."""
     return os.pathsep.join([str(library), *map(str, home.sites)])
 
 
 def worker_environment(*, library: str, scratch: str, device: str) -> dict[str, str]:
-    """The whole environment of a worker: nothing is inherited, except where CUDA finds its driver.
-    `library` is its search path."""
+    """Build the whole environment of a worker, which inherits only where CUDA finds its driver.
+
+    library: its PYTHONPATH. scratch: its home folder.
+    """
     values = {
         "PATH": "/usr/bin:/bin", "HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "USER": "student",
         "LOGNAME": "student", "PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
@@ -85,17 +94,17 @@ def worker_environment(*, library: str, scratch: str, device: str) -> dict[str, 
 
 
 def cuda_devices() -> list[str]:
-    """Device nodes that the NVIDIA driver needs, those that exist."""
+    """List the device nodes of the NVIDIA driver on this machine."""
     return sorted(str(path) for path in Path("/dev").glob("nvidia*"))
 
 
 def system_paths() -> list[Path]:
-    """Folders and files of the operating system that a worker may read."""
+    """List the folders and files of the operating system that a worker may read."""
     return [Path(path) for path in (*SYSTEM, *SYSTEM_FILES) if os.path.exists(path)]
 
 
 def under(path: Path, folders: Iterable[Path]) -> bool:
-    """Is path one of these folders or inside one?"""
+    """Say whether the path is one of these folders or lies inside one."""
     return any(path == folder or folder in path.parents for folder in folders)
 
 
@@ -107,8 +116,7 @@ def _package_folder(name: str) -> Path | None:
 
 
 def _links(path: Path) -> list[Path]:
-    """The chain of links from an interpreter's name to its file (environments of pyenv and uv have
-    several)."""
+    """Follow the links from an interpreter's name to its file (environments of pyenv and uv have several)."""
     chain = [path]
     while chain[-1].is_symlink() and len(chain) < 16:
         chain.append(chain[-1].parent / os.readlink(chain[-1]))
@@ -116,7 +124,7 @@ def _links(path: Path) -> list[Path]:
 
 
 def _outermost(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Each folder once, without those inside /usr or inside another."""
+    """Return each existing folder once, without those inside /usr or inside another."""
     unique = sorted({Path(os.path.normpath(path)) for path in paths}, key=lambda path: len(path.parts))
     kept: list[Path] = []
     for path in unique:
@@ -125,10 +133,10 @@ def _outermost(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(kept)
 
 
-def _own_folders(roots: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Our packages where they lie inside what is mounted: a worker must not find the grader there."""
+def _project_folders(roots: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the project's folders that lie inside what is mounted, so that a worker does not find the grader there."""
     home = Path(__file__).parents[2]
     if (home / "pyproject.toml").exists() and under(home, [Path("/usr"), *roots]):
         return (home,)
-    found = (home / name for name in OURS)
+    found = (home / name for name in PROJECT_PACKAGES)
     return tuple(path for path in found if path.is_dir() and under(path, [Path("/usr"), *roots]))

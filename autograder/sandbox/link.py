@@ -1,4 +1,4 @@
-"""The grader's end of the two pipes: bounded, with a deadline on every wait."""
+"""The grader's end of the two pipes to a worker. Sizes are bounded, and every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -6,33 +6,36 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autograder.inside.relay import OUTPUT_KEPT
 from autograder.inside.wire import CHUNK, FrameReader, WireError, frame
-from autograder.sandbox.protocol import InvalidAnswer, strict_json
 
-from .launch import Sandbox
+from .protocol import ProtocolError, strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .launch import Sandbox
 
 FRAME_LIMITS = {b"H": 1 << 16, b"S": 256, b"C": CHUNK, b"E": 64 * OUTPUT_KEPT}
 READ = 1 << 20
 
 
 class LinkError(Exception):
-    """The worker did not keep to the conversation."""
+    """The worker broke the protocol of frames."""
 
 
-class LinkTimeout(LinkError):
-    """It did not answer in time by the grader's clock."""
+class LinkTimeoutError(LinkError):
+    """The worker did not answer in time by the grader's clock."""
 
 
-class LinkClosed(LinkError):
-    """It is gone."""
+class LinkClosedError(LinkError):
+    """The worker closed its pipe, so it has ended."""
 
 
 class Link:
-    """Frames to and from one worker."""
+    """Sends frames to one worker and receives its frames."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -40,21 +43,25 @@ class Link:
         self._frames: deque[tuple[bytes, bytes]] = deque()
 
     def hello(self, deadline: float) -> dict[str, Any]:
-        """What the worker says once it is ready. Raises LinkError."""
+        """Return what the worker reports of itself once it is ready. Raises LinkError."""
         kind, payload = self.receive(deadline)
         return self._object(kind, payload, b"H")
 
     def begin(self, request: bytes, *, start_s: float) -> dict[str, Any]:
-        """Send a request and wait, at most start_s seconds, until the child runs; what the worker says about
-        itself then. Raises LinkError: no student code has run."""
+        """Send a request and wait, at most start_s seconds, until the child runs. Return the worker's report of then.
+
+        Raises LinkError, in which case no student code has run.
+        """
         deadline = time.monotonic() + start_s
         self._send(frame(b"Q", request), deadline)
         kind, payload = self.receive(deadline)
         return self._object(kind, payload, b"S")
 
     def finish(self, *, wall_s: float, take: Callable[[bytes], None]) -> dict[str, Any]:
-        """Hand every piece of the child's answer to `take`, return the worker's report, within wall_s seconds.
-        Raises LinkError."""
+        """Pass every piece of the child's answer to `take` and return the worker's report, within wall_s seconds.
+
+        Raises LinkError.
+        """
         deadline = time.monotonic() + wall_s
         while True:
             kind, payload = self.receive(deadline)
@@ -63,7 +70,7 @@ class Link:
             take(payload)
 
     def receive(self, deadline: float) -> tuple[bytes, bytes]:
-        """The next frame. Raises LinkTimeout, LinkClosed or LinkError."""
+        """Return the next frame. Raises LinkTimeoutError, LinkClosedError or LinkError."""
         while not self._frames:
             self._wait(self.sandbox.reply, select.POLLIN, deadline)
             try:
@@ -74,7 +81,7 @@ class Link:
             except WireError as error:
                 raise LinkError(str(error)) from None
             if not data:
-                raise LinkClosed("the worker has ended")
+                raise LinkClosedError("the worker has ended")
         return self._frames.popleft()
 
     def _send(self, data: bytes, deadline: float) -> None:
@@ -86,21 +93,21 @@ class Link:
             except BlockingIOError:
                 continue
             except BrokenPipeError:
-                raise LinkClosed("the worker has ended") from None
+                raise LinkClosedError("the worker has ended") from None
 
     def _wait(self, fd: int, event: int, deadline: float) -> None:
         poll = select.poll()
         poll.register(fd, event)
         left = deadline - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
-            raise LinkTimeout("the worker does not answer")
+            raise LinkTimeoutError("the worker does not answer")
 
     def _object(self, kind: bytes, payload: bytes, expected: bytes) -> dict[str, Any]:
         if kind != expected:
             raise LinkError(f"expected frame {expected!r}, got {kind!r}")
         try:
             value = strict_json(payload, FRAME_LIMITS[expected])
-        except InvalidAnswer as error:
+        except ProtocolError as error:
             raise LinkError(str(error)) from None
         if not isinstance(value, dict):
             raise LinkError(f"frame {expected!r} holds no object")

@@ -1,7 +1,7 @@
-"""Training tests side by side, each on one core in a sandbox of its own.
+"""Run training tests side by side, each on one core and in a sandbox of its own.
 
-They start from reference weights and need nothing of each other, and two small models that train on one thread
-each are done sooner than one after the other on two: sums are split among threads at a price.
+The tests start from reference weights and do not depend on each other. Two small models that train on one thread each
+finish sooner than one after the other on two threads, because splitting one sum among threads costs time.
 """
 
 from __future__ import annotations
@@ -11,37 +11,45 @@ import ctypes
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from .environment import SandboxError
+
 if TYPE_CHECKING:
-    from autograder.sandbox import WorkerSession
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .session import WorkerSession
 
 T = TypeVar("T")
 
 
 class WorkerPool:
-    """Worker sessions that take tasks from one queue. The first works in the caller's thread; one of the
-    others that does not start leaves its tasks to the rest."""
+    """Worker sessions that take tasks from one queue.
+
+    The first session works in the caller's thread, each of the others in a thread of its own. If one of the others
+    does not start, the rest do its tasks.
+    """
 
     def __init__(self, first: WorkerSession, others: Sequence[WorkerSession] = ()) -> None:
         self.first, self.others = first, tuple(others)
         self._threads: set[int] = set()
 
     def run(self, tasks: Sequence[Callable[[WorkerSession], T]]) -> list[T]:
-        """Each task's value, in their order, in which they are begun too. What a task raises, an interrupt for
-        one, ends the others and is raised here."""
+        """Run the tasks in order and return their results in that order.
+
+        If a task raises (including KeyboardInterrupt), cancel the others and re-raise.
+        """
         waiting: deque[tuple[int, Callable[[WorkerSession], T]]] = deque(enumerate(tasks))
-        found: dict[int, T] = {}
+        results: dict[int, T] = {}
 
         def work(session: WorkerSession) -> None:
-            while (due := _next(waiting)) is not None:
+            while (due := _take_next(waiting)) is not None:
                 index, task = due
-                found[index] = task(session)
+                results[index] = task(session)
 
-        with ThreadPoolExecutor(max(1, len(self.others)), thread_name_prefix="lane") as pool:
-            futures = [pool.submit(self._join, work, session) for session in self.others]
+        with ThreadPoolExecutor(max(1, len(self.others)), thread_name_prefix="worker-pool") as threads:
+            futures = [threads.submit(self._start_and_work, work, session) for session in self.others]
             try:
                 work(self.first)
                 for future in futures:
@@ -50,11 +58,9 @@ class WorkerPool:
                 waiting.clear()
                 self._interrupt()
                 raise
-        return [found[index] for index in range(len(tasks))]
+        return [results[index] for index in range(len(tasks))]
 
-    def _join(self, work: Callable[[WorkerSession], None], session: WorkerSession) -> None:
-        from autograder.sandbox import SandboxError
-
+    def _start_and_work(self, work: Callable[[WorkerSession], None], session: WorkerSession) -> None:
         try:
             session.prewarm()
         except SandboxError:
@@ -66,15 +72,21 @@ class WorkerPool:
             self._threads.discard(threading.get_ident())
 
     def _interrupt(self) -> None:
-        """End what the other lanes do: the sandbox, or else the measuring, between two of its operations."""
+        """Cancel what the other threads do.
+
+        `end` aborts a call in the sandbox. A thread may also be measuring models in this process, and the interrupt
+        raised here stops it after the current tensor operation. A flag that is checked between the parts of a stage
+        would be simpler, but measuring is one part and takes 3 to 6 seconds of CPU time per stage (8 to 22 seconds by
+        the clock on a busy machine with two cores): Ctrl-C would wait that long.
+        """
         for ident in tuple(self._threads):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt))
         for session in self.others:
             session.end()
 
 
-def _next(waiting: deque[T]) -> T | None:
-    """The first of those that wait; None if another lane took the last."""
+def _take_next(waiting: deque[T]) -> T | None:
+    """Remove and return the first waiting task, or return None if another thread took the last one."""
     try:
         return waiting.popleft()
     except IndexError:
@@ -83,16 +95,16 @@ def _next(waiting: deque[T]) -> T | None:
 
 @contextlib.contextmanager
 def open_pool(session: WorkerSession, wanted: int) -> Iterator[WorkerPool]:
-    """WorkerPool on this session and on further ones like it: as many as wanted, at most one a core, and one on a
-    GPU, which they would share. The further ones start when this one has."""
-    from autograder.sandbox import SandboxError
+    """Open up to `wanted` sessions, this one included, at most one per CPU core; on a GPU, only one.
 
+    The further sessions start once this one has started.
+    """
     number = 1 if session.device == "cuda" else min(wanted, len(os.sched_getaffinity(0)))
     with contextlib.ExitStack() as stack:
         others: list[WorkerSession] = []
         with contextlib.suppress(SandboxError):
             if number > 1:
                 session.prewarm()
-            for _ in range(number - 1):
+            while len(others) < number - 1:
                 others.append(stack.enter_context(session.another()))
         yield WorkerPool(session, others)

@@ -1,4 +1,4 @@
-"""Is the machine so busy that a time limit says little about the code that hit it?"""
+"""Measure how overloaded the machine is: on a busy one, exceeding a time limit says little about the code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SOME = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
 
 
 def waiting_share() -> float:
-    """Part of the last ten seconds, from 0 to 1, in which some process waited for a processor.
+    """Return the share of the last ten seconds, from 0 to 1, in which some process waited for a processor.
 
-    From the kernel's pressure figures (PSI, Linux 4.20); without them the load average over the cores,
-    less one, cut to [0, 1]: a machine with twice the load that it can serve counts as 1.
+    The source is the kernel's pressure stall information (PSI, Linux 4.20). Without it, the load average per core
+    minus one is used, clipped to [0, 1]: a machine with twice the load that it can serve counts as 1.
     """
     try:
         found = _SOME.search(PRESSURE.read_text())

@@ -1,8 +1,8 @@
-"""What the grader accepts from a worker: strict JSON and strict safetensors, nothing else.
+"""Decode what a worker sends: strict JSON and strict safetensors, nothing else.
 
-Every violation is an InvalidAnswer, never another exception: an answer is evidence about a
-submission, and no answer may stop the grader. NaN and Inf may travel in tensors (a wrong answer is
-often not finite); whoever compares checks `isfinite` first. They may not travel in JSON.
+Every violation raises ProtocolError, never another exception: an answer is evidence about a submission, and no answer
+may stop the grader. Tensors may hold NaN and Inf, since a wrong answer is often not finite, so code that compares them
+checks `isfinite` first. JSON may hold neither.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ PROGRESS_BYTES = 1 << 14
 MAX_DEPTH = 24
 MAX_NODES = 1_000_000
 MAX_RANK = 8
-ENTRY_BYTES = 512  # of the tensor header for each tensor: a name of 200 characters and ten numbers of 20 digits fit
+ENTRY_BYTES = 512  # of the tensor header per tensor: a name of 200 characters and ten numbers of 20 digits fit
 NUMPY_NAMES = {short: name for name, short in DTYPES.items()}
 TENSOR_NAME = re.compile(r"[A-Za-z0-9_./:\-]{1,200}")
 REPLY_KINDS = ("answered", "not_attempted", "crashed", "out_of_memory", "invalid")
 
 
-class InvalidAnswer(ValueError):
+class ProtocolError(ValueError):
     """The worker's bytes break a rule of the protocol."""
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """The one dtype (a NumPy name such as "float32") and shape that an answer's tensor may have."""
+    """The only dtype (a NumPy name such as "float32") and shape that an answer's tensor may have."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class AnyTensors:
-    """Accept any names and shapes, bounded: for answers whose wrong shape is itself a finding."""
+    """Accept up to `max_count` tensors of any name and shape, for answers whose wrong shape is itself a finding."""
 
     max_count: int = 64
 
@@ -54,8 +54,8 @@ Expect = Manifest | AnyTensors | Callable[[dict[str, Any]], Manifest | AnyTensor
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A decoded reply: `kind` as the worker claims it, JSON data, tensors, error text (TA only)."""
+class DecodedReply:
+    """A reply that keeps the protocol: `kind` as the child claims it, JSON data, tensors, error text (for the TA)."""
 
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -64,36 +64,36 @@ class Answer:
 
 
 def strict_json(raw: bytes, limit: int = JSON_BYTES) -> Any:
-    """Parse JSON of finite numbers, unique keys, bounded depth and size. Raises InvalidAnswer."""
+    """Parse JSON of finite numbers, unique keys, bounded depth and size. Raises ProtocolError."""
     if len(raw) > limit:
-        raise InvalidAnswer(f"JSON of {len(raw)} bytes, over the limit of {limit}")
+        raise ProtocolError(f"JSON of {len(raw)} bytes, over the limit of {limit}")
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
-    except InvalidAnswer:
+        value = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicate_keys)
+    except ProtocolError:
         raise
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        raise InvalidAnswer(f"not JSON: {type(error).__name__}") from None
+        raise ProtocolError(f"not JSON: {type(error).__name__}") from None
     _check_tree(value)
     return value
 
 
-def decode_reply(body: bytes, expect: Expect) -> Answer:
-    """Decode the reply of a child. Raises InvalidAnswer on any deviation, also from `expect`."""
+def decode_reply(body: bytes, expect: Expect) -> DecodedReply:
+    """Decode the reply of a child. Raises ProtocolError on any deviation, also from `expect`."""
     try:
         head, tail = split_body(body)
     except WireError as problem:
-        raise InvalidAnswer(str(problem)) from None
+        raise ProtocolError(str(problem)) from None
     value = strict_json(head)
     if not isinstance(value, dict) or set(value) != {"kind", "data", "error"}:
-        raise InvalidAnswer("the reply is not an object of kind, data and error")
+        raise ProtocolError("the reply is not an object of kind, data and error")
     kind, data, error = value["kind"], value["data"], value["error"]
     if kind not in REPLY_KINDS or not isinstance(data, dict) or not isinstance(error, str):
-        raise InvalidAnswer("the reply's kind, data or error has the wrong type")
+        raise ProtocolError("the reply's kind, data or error has the wrong type")
     if kind != "answered":
-        return Answer(kind, data, {}, error)
+        return DecodedReply(kind, data, {}, error)
     manifest = _manifest(expect, data)
-    return Answer(kind, data, decode_tensors(tail, manifest if manifest is not None else {}), error)
+    return DecodedReply(kind, data, decode_tensors(tail, manifest if manifest is not None else {}), error)
 
 
 def _manifest(expect: Expect, data: dict[str, Any]) -> Manifest | AnyTensors | None:
@@ -102,45 +102,45 @@ def _manifest(expect: Expect, data: dict[str, Any]) -> Manifest | AnyTensors | N
     try:
         return expect(data)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as problem:
-        raise InvalidAnswer(f"its data do not say which tensors to expect: {problem!r}") from None
+        raise ProtocolError(f"its data do not say which tensors to expect: {problem!r}") from None
 
 
 def encode_request(header: Mapping[str, Any], payload: Any, tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The body of a request: header for the worker, payload and tensors for the child."""
+    """Encode a request: the header is for the worker, payload and tensors are for the child."""
     return pack_body(dict(header), pack_body(payload, encode_tensors(tensors)))
 
 
 def decode_tensors(blob: bytes | memoryview, expect: Manifest | AnyTensors) -> dict[str, np.ndarray]:
     """Read safetensors bytes against an exact manifest; each array is a fresh, writable copy.
 
-    Refused: names, dtypes or shapes other than expected, duplicates, holes, overlaps, trailing bytes,
-    metadata, sizes that do not match the shape. Raises InvalidAnswer.
+    Raises ProtocolError on names, dtypes or shapes other than expected, duplicates, holes, overlaps, trailing bytes,
+    metadata, and sizes that do not match the shape.
     """
     view = memoryview(blob)
     header, data = _tensor_header(view, expect)
     if isinstance(expect, AnyTensors):
         if len(header) > expect.max_count:
-            raise InvalidAnswer(f"{len(header)} tensors, over the limit of {expect.max_count}")
+            raise ProtocolError(f"{len(header)} tensors, over the limit of {expect.max_count}")
     elif set(header) != set(expect):
         missing, extra = sorted(set(expect) - set(header))[:5], sorted(set(header) - set(expect))[:5]
-        raise InvalidAnswer(f"tensor names differ: missing {missing}, unexpected {extra}")
+        raise ProtocolError(f"tensor names differ: missing {missing}, unexpected {extra}")
     entries = [(*_entry(name, item), name) for name, item in header.items()]
     entries.sort(key=lambda entry: entry[2:4])
     out, position = {}, 0
     for dtype, shape, begin, end, name in entries:
         if not isinstance(expect, AnyTensors) and TensorSpec(dtype, shape) != expect[name]:
-            raise InvalidAnswer(f"tensor {name!r} is {dtype}{list(shape)}, expected {expect[name]}")
+            raise ProtocolError(f"tensor {name!r} is {dtype}{list(shape)}, expected {expect[name]}")
         if begin != position:
-            raise InvalidAnswer(f"tensor {name!r} does not start where the one before it ends")
+            raise ProtocolError(f"tensor {name!r} does not start where the one before it ends")
         out[name] = _array(data[begin:end], dtype, shape, name)
         position = end
     if position != len(data):
-        raise InvalidAnswer(f"{len(data) - position} bytes belong to no tensor")
+        raise ProtocolError(f"{len(data) - position} bytes belong to no tensor")
     return {name: out[name] for name in header}
 
 
 def header_limit(expect: Manifest | AnyTensors) -> int:
-    """Largest tensor header in bytes, by the number of tensors that may come; one entry more for the frame."""
+    """Compute the largest tensor header in bytes: one entry per expected tensor, and one for the enclosing object."""
     count = expect.max_count if isinstance(expect, AnyTensors) else len(expect)
     return (1 + count) * ENTRY_BYTES
 
@@ -149,72 +149,72 @@ def _tensor_header(view: memoryview, expect: Manifest | AnyTensors) -> tuple[dic
     if len(view) == 0 and not expect:
         return {}, view
     if len(view) < 8:
-        raise InvalidAnswer("tensor bytes are shorter than their length field")
+        raise ProtocolError("tensor bytes are shorter than their length field")
     (size,) = struct.unpack_from("<Q", view)
     limit = header_limit(expect)
     if size > min(len(view) - 8, limit):
-        raise InvalidAnswer("the tensor header is longer than allowed")
+        raise ProtocolError("the tensor header is longer than allowed")
     header = strict_json(bytes(view[8 : 8 + size]), limit)
     if not isinstance(header, dict):
-        raise InvalidAnswer("the tensor header is not an object of tensors")
+        raise ProtocolError("the tensor header is not an object of tensors")
     return header, view[8 + size :]
 
 
 def _entry(name: str, item: Any) -> tuple[str, tuple[int, ...], int, int]:
-    """(dtype, shape, begin, end) of one header entry, types and sizes checked."""
+    """Check types and sizes of one header entry and return (dtype, shape, begin, end)."""
     if not TENSOR_NAME.fullmatch(name):
-        raise InvalidAnswer(f"tensor name {name[:50]!r} is not allowed")
+        raise ProtocolError(f"tensor name {name[:50]!r} is not allowed")
     if not isinstance(item, dict) or set(item) != {"dtype", "shape", "data_offsets"}:
-        raise InvalidAnswer(f"tensor {name!r} lacks dtype, shape or data_offsets")
+        raise ProtocolError(f"tensor {name!r} lacks dtype, shape or data_offsets")
     dtype, shape, span = item["dtype"], item["shape"], item["data_offsets"]
     if type(dtype) is not str or dtype not in NUMPY_NAMES:
-        raise InvalidAnswer(f"tensor {name!r} has an unknown dtype")
+        raise ProtocolError(f"tensor {name!r} has an unknown dtype")
     for values in (shape, span):
         if type(values) is not list or any(type(v) is not int or v < 0 for v in values):
-            raise InvalidAnswer(f"tensor {name!r} has a shape or offsets that are no counts")
+            raise ProtocolError(f"tensor {name!r} has a shape or offsets that are no counts")
     if len(shape) > MAX_RANK or len(span) != 2 or span[0] > span[1]:
-        raise InvalidAnswer(f"tensor {name!r} has too many dimensions or odd offsets")
+        raise ProtocolError(f"tensor {name!r} has too many dimensions or odd offsets")
     size = math.prod(shape) * np.dtype(NUMPY_NAMES[dtype]).itemsize
     if size != span[1] - span[0] or max(shape, default=0) > 1 << 40:
-        raise InvalidAnswer(f"tensor {name!r} has {span[1] - span[0]} bytes for shape {shape[:8]}")
+        raise ProtocolError(f"tensor {name!r} has {span[1] - span[0]} bytes for shape {shape[:8]}")
     return NUMPY_NAMES[dtype], tuple(shape), span[0], span[1]
 
 
 def _array(raw: memoryview, dtype: str, shape: tuple[int, ...], name: str) -> np.ndarray:
     kind = np.dtype(dtype)
     if len(raw) != math.prod(shape) * kind.itemsize:
-        raise InvalidAnswer(f"tensor {name!r} is cut short")
+        raise ProtocolError(f"tensor {name!r} is cut short")
     if kind == np.bool_ and np.frombuffer(raw, np.uint8).max(initial=0) > 1:
-        raise InvalidAnswer(f"tensor {name!r} has booleans that are neither 0 nor 1")
+        raise ProtocolError(f"tensor {name!r} has booleans that are neither 0 nor 1")
     return np.frombuffer(raw, kind.newbyteorder("<")).astype(kind).reshape(shape)
 
 
-def _refuse(constant: str) -> float:
-    raise InvalidAnswer(f"{constant} is not allowed in JSON")
+def _reject_constant(constant: str) -> float:
+    raise ProtocolError(f"{constant} is not allowed in JSON")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise InvalidAnswer("a key occurs twice in one JSON object")
+        raise ProtocolError("a key occurs twice in one JSON object")
     return value
 
 
 def _check_tree(value: Any) -> None:
-    """Bounds on depth, count, numbers and text that `json.loads` does not give (1e999 is inf there)."""
+    """Check what `json.loads` does not: depth, number of values, finite numbers (it reads 1e999 as inf), text."""
     stack, nodes = [(value, 0)], 0
     while stack:
         item, depth = stack.pop()
         nodes += 1
         if depth > MAX_DEPTH or nodes > MAX_NODES:
-            raise InvalidAnswer("JSON is nested too deeply or has too many values")
+            raise ProtocolError("JSON is nested too deeply or has too many values")
         if isinstance(item, dict):
             stack.extend((part, depth + 1) for pair in item.items() for part in pair)
         elif isinstance(item, list):
             stack.extend((part, depth + 1) for part in item)
         elif isinstance(item, float) and not math.isfinite(item):
-            raise InvalidAnswer("a number in JSON is not finite")
+            raise ProtocolError("a number in JSON is not finite")
         elif isinstance(item, int) and abs(item) >= 1 << 63:
-            raise InvalidAnswer("an integer in JSON needs more than 64 bits")
+            raise ProtocolError("an integer in JSON needs more than 64 bits")
         elif isinstance(item, str) and any("\ud800" <= char <= "\udfff" for char in item):
-            raise InvalidAnswer("a text in JSON has lone surrogates")
+            raise ProtocolError("a text in JSON has lone surrogates")

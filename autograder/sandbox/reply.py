@@ -1,23 +1,30 @@
-"""What a call may use and how it ended: Limits, Reply, and the way from a child's bytes to one."""
+"""Limits of a call, its Reply, and the decoding of a child's bytes into a Reply."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from assignment.registry import CallLimits, Spec
 from autograder.inside.wire import FrameReader, WireError
-from autograder.sandbox.protocol import PROGRESS_BYTES, Answer, Expect, InvalidAnswer, decode_reply, strict_json
+
+from .protocol import PROGRESS_BYTES, DecodedReply, Expect, ProtocolError, decode_reply, strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from assignment.registry import CallLimits, Spec
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one call. wall_s: seconds; cpu_s: CPU seconds of the process (None: no bound); memory_bytes:
-    beyond what the imported libraries use; reply_bytes: the whole answer; threads: of PyTorch."""
+    """What one call may use.
+
+    wall_s: seconds of wall-clock time. cpu_s: CPU seconds of the process (None: no limit). memory_bytes: memory beyond
+    what the imported libraries use. reply_bytes: size of the whole answer. threads: number of PyTorch threads.
+    """
 
     wall_s: float
     cpu_s: float | None
@@ -27,9 +34,11 @@ class Limits:
 
     @classmethod
     def for_item(cls, spec: Spec, kind: str, item: str | None = None, threads: int | None = None) -> Limits:
-        """The registry's limits of an item whose calls are of this kind, or of the kind itself; with the registry's
-        number of threads or another."""
-        bounds: CallLimits = spec.limits.of(kind, item) if item is not None else getattr(spec.limits, kind)
+        """Read the limits of an item whose calls are of this kind, or of the kind itself, from the registry.
+
+        threads: replaces the registry's number of threads.
+        """
+        bounds: CallLimits = spec.limits.for_item(kind, item) if item is not None else getattr(spec.limits, kind)
         return cls(
             bounds.wall_s, bounds.cpu_s or None, bounds.memory_bytes, bounds.reply_bytes, threads or spec.threads
         )
@@ -39,10 +48,11 @@ class Limits:
 class Reply:
     """How a call ended.
 
-    kind: answered, not_attempted, crashed, timeout, out_of_memory or invalid (breaks the protocol). data:
-    JSON; keys of ours start with "_": `_prelude_errors`, `_slot`, `_type`, `_traceback`, `_output` (what was
-    printed, head and tail). error: exception type and text. All text is a student's: for the TA's page only.
-    cpu_s, peak_bytes (resident, with what the libraries use), reply_bytes: what the call took.
+    kind: answered, not_attempted, crashed, timeout, out_of_memory or invalid (breaks the protocol).
+    data: JSON. Keys that the worker and the grader add start with "_": `_prelude_errors`, `_slot`, `_type`,
+    `_traceback`, `_output` (head and tail of what was printed), `_tries`.
+    error: exception type and text. All text may come from the student, so it is shown on the TA's page only.
+    cpu_s, peak_bytes (resident memory, libraries included), reply_bytes: what the call used.
     """
 
     ok: bool
@@ -56,8 +66,8 @@ class Reply:
     reply_bytes: int = 0
 
 
-class Stream:
-    """Reads a child's bytes: progress records, then exactly one reply. Broken once, it ignores the rest."""
+class ReplyStream:
+    """Reads a child's bytes: progress records, then exactly one reply. It ignores what follows a violation."""
 
     def __init__(self, reply_bytes: int, on_progress: Callable[[dict[str, Any]], None] | None) -> None:
         self._reader = FrameReader({b"P": PROGRESS_BYTES, b"R": reply_bytes})
@@ -66,40 +76,40 @@ class Stream:
         self.problem = ""
 
     def take(self, data: bytes) -> None:
-        """Read the next bytes; a broken rule is kept in `problem`."""
+        """Read the next bytes. A violation of the protocol is kept in `problem`."""
         if self.problem:
             return
         try:
             for kind, payload in self._reader.feed(data):
                 if self.body is not None:
-                    raise InvalidAnswer("something follows the reply")
+                    raise ProtocolError("something follows the reply")
                 if kind == b"R":
                     self.body = payload
                 else:
-                    self._progress(payload)
-        except (WireError, InvalidAnswer) as error:
+                    self._report_progress(payload)
+        except (WireError, ProtocolError) as error:
             self.problem = str(error)
 
-    def _progress(self, payload: bytes) -> None:
+    def _report_progress(self, payload: bytes) -> None:
         record = strict_json(payload, PROGRESS_BYTES)
         if not isinstance(record, dict):
-            raise InvalidAnswer("a progress record is not an object")
+            raise ProtocolError("a progress record is not an object")
         if self._on_progress is not None:
             self._on_progress(record)
 
-    def answer(self, expect: Expect) -> Answer:
-        """The decoded reply. Raises InvalidAnswer."""
+    def decode(self, expect: Expect) -> DecodedReply:
+        """Decode the reply. Raises ProtocolError."""
         if not self.problem and self._reader.pending and self.body is not None:
             self.problem = "something follows the reply"
         if self.problem or self.body is None:
-            raise InvalidAnswer(self.problem or "no reply")
+            raise ProtocolError(self.problem or "no reply")
         return decode_reply(self.body, expect)
 
 
 def reply_from(
-    report: dict[str, Any], stream: Stream, expect: Expect, limits: Limits, out_of_memory: bool
+    report: dict[str, Any], stream: ReplyStream, expect: Expect, limits: Limits, out_of_memory: bool
 ) -> Reply:
-    """The worker's report and the child's bytes as one Reply."""
+    """Combine the worker's report and the child's bytes into one Reply."""
     wall = float(report["wall_s"])
     extra = {"_output": report["output"]} if report["output"] else {}
     if report["cause"] == "wall":
@@ -111,19 +121,19 @@ def reply_from(
     if report["cause"] == "reply":
         return Reply(False, "invalid", extra, error="the answer is over its size limit", wall_s=wall)
     if stream.body is None and not stream.problem:
-        kind, error = _death(report, limits, out_of_memory)
+        kind, error = _classify_exit(report, limits, out_of_memory)
         return Reply(False, kind, extra, error=error, wall_s=wall)
     try:
-        answer = stream.answer(expect)
-    except InvalidAnswer as error:
+        decoded = stream.decode(expect)
+    except ProtocolError as error:
         return Reply(False, "invalid", extra, error=str(error), wall_s=wall)
-    ok = answer.kind == "answered"
-    took = (wall, float(report["cpu_s"]), int(report["rss"]), len(stream.body or b""))
-    return Reply(ok, answer.kind, {**answer.data, **extra}, answer.tensors, answer.error, *took)
+    ok = decoded.kind == "answered"
+    used = (wall, float(report["cpu_s"]), int(report["rss"]), len(stream.body or b""))
+    return Reply(ok, decoded.kind, {**decoded.data, **extra}, decoded.tensors, decoded.error, *used)
 
 
-def _death(report: dict[str, Any], limits: Limits, out_of_memory: bool) -> tuple[str, str]:
-    """(kind, error) of a child that ended without a reply."""
+def _classify_exit(report: dict[str, Any], limits: Limits, out_of_memory: bool) -> tuple[str, str]:
+    """Return (kind, error) of a child that ended without a reply."""
     code = int(report["code"])
     if out_of_memory:
         return "out_of_memory", "killed at the memory limit"

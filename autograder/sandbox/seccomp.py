@@ -1,7 +1,7 @@
-"""A seccomp denylist as a classic BPF program (seccomp(2), linux/seccomp.h), for x86_64 and aarch64.
+"""Build a seccomp denylist as a classic BPF program (seccomp(2), linux/seccomp.h), for x86_64 and aarch64.
 
-Denied calls fail with EPERM, so that a program sees an ordinary error. Everything else stays allowed: the
-filter narrows the kernel's surface, the namespaces and Landlock decide what is visible.
+Denied calls fail with EPERM, so that a program sees an ordinary error. Everything else stays allowed: the filter
+shrinks the kernel's attack surface, while namespaces and Landlock decide what is visible.
 """
 
 from __future__ import annotations
@@ -20,13 +20,7 @@ LOAD, JUMP_EQ, JUMP_GE, JUMP_SET, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 Instruction = tuple[int, int, int, int]
 
 # name: (number on x86_64, number on aarch64); None where the architecture has no such call.
-SPECIAL = {
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "socket": (41, 198),
-    "ioctl": (16, 29),
-    "prlimit64": (302, 261),
-}
+SPECIAL = {"clone": (56, 220), "clone3": (435, 435), "socket": (41, 198), "ioctl": (16, 29), "prlimit64": (302, 261)}
 # fmt: off
 DENIED = {
     # other processes' memory, tracing, profiling
@@ -50,15 +44,15 @@ DENIED = {
     "adjtimex": (159, 171), "clock_adjtime": (305, 266), "syslog": (103, 116), "vhangup": (153, 58),
     "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None), "uselib": (134, None),
     "nfsservctl": (180, 42),
-    # System V and POSIX message queues would carry state from one call to the next
+    # System V IPC and POSIX message queues would carry state from one call to the next
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193),
     "semctl": (66, 191), "semtimedop": (220, 192), "msgget": (68, 186), "msgsnd": (69, 189),
     "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180), "mq_unlink": (241, 181),
 }
 # fmt: on
-# Landlock does not govern these; without namespaces they would reach what lies outside (tier 3 only): attributes of
-# files, their length (before Linux 6.2), and services that listen on a Unix socket in the file system. Pairs of sockets
-# can still be made.
+# Denied in tier 3 as well, where Landlock does not restrict them and no namespace hides what they reach: attributes of
+# files, their length (before Linux 6.2), and services that listen on a Unix socket in the file system. socketpair stays
+# allowed.
 # fmt: off
 EXPOSED = {
     "socket": (41, 198),
@@ -72,9 +66,9 @@ EXPOSED = {
 
 
 def build_filter(*, exposed: bool = False, machine: str | None = None) -> bytes:
-    """The compiled program (an array of struct sock_filter). `exposed`: the worker has no namespaces.
+    """Compile the program, an array of struct sock_filter.
 
-    Raises ValueError on a machine other than x86_64 and aarch64.
+    exposed: the worker has no namespaces (tier 3). Raises ValueError on a machine other than x86_64 and aarch64.
     """
     machine = machine or platform.machine()
     if machine not in AUDIT_ARCH:
@@ -92,8 +86,8 @@ def build_filter(*, exposed: bool = False, machine: str | None = None) -> bytes:
     program += [(JUMP_EQ, 0, 1, call["clone3"]), (RETURN, 0, 0, ERRNO | errno.ENOSYS)]
     program += _on_argument(call["clone"], 0, [(JUMP_SET, 0, 1, CLONE_NAMESPACES), (RETURN, 0, 0, deny)])
     program += _on_argument(call["socket"], 0, [(JUMP_EQ, 1, 0, AF_UNIX), (RETURN, 0, 0, deny)])
-    own = [(JUMP_EQ, 1, 0, 0), (RETURN, 0, 0, deny)]  # limits of the own process only
-    program += _on_argument(call["prlimit64"], 0, own)
+    this_process = [(JUMP_EQ, 1, 0, 0), (RETURN, 0, 0, deny)]  # pid 0: a process may change only its own limits
+    program += _on_argument(call["prlimit64"], 0, this_process)
     tty = [(JUMP_EQ, 1, 0, TIOCSTI), (JUMP_EQ, 0, 1, TIOCLINUX), (RETURN, 0, 0, deny)]
     program += _on_argument(call["ioctl"], 1, tty)
     program.append((RETURN, 0, 0, ALLOW))
@@ -101,6 +95,6 @@ def build_filter(*, exposed: bool = False, machine: str | None = None) -> bytes:
 
 
 def _on_argument(number: int, index: int, checks: list[Instruction]) -> list[Instruction]:
-    """If the call is `number`: load the low half of argument `index`, run the checks, else allow."""
+    """Build instructions for the call `number`: load the low half of argument `index`, run the checks, else allow."""
     body = [(LOAD, 0, 0, 16 + 8 * index), *checks, (RETURN, 0, 0, ALLOW)]
     return [(JUMP_EQ, 0, len(body), number), *body]

@@ -1,41 +1,48 @@
-"""WorkerSession: one sandbox per submission, one process per call."""
+"""WorkerSession keeps one sandbox per submission and runs each call in a fresh process."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any
-
-import numpy as np
-
-from autograder.sandbox.protocol import Expect, encode_request
+from typing import TYPE_CHECKING, Any
 
 from .environment import SandboxError
 from .launch import Sandbox, start
-from .link import Link, LinkClosed, LinkError, LinkTimeout
-from .reply import Limits, Reply, Stream, reply_from
+from .link import Link, LinkClosedError, LinkError, LinkTimeoutError
+from .protocol import Expect, encode_request
+from .reply import Limits, Reply, ReplyStream, reply_from
 from .tiers import Tier, choose_tier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    import numpy as np
 
 READY_SECONDS = 240.0  # importing torch and transformers, also on a busy machine
 START_SECONDS = 240.0  # from the request to the child's start: sending it, importing what it needs
-GRACE_SECONDS = 20.0  # the worker ends the child at its limit; this much later the grader ends the worker
-MEMORY_SLACK = 192 << 20  # the worker's own growth and the kernel's share, on top of what the libraries use
+GRACE_SECONDS = 20.0  # the worker kills the child at its limit; this much later the grader kills the worker
+MEMORY_SLACK = 192 << 20  # growth of the worker itself and the kernel's share, on top of what the libraries use
 
 
 class WorkerSession:
     """A sandboxed worker for one submission. Starting is asynchronous: the first call waits for it.
 
-    device: "cpu" or "cuda". tier: a Tier, the worst number accepted, or None for the best there is. seed: of
-    torch, NumPy and random at the start of every call. Of one thread at a time, but for `end`. Raises
-    SandboxError where no sandbox works (our failure, never the submission's); everything a submission does
-    ends in a Reply. unsafe: accept tier 0, which isolates nothing.
+    Only one thread may use a session at a time; any thread may call `end`. Whatever a submission does ends in a Reply.
+
+    Args:
+        device: "cpu" or "cuda".
+        tier: a Tier, the worst tier number accepted, or None for the best tier of this machine.
+        seed: seeds torch, NumPy and random at the start of every call.
+        unsafe: accept tier 0, which isolates nothing.
+
+    Raises:
+        SandboxError: no sandbox works here. This is a grader error, never the submission's.
     """
 
     def __init__(
         self, *, device: str = "cpu", tier: Tier | int | None = None, seed: int = 0, unsafe: bool = False
     ) -> None:
-        self.device, self.seed, self._over = device, seed, False
+        self.device, self.seed, self._ended = device, seed, False
         self.tier = tier if isinstance(tier, Tier) else choose_tier(tier, unsafe=unsafe)
         self.info: dict[str, Any] = {}
         self._sandbox: Sandbox | None = None
@@ -57,18 +64,17 @@ class WorkerSession:
             sandbox.kill()
 
     def another(self) -> WorkerSession:
-        """A further session like this one."""
+        """Start another session with the same settings."""
         return type(self)(device=self.device, tier=self.tier, seed=self.seed)
 
     def end(self) -> None:
-        """Have another thread's call end soon, with a SandboxError; `close` is still to come."""
-        self._over = True
+        """Abort the call that another thread is making: it raises SandboxError soon. `close` must still be called."""
+        self._ended = True
         if (sandbox := self._sandbox) is not None:
             sandbox.end()
 
     def prewarm(self) -> dict[str, Any]:
-        """Wait until the worker is ready; returns what it says about itself (versions, operations,
-        memory)."""
+        """Wait until the worker is ready and return what it reports of itself (versions, operations, memory)."""
         self._ready()
         return self.info
 
@@ -82,18 +88,21 @@ class WorkerSession:
         expect: Expect = None,
         on_progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> Reply:
-        """Run one operation in a fresh child. expect: the exact manifest of the answer's tensors, a function
-        of its data that gives one, AnyTensors, or None for no tensors at all."""
+        """Run one operation in a fresh child process.
+
+        expect: the exact manifest of the answer's tensors, a function that computes it from the answer's data,
+        AnyTensors, or None if the answer may hold no tensor. Raises SandboxError if the sandbox fails.
+        """
         body = encode_request(self._header(limits), {**payload, "op": op}, tensors)
         link = self._ready()
         kills = self._oom_kills()
         self._begin(link, body, limits)
-        stream, began = Stream(limits.reply_bytes, on_progress), time.monotonic()
+        stream, began = ReplyStream(limits.reply_bytes, on_progress), time.monotonic()
         try:
             report = link.finish(wall_s=limits.wall_s + GRACE_SECONDS, take=stream.take)
         except LinkError as error:
-            reply = self._lost(error, kills, time.monotonic() - began)
-            self._restart()  # raises, if the session was ended
+            reply = self._reply_of_lost_worker(error, kills, time.monotonic() - began)
+            self._restart()  # raises SandboxError if the session was ended
             return reply
         except BaseException:
             self.close()
@@ -111,7 +120,7 @@ class WorkerSession:
         }  # fmt: skip
 
     def _start(self) -> None:
-        if self._over:
+        if self._ended:
             raise SandboxError("the session was ended")
         self.info = {}
         self._sandbox = start(self.tier.backend, device=self.device, memory_group=self.tier.memory_group)
@@ -124,7 +133,8 @@ class WorkerSession:
     def _ready(self) -> Link:
         if self._sandbox is None or self._sandbox.process.poll() is not None:
             self._restart()
-        assert self._link is not None and self._sandbox is not None
+        assert self._link is not None
+        assert self._sandbox is not None
         if not self.info:
             try:
                 self.info = self._link.hello(time.monotonic() + READY_SECONDS)
@@ -135,7 +145,7 @@ class WorkerSession:
         return self._link
 
     def _begin(self, link: Link, body: bytes, limits: Limits) -> None:
-        """Send the request and wait for the child. Until it runs, whatever goes wrong is our failure."""
+        """Send the request and wait until the child runs. What goes wrong before that is a grader error."""
         self._limit_memory(limits)
         try:
             started = link.begin(body, start_s=START_SECONDS)
@@ -159,10 +169,10 @@ class WorkerSession:
         group = self._sandbox.cgroup if self._sandbox else None
         return group.oom_kills() if group is not None else 0
 
-    def _lost(self, error: LinkError, kills: int, wall_s: float) -> Reply:
-        """The worker itself died, hangs or talks nonsense: the call that ran is the one to answer for it."""
-        if isinstance(error, LinkTimeout):
+    def _reply_of_lost_worker(self, error: LinkError, kills: int, wall_s: float) -> Reply:
+        """The worker died, hung or broke the protocol; attribute this to the call in progress."""
+        if isinstance(error, LinkTimeoutError):
             return Reply(False, "timeout", error="no answer by the grader's clock", wall_s=wall_s)
-        if isinstance(error, LinkClosed) and self._oom_kills() > kills:
+        if isinstance(error, LinkClosedError) and self._oom_kills() > kills:
             return Reply(False, "out_of_memory", error="killed at the memory limit", wall_s=wall_s)
         return Reply(False, "crashed", error=f"the call ended its worker: {error}", wall_s=wall_s)

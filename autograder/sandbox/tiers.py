@@ -1,11 +1,11 @@
-"""Which isolation this machine offers: tried, not assumed.
+"""Find out which isolation tiers this machine offers, by starting each and checking it.
 
-| tier | name | holds against |
+| tier | name | protects |
 | --- | --- | --- |
-| 1 | 1 isolated | files, network, processes, memory and process bombs; kernel bugs stay |
+| 1 | 1 isolated | files, network, processes; bounds memory and the number of processes. Kernel bugs remain |
 | 2 | 2 isolated, soft memory | as 1, but memory is bounded per process only, and with a GPU not at all |
-| 3 | 3 restricted | files, network, signals; the process list is visible, memory soft unless a cgroup holds |
-| 0 | 0 UNSAFE | nothing: a plain subprocess with rlimits, taken only where it is allowed and no other works |
+| 3 | 3 restricted | files, network, signals; the process list is visible, memory is bounded as in 2 without a cgroup |
+| 0 | 0 UNSAFE | nothing: a plain subprocess with rlimits, used only if it is allowed and no other tier works |
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from . import bwrap, cgroup, landlock
 from .environment import SandboxError, python_home, worker_environment
 from .launch import start
 from .link import Link, LinkError
 
-PROBE_SECONDS = 120.0  # a fraction of one, unless the machine is overloaded: then a tier must not seem to fail
+CHECK_SECONDS = 120.0  # takes less than a second; the rest is for an overloaded machine, where no tier may seem to fail
 NAMES = {1: "1 isolated", 2: "2 isolated, soft memory", 3: "3 restricted", 0: "0 UNSAFE"}
 KERNEL = "bugs in the kernel, and in the GPU driver where a GPU is handed in"
 OPEN = {
@@ -44,8 +45,7 @@ CURE = (
 
 @dataclass(frozen=True)
 class Tier:
-    """A way to isolate a worker. `name` and `limits` go into the report; `notes` say why better ones were not
-    taken."""
+    """A way to isolate a worker. `name` and `limits` go into the report; `notes` say why no better tier was chosen."""
 
     number: int
     backend: str
@@ -54,12 +54,12 @@ class Tier:
 
     @property
     def name(self) -> str:
-        """The text that stands in the report."""
+        """Return the name that the report gives the tier."""
         return NAMES[self.number]
 
     @property
     def limits(self) -> str:
-        """What this tier does not cover, in plain words."""
+        """Say what this tier does not cover."""
         return OPEN[self.number]
 
     def __str__(self) -> str:
@@ -70,16 +70,16 @@ UNSAFE = Tier(0, "plain", memory_group=False)
 
 
 def choose_tier(required: int | None = None, *, unsafe: bool = False) -> Tier:
-    """The best tier that really starts here; `required` is the worst number still accepted (None: 3).
+    """Return the best tier that works here. required: the worst tier number that is accepted (None: 3).
 
-    unsafe: take tier 0, which isolates nothing, where no other works. Raises SandboxError, with the reasons
-    and what to install, if there is none.
+    unsafe: return tier 0, which isolates nothing, if no other works. Raises SandboxError, with the reasons and what to
+    install, if there is none.
     """
     notes: list[str] = []
     for tier in candidates():
         if required is not None and tier.number > required:
             continue
-        reason = probe(tier)
+        reason = check_tier(tier)
         if not reason:
             return Tier(tier.number, tier.backend, tier.memory_group, tuple(notes))
         notes.append(f"{tier.name} ({tier.backend}): {reason}")
@@ -90,14 +90,17 @@ def choose_tier(required: int | None = None, *, unsafe: bool = False) -> Tier:
 
 
 def available_tiers() -> list[Tier]:
-    """Every candidate that passes its probe, best first."""
-    return [tier for tier in candidates() if not probe(tier)]
+    """List the tiers that work here, best first."""
+    return [tier for tier in candidates() if not check_tier(tier)]
 
 
 @cache
 def candidates() -> tuple[Tier, ...]:
-    """What could work on this machine, best first. Root without a cgroup needs a uid for the worker, since
-    nothing else bounds root's processes."""
+    """List the tiers that could work on this machine, best first.
+
+    A grader that is root and has no cgroup needs a separate uid for the worker, since nothing else bounds root's
+    processes.
+    """
     found = []
     group = cgroup.create()
     if group is not None:
@@ -114,12 +117,12 @@ def candidates() -> tuple[Tier, ...]:
 
 
 @cache
-def probe(tier: Tier) -> str:
-    """Start a sandbox and look around in it: "" if it isolates, else what is wrong."""
+def check_tier(tier: Tier) -> str:
+    """Start a sandbox, look around in it, and return "" if it isolates, else what is wrong."""
     try:
-        if tier.backend == "landlock" and (reason := landlock.usable(python_home(), tier.memory_group)):
+        if tier.backend == "landlock" and (reason := landlock.missing_support(python_home(), tier.memory_group)):
             return reason
-        # Nothing is written for this: a grader that is killed here leaves no file. `doctor` plants a canary.
+        # This writes no file, so that a grader that is killed here leaves none. `doctor` tries with a file of its own.
         seen = _surroundings(tier, [__file__, "/etc/passwd", str(Path.home() / ".bashrc")])
     except (SandboxError, LinkError, OSError) as error:
         return str(error)
@@ -135,10 +138,10 @@ def probe(tier: Tier) -> str:
     return "; ".join(filter(None, complaints))
 
 
-def _surroundings(tier: Tier, hidden: list[str]) -> dict:
-    sandbox = start(tier.backend, device="cpu", memory_group=tier.memory_group, probe={"hidden": hidden})
+def _surroundings(tier: Tier, hidden: list[str]) -> dict[str, Any]:
+    sandbox = start(tier.backend, device="cpu", memory_group=tier.memory_group, inspect={"hidden": hidden})
     try:
-        return Link(sandbox).hello(time.monotonic() + PROBE_SECONDS)
+        return Link(sandbox).hello(time.monotonic() + CHECK_SECONDS)
     finally:
         with contextlib.suppress(OSError):
             sandbox.kill()

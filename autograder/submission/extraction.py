@@ -1,40 +1,43 @@
-"""Submission -> Answers: the answer to each slot by its name, their prelude, and the written answers.
+"""Extract Answers from a Submission: the answer to each slot, their prelude, and the written answers.
 
-Student source is parsed in a limited child process (limited.py). Should a cell be built to exhaust
-the parser, the cells are tried one by one and that cell alone is left out.
+Student source is parsed in a limited child process (parsing.limited). If a cell exhausts the parser, the cells are
+tried one by one, and only that cell is left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import Spec
 from autograder.core.records import Answer, Answers, Submission
-from autograder.parsing.limited import LimitedError, ParseLimits, Rejected, run_limited
+from autograder.parsing.limited import LimitedError, ParseLimits, RejectedError, run_limited
 from autograder.parsing.notebook import read_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assignment.registry import Spec
 
 PlainCell = dict[str, Any]  # one cell as plain data: index, kind, source
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "student_template" / "rlhf.ipynb"
-PROBE = ParseLimits(wall_s=12.0, cpu_s=4.0, memory_bytes=1 << 30)  # for one suspicious cell
-SUSPECTS = 12  # the longest cells, tried one by one when all together exhaust the parser
+ONE_CELL = ParseLimits(wall_s=12.0, cpu_s=4.0, memory_bytes=1 << 30)  # for one suspicious cell
+SUSPECTS = 12  # how many of the longest cells are tried one by one if all together exhaust the parser
 _WRITTEN = re.compile(r"\s*<!--\s*WRITTEN\s+(W\d+)\b[^\n]*(?:\n|\Z)", re.IGNORECASE)
 _UNREADABLE = "No code could be read. Run the notebook from top to bottom and hand it in again."
 
 
 def extract(submission: Submission, spec: Spec) -> Answers:
-    """Find the answers. Never raises for anything a student can write.
+    """Find the answers. Nothing is executed, and nothing that a student can write raises an exception.
 
-    Every slot of the registry has its Answer; `prelude` holds what the attempted ones need of the
-    student's own imports, helper functions and constants. Nothing is executed.
+    Every slot of the registry has its Answer. `prelude` holds the student's imports, helper functions and constants
+    that the attempted slots need.
     """
     cells = [{"index": c.index, "kind": c.kind, "source": c.source} for c in submission.cells]
     slots = [{"id": slot.id, "name": slot.name} for slot in spec.slots]
-    found, notes = _parsed([cell for cell in cells if cell["kind"] == "code"], slots)
+    found, notes = _parse_tolerantly([cell for cell in cells if cell["kind"] == "code"], slots)
     return Answers(
         prelude=found["prelude"],
         slots={slot.id: Answer(**found["slots"][slot.id]) for slot in spec.slots},
@@ -44,44 +47,43 @@ def extract(submission: Submission, spec: Spec) -> Answers:
     )
 
 
-def _parsed(cells: Sequence[PlainCell], slots: Sequence[dict[str, str]]) -> tuple[dict[str, Any], list[str]]:
-    """The cells' answers, and notes on cells that had to be left out."""
+def _parse_tolerantly(cells: Sequence[PlainCell], slots: Sequence[dict[str, str]]) -> tuple[dict[str, Any], list[str]]:
+    """Parse the cells, and return their answers and notes on cells that had to be left out."""
     try:
-        return _run(cells, slots), []
+        return _parse(cells, slots), []
     except LimitedError:
         pass
     suspects = sorted(cells, key=lambda cell: len(cell["source"]), reverse=True)[:SUSPECTS]
-    bad = {cell["index"] for cell in suspects if not _readable(cell, slots)}
+    bad = {cell["index"] for cell in suspects if not _can_parse(cell, slots)}
     notes = [f"Cell {index + 1} takes too much time or memory to read: left out." for index in sorted(bad)]
     try:
-        return _run([cell for cell in cells if cell["index"] not in bad], slots), notes
+        return _parse([cell for cell in cells if cell["index"] not in bad], slots), notes
     except LimitedError:
-        empty = {
-            slot["id"]: {"slot": slot["id"], "state": "missing", "problem": _UNREADABLE} for slot in slots
-        }
+        empty = {slot["id"]: {"slot": slot["id"], "state": "missing", "problem": _UNREADABLE} for slot in slots}
         return {"slots": empty, "prelude": "", "notes": []}, [_UNREADABLE]
 
 
-def _run(
+def _parse(
     cells: Sequence[PlainCell], slots: Sequence[dict[str, str]], limits: ParseLimits | None = None
 ) -> dict[str, Any]:
+    """Parse the cells in a limited child process. Raises LimitedError."""
     payload = {"cells": list(cells), "slots": list(slots)}
-    return run_limited("autograder.parsing.cells:parse_cells", payload, limits=limits)
+    found: dict[str, Any] = run_limited("autograder.parsing.cells:parse_cells", payload, limits=limits)
+    return found
 
 
-def _readable(cell: PlainCell, slots: Sequence[dict[str, str]]) -> bool:
+def _can_parse(cell: PlainCell, slots: Sequence[dict[str, str]]) -> bool:
     try:
-        _run([cell], slots, PROBE)
+        _parse([cell], slots, ONE_CELL)
     except LimitedError:
         return False
     return True
 
 
 def written_answers(submission: Submission, spec: Spec) -> dict[str, str]:
-    """The text under each `<!-- WRITTEN W1 · … -->`, without the template's own lines; "" if unanswered.
+    """Return the text under each `<!-- WRITTEN W1 · … -->` without the template's lines, "" if unanswered.
 
-    Of two cells for one question the last that says something counts. Cut at the registry's
-    written_chars.
+    Of several cells for one question, the last that holds text counts. Texts are cut at the registry's written_chars.
     """
     template = _template_lines(tuple(spec.limits.intake.model_dump().items()))
     texts = dict.fromkeys(spec.written, "")
@@ -89,20 +91,20 @@ def written_answers(submission: Submission, spec: Spec) -> dict[str, str]:
         match = _WRITTEN.match(cell.source)
         if cell.kind == "code" or match is None or match[1].upper() not in texts:
             continue
-        own = [line for line in cell.source[match.end() :].split("\n") if line.strip() not in template]
-        if text := "\n".join(own).strip():
+        answer = [line for line in cell.source[match.end() :].split("\n") if line.strip() not in template]
+        if text := "\n".join(answer).strip():
             texts[match[1].upper()] = text[: spec.limits.intake.written_chars]
     return texts
 
 
 @lru_cache(maxsize=8)
 def _template_lines(caps: tuple[tuple[str, int], ...]) -> frozenset[str]:
-    """Lines of the handout's written cells: prompt and placeholder, which are not an answer. caps: of intake."""
+    """Return the lines of the handout's written cells, which are no answer. caps: the registry's [limits.intake]."""
     lines = {"*Your answer.*", "*Your answer here.*"}
     if TEMPLATE.is_file():
         try:
             cells = read_notebook(TEMPLATE.read_bytes(), dict(caps))["cells"]
-        except Rejected:
+        except RejectedError:
             cells = []
         for cell in cells:
             if cell["kind"] == "markdown" and _WRITTEN.match(cell["source"]):

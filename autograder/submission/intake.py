@@ -1,8 +1,7 @@
-"""File or zip -> Submission: capped, in memory, never extracted to disk.
+"""Read a file or a zip into a Submission, in memory and within limits on its size.
 
-The file is parsed in a limited child process (limited.py): a hostile archive or notebook can cost
-that child its life, not the grader's. Every problem ends in an IntakeError whose message says what
-the sender should do.
+The file is parsed in a limited child process (parsing.limited), so that a hostile archive or notebook can crash that
+child but not the grader. Every problem raises an IntakeError whose message says what the sender should do.
 """
 
 from __future__ import annotations
@@ -10,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from autograder.core.records import Cell, Submission
 from autograder.parsing.archive import display_name
-from autograder.parsing.limited import LimitedError, Rejected, run_limited
+from autograder.parsing.limited import LimitedError, RejectedError, run_limited
+
+if TYPE_CHECKING:
+    from assignment.registry import Spec
 
 _CLEAR = "Clear all outputs, save the notebook and hand it in again."
 _FAILURES = {
@@ -26,21 +28,23 @@ _FAILURES = {
 
 
 class IntakeError(ValueError):
-    """The path is not a submission that can be graded. The message is one or two sentences for a person:
-    what is wrong with which file, and what to do."""
+    """The path is not a submission that can be graded.
+
+    The message is for a person: which file is wrong, in which way, and what to do.
+    """
 
 
 def read_submission(path: Path | str, spec: Spec) -> Submission:
     """Read a notebook, or a zip with one, as it was handed in.
 
-    Of two notebooks in a zip, the one with most answered slots is taken; a tie is refused.
+    Of several notebooks in a zip, the one with most answered slots is taken; a tie is an error.
 
     Args:
-        path: the file; its name plays no part in grading.
-        spec: the registry, for the caps on sizes and for the slots.
+        path: the file. Its name does not matter for grading.
+        spec: the registry, for the limits on sizes and for the slots.
 
     Raises:
-        IntakeError: whatever is wrong with the file; never anything else.
+        IntakeError: for everything that can be wrong with the file; nothing else is raised.
     """
     path = Path(path)
     name = display_name(path.name or str(path))
@@ -51,23 +55,21 @@ def read_submission(path: Path | str, spec: Spec) -> Submission:
     }
     try:
         found = run_limited("autograder.parsing.archive:parse_submission", payload, raw)
-    except Rejected as error:
+    except RejectedError as error:
         raise IntakeError(f"{name} {error}") from None
     except LimitedError as error:
         what = _FAILURES.get(error.kind, "cannot be read")
         raise IntakeError(f"{name} {what}. {_CLEAR}") from None
-    cells = tuple(
-        Cell(cell["index"], cell["kind"], cell["source"], tuple(cell["results"])) for cell in found["cells"]
-    )
+    cells = tuple(Cell(cell["index"], cell["kind"], cell["source"], tuple(cell["results"])) for cell in found["cells"])
     return Submission(name, hashlib.sha256(raw).hexdigest(), cells, tuple(found["notes"]))
 
 
 def _read_capped(path: Path, name: str, most: int) -> bytes:
-    """The file's bytes, of a regular file of at most `most` bytes."""
+    """Read a regular file of at most `most` bytes. Raises IntakeError."""
     try:
         mode = path.stat().st_mode
         raw = b""
-        if stat.S_ISREG(mode):  # opening a pipe would wait for ever
+        if stat.S_ISREG(mode):  # opening a pipe would block forever
             with path.open("rb") as file:
                 raw = file.read(most + 1)
     except FileNotFoundError:

@@ -1,21 +1,24 @@
-"""The handout's text formats, written a second time: a student's T01 to T03 play no part in measuring."""
+"""Independent implementation of the text formats, so that measurements do not depend on the student's T01–T03."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
 Ids = list[int]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
-    """Token ids of a text, nothing added."""
+    """Return the token ids of a text, without special tokens."""
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
 def demonstration(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, str]) -> tuple[Ids, Ids]:
-    """A Dolly row as (prompt ids, completion ids with EOS)."""
+    """Encode a Dolly row as (prompt ids, completion ids with EOS)."""
     context = row["context"]
     middle = "\n\n" + context if context.strip() else ""
     prompt = "\n\nHuman: " + row["instruction"] + middle + "\n\nAssistant:"
@@ -24,10 +27,10 @@ def demonstration(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, str]) ->
 
 
 def reply(tokenizer: PreTrainedTokenizerBase, text: str) -> Ids:
-    """A reply's text as ids, with the blank before it and EOS after it."""
+    """Encode a reply's text, with a space before it and EOS behind it."""
     return [*encode(tokenizer, " " + text), tokenizer.eos_token_id]
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Token ids as text, special tokens left out."""
+    """Return token ids as text, without special tokens."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=True))

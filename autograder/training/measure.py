@@ -1,28 +1,34 @@
-"""Measurements on the grader's own models: losses, scores, coupled samples, log-likelihoods. All float32
-forward passes with float64 sums, on the CPU, batched by length."""
+"""Measurements on the grader's models: log-likelihoods, scores, coupled samples. Forward passes are in float32 on the
+CPU, in batches of similar length; sums are in float64."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import GPT2LMHeadModel
 
 import rlhf_kit as kit
-from autograder.reference.models import TrustedRewardModel
+from rlhf_kit.sampling import sample_batch
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
+
+    from autograder.reference.models import TrustedRewardModel
 
 BATCH = 128
-SHARED, FIRST, SECOND = range(3)  # the parts of two sequences in one row
+SHARED, FIRST, SECOND = range(3)  # where a token of two sequences in one row belongs
 Ids = Sequence[int]
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Of each reply, (N,): sum of log-probabilities (nats), number of tokens, and what a reply that the model
-    sampled itself would show: the sum of its entropies (nats) and of its log-probabilities' variances (nats²)."""
+    """Likelihood of each reply under a model, (N,). total: sum of log-probabilities (nats). tokens: how many. entropy,
+    variance: what is expected of a reply that the model sampled, as sums over its tokens: the entropies (nats) and the
+    variances of the log-probability (nats²)."""
 
     total: np.ndarray
     tokens: np.ndarray
@@ -31,24 +37,27 @@ class Likelihood:
 
     @property
     def nll(self) -> np.ndarray:
-        """Mean negative log-likelihood per token of each reply, (N,)."""
-        return -self.total / np.maximum(self.tokens, 1)
+        """Return the mean negative log-likelihood per token of each reply, nats, (N,)."""
+        mean: np.ndarray = -self.total / np.maximum(self.tokens, 1)
+        return mean
 
     def per_token(self, n: int | None = None) -> float:
-        """Mean negative log-likelihood of all tokens of the first n replies (all, if None), nats."""
+        """Return the mean negative log-likelihood over all tokens of the first n replies (all, if None), nats."""
         return -float(self.total[:n].sum() / self.tokens[:n].sum())
 
     def typicality(self) -> float:
-        """How far the replies are from what the model itself samples at temperature 1, in standard errors: below 0
-        they are too likely (greedy, say), above 0 too unlikely. Given what stands before it, a sampled token's
-        surprise is on average the entropy there, so that the differences are a martingale: no samples to compare
-        with are needed, and a cut at the maximal length does not matter."""
+        """Return how far the replies are from samples of the model at temperature 1, in standard errors: negative if
+        they are too likely (greedy decoding, for example), positive if they are too unlikely.
+
+        Given its prefix, the expected surprise of a sampled token is the entropy. So the differences are a martingale:
+        no samples are needed for comparison, and it does not matter that replies end at the maximal length.
+        """
         return float(-(self.total + self.entropy).sum() / max(float(np.sqrt(self.variance.sum())), 1e-9))
 
 
 @torch.no_grad()
 def likelihood(lm: GPT2LMHeadModel, prompts: Sequence[Ids], replies: Sequence[Ids]) -> Likelihood:
-    """Log-likelihood of replies given their prompts; an empty reply has 0 nats and 0 tokens."""
+    """Compute the log-likelihood of replies given their prompts. An empty reply has 0 nats and 0 tokens."""
     found = np.zeros((3, len(prompts)))
     tokens = np.array([len(reply) for reply in replies], dtype=np.int64)
     for where in _by_length([len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]):
@@ -57,7 +66,7 @@ def likelihood(lm: GPT2LMHeadModel, prompts: Sequence[Ids], replies: Sequence[Id
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state
         inside = batch.response_mask[:, 1:].bool()
-        logits = lm.lm_head(hidden[:, :-1][inside])  # the vocabulary is wide: only where a reply is scored
+        logits = lm.lm_head(hidden[:, :-1][inside])  # the vocabulary is large: only where tokens of replies are scored
         logprobs, targets = logits.log_softmax(dim=1), batch.input_ids[:, 1:][inside]
         chosen = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
         probabilities = logprobs.exp()
@@ -71,7 +80,7 @@ def likelihood(lm: GPT2LMHeadModel, prompts: Sequence[Ids], replies: Sequence[Id
 
 @torch.no_grad()
 def scores(model: nn.Module, rows: Sequence[Ids]) -> np.ndarray:
-    """Raw scores (N,) of a reward model on whole sequences (prompt, reply, EOS)."""
+    """Return the raw scores (N,) of a reward model on whole sequences (prompt, reply, EOS)."""
     out = np.zeros(len(rows))
     for where in _by_length([len(row) for row in rows]):
         ids, mask = kit.pad_sequences([rows[i] for i in where], kit.PAD_ID)
@@ -81,10 +90,10 @@ def scores(model: nn.Module, rows: Sequence[Ids]) -> np.ndarray:
 
 @torch.no_grad()
 def pair_scores(model: TrustedRewardModel, first: Sequence[Ids], second: Sequence[Ids]) -> np.ndarray:
-    """Raw scores (2, N) of two sequences each, as `scores` gives them, in three quarters of its time.
+    """Return the raw scores (2, N) of pairs of sequences, as `scores` does, in three quarters of the time.
 
-    What both begin with, the prompt at least, is read once: a row holds the beginning and behind it the two
-    endings, the second of which does not see the first.
+    The common prefix of a pair, which is at least the prompt, is computed once: a row holds the prefix and after it the
+    two endings. The attention mask hides the first ending from the second.
     """
     out = np.zeros((2, len(first)))
     forks = [_fork(a, b) for a, b in zip(first, second, strict=True)]
@@ -105,53 +114,38 @@ def pair_scores(model: TrustedRewardModel, first: Sequence[Ids], second: Sequenc
 
 
 def _fork(first: Ids, second: Ids) -> tuple[list[int], list[int], list[int]]:
-    """Tokens, positions and parts of two sequences in one row; each keeps a last token of its own."""
+    """Return tokens, positions and parts of two sequences in one row. The last token of neither is shared."""
     most = min(len(first), len(second)) - 1
     shared = next((i for i in range(most) if first[i] != second[i]), most)
-    own = len(first) - shared, len(second) - shared
     return (
         [*first, *second[shared:]],
         [*range(len(first)), *range(shared, len(second))],
-        [SHARED] * shared + [FIRST] * own[0] + [SECOND] * own[1],
+        [SHARED] * shared + [FIRST] * (len(first) - shared) + [SECOND] * (len(second) - shared),
     )
 
 
 def with_eos(prompt: Ids, reply: Ids) -> list[int]:
-    """What a reward model reads: prompt, reply, and EOS once."""
+    """Return what a reward model scores: prompt and reply, with one EOS at the end."""
     ending = [] if len(reply) and reply[-1] == kit.EOS_ID else [kit.EOS_ID]
     return [*prompt, *reply, *ending]
 
 
-@torch.no_grad()
 def sample_coupled(
     lm: nn.Module, prompts: Sequence[Ids], max_new_tokens: int, seed: int, *, first_of: int | None = None
 ) -> list[list[int]]:
-    """One reply per prompt at temperature 1, EOS included; random numbers depend on (prompt, position) alone.
+    """Sample one reply per prompt at temperature 1, EOS included, with common random numbers.
 
-    Gumbel noise is drawn for every prompt and position, whichever model samples: two models that agree
-    choose the same tokens, so that their difference is measured with less noise (common random numbers).
-    first_of: the number of prompts in the run of which these are the first, if they are not all.
+    Gumbel noise is drawn for every prompt and position, whichever model samples. Two models that agree choose the same
+    tokens, so that their difference is measured with less noise.
+    first_of: how many prompts the full run has, if these are only the first of them.
     """
     generator = torch.Generator().manual_seed(seed)
-    ids, mask = kit.pad_sequences(prompts, kit.PAD_ID, side="left")
-    positions, rows, cache = kit.position_ids(mask), torch.arange(len(prompts)), None
-    replies: list[list[int]] = [[] for _ in prompts]
-    for _ in range(max_new_tokens):
-        out = lm(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
-        cache, logits = out.past_key_values, out.logits[:, -1]
+
+    def choose(logits: Tensor, rows: Tensor) -> Tensor:
         noise = _gumbel((first_of or len(prompts), logits.shape[1]), generator)
-        token = (logits + noise[rows]).argmax(dim=1)
-        for row, value in zip(rows.tolist(), token.tolist(), strict=True):
-            replies[row].append(value)
-        keep = (token != kit.EOS_ID).nonzero().squeeze(1)
-        if len(keep) == 0:
-            break
-        if len(keep) < len(rows):
-            cache.batch_select_indices(keep)
-            token, rows, mask, positions = token[keep], rows[keep], mask[keep], positions[keep]
-        ids, positions = token[:, None], positions[:, -1:] + 1
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-    return replies
+        return (logits + noise[rows]).argmax(dim=1)
+
+    return sample_batch(lm, prompts, max_new_tokens, choose)
 
 
 def _gumbel(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -161,13 +155,13 @@ def _gumbel(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
 
 
 def repetition(reply: Ids) -> float:
-    """1 − distinct / all token bigrams; 0 for a reply without one."""
+    """Return 1 − distinct / all token bigrams, or 0 for a reply without a bigram."""
     pairs = [(reply[i], reply[i + 1]) for i in range(len(reply) - 1)]
     return 1.0 - len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches of similar length: less padding."""
+    """Yield indices in batches of similar length, which need little padding."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for start in range(0, len(order), BATCH):
         yield order[start : start + BATCH]

@@ -1,24 +1,27 @@
-"""Getting ready in the background: artefacts are read and data drawn while slots are tested."""
+"""Prepare training tests in the background: read artefacts and draw data while slots are tested."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 import rlhf_kit as kit
-from assignment.registry import Spec
 from autograder.inside.system import keep_freed_memory
 from autograder.reference.models import load_reference
 from autograder.training.run import stages_of
 from autograder.training.stage import Lab, Stage
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from assignment.registry import Spec
+
 
 def configure_torch(spec: Spec) -> None:
-    """Let this process measure: the registry's threads, freed memory kept, denormals flushed.
+    """Set PyTorch's threads, keep freed memory and flush denormals before measuring.
 
     Denormal weights are finite, and many processors compute with them a hundred times more slowly.
     """
@@ -28,10 +31,9 @@ def configure_torch(spec: Spec) -> None:
 
 
 class Preparation:
-    """A background thread that loads the lab and draws each stage's data, in the order in which they run.
+    """A background thread that loads the lab and draws the data of each stage, in the order in which the stages run.
 
-    The results are those of doing it later: everything is a function of the seed. An exception is
-    raised where its result is asked for.
+    The data are a function of the seed, whenever they are drawn. An exception is raised where its result is requested.
     """
 
     def __init__(self, spec: Spec, profile: str, device: str, seed: int, items: Sequence[str]) -> None:
@@ -53,16 +55,16 @@ class Preparation:
 
     @property
     def stages(self) -> int:
-        """How many stages there are to run."""
+        """Return the number of stages to run."""
         return len(self._data)
 
     @property
     def lab(self) -> Lab:
-        """The lab, once it is loaded. Raises ArtefactError if the artefacts are not there."""
+        """Wait for the lab and return it. Raises ArtefactError if artefacts are missing or damaged."""
         return self._lab.result()
 
     def data(self, stage: Stage) -> Any:
-        """A stage's data, once it is drawn."""
+        """Wait for the data of a stage and return them."""
         return self._data[stage.op].result()
 
     def _draw(self, stage: Stage, seed: int) -> Any:
@@ -70,5 +72,5 @@ class Preparation:
 
 
 def load_lab(spec: Spec, profile: str, device: str) -> Lab:
-    """The reference artefacts with a profile's configs. Raises ArtefactError."""
+    """Load the reference artefacts with a profile's configs. Raises ArtefactError if some are missing or damaged."""
     return Lab(load_reference(), spec, kit.get_profile(profile), device)

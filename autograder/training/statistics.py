@@ -1,26 +1,29 @@
-"""The statistics that the training tests decide by. Pure functions of numbers, float64."""
+"""The statistics by which training tests are decided: pure functions of numbers, in float64."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Paired(NamedTuple):
-    """A paired comparison: mean of (after − before), and the one-sided p that it is not above 0."""
+    """A paired comparison. gain: mean of after − before. p: one-sided p-value of the hypothesis that it is not above
+    0."""
 
     gain: float
     p: float
 
 
 def paired_gain(before: np.ndarray, after: np.ndarray) -> Paired:
-    """One-sided paired t test of "after exceeds before"; both (n,), n ≥ 2, finite.
+    """Test with a one-sided paired t test whether `after` exceeds `before`; both are (n,), n ≥ 2, and finite.
 
-    Where all differences are equal the t statistic has no spread: p is 0 for a gain and 1 otherwise.
+    If all differences are equal, the t statistic is not defined: then p is 0 for a gain and 1 otherwise.
     """
     difference = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
     gain, spread = float(difference.mean()), float(difference.std(ddof=1))
@@ -31,7 +34,7 @@ def paired_gain(before: np.ndarray, after: np.ndarray) -> Paired:
 
 
 def wilson(successes: float, n: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927); half successes (ties) are allowed."""
+    """Return Wilson's score interval of a proportion (Wilson 1927). Half successes (ties) are allowed."""
     if n < 1:
         raise ValueError("an interval needs at least one observation")
     z = float(stats.norm.ppf(0.5 + confidence / 2))
@@ -42,14 +45,15 @@ def wilson(successes: float, n: int, confidence: float) -> tuple[float, float]:
 
 
 def trend(values: Sequence[float]) -> float | None:
-    """Spearman's rank correlation of a curve with its order, in [-1, 1]; None for a constant curve."""
+    """Return Spearman's rank correlation of a curve with its order, in [-1, 1]; None for a constant curve or fewer than
+    three points."""
     if len(values) < 3 or len(set(values)) < 2:
         return None
     return float(stats.spearmanr(range(len(values)), values).statistic)
 
 
 def bootstrap_interval(values: np.ndarray, confidence: float, draws: int, seed: int) -> tuple[float, float]:
-    """Percentile interval of the mean of (n,) values over resampled rows (Efron 1979)."""
+    """Return the percentile bootstrap interval of the mean of (n,) values (Efron 1979)."""
     generator = np.random.default_rng(seed)
     means = values[generator.integers(len(values), size=(draws, len(values)))].mean(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -1,20 +1,21 @@
-"""Training tests as a step of a grading run."""
+"""The training tests as a step of a grading run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autograder.context import GradingContext, TrainingRuntime, grading_step
 from autograder.core.failures import NO_SANDBOX, GraderFailure, guarded
-from autograder.core.progress import GradingProgress, Step
-from autograder.core.records import ItemResult
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.verdict import item_result, not_run
 
-if TYPE_CHECKING:  # they import torch, which a notebook without loops does not wait for
+if TYPE_CHECKING:  # some of these import torch: a notebook without loops must not wait for it
+    from collections.abc import Mapping
+
+    from autograder.core.progress import GradingProgress, Step
+    from autograder.core.records import ItemResult
     from autograder.programs.assemble import StageCode
     from autograder.sandbox import WorkerSession
     from autograder.training.run import StageOutcome
@@ -23,8 +24,8 @@ if TYPE_CHECKING:  # they import torch, which a notebook without loops does not 
 
 @grading_step("training")
 def run_training_tests(run: GradingContext, results: Mapping[str, ItemResult]) -> dict[str, ItemResult]:
-    """Results of the selected training items, with their success criteria. results: those of all slots, which say
-    what the reference replaces."""
+    """Return the results of the selected training items, with their success criteria. results: of all slots; they say
+    which slots the reference replaces."""
     items = run.selection.of("training")
     reasons = {item: not_run(run.spec, item, run.answers, results) for item in items}
     found: dict[str, Outcome | Failure] = {item: reason for item, reason in reasons.items() if reason is not None}
@@ -36,15 +37,15 @@ def run_training_tests(run: GradingContext, results: Mapping[str, ItemResult]) -
             found |= each
             replaced |= dict.fromkeys(each, job.code.replaced)
     else:
-        found |= dict.fromkeys(due, Failure.ours(run.training or NO_SANDBOX))
-    bars = run.spec.thresholds(run.profile)
-    return {item: item_result(run.spec, bars, item, found[item], replaced.get(item, ())) for item in items}
+        found |= dict.fromkeys(due, Failure.of_grader(run.training or NO_SANDBOX))
+    thresholds = run.spec.thresholds(run.profile)
+    return {item: item_result(run.spec, thresholds, item, found[item], replaced.get(item, ())) for item in items}
 
 
 def _trained(
     run: GradingContext, training: TrainingRuntime, due: list[str], results: Mapping[str, ItemResult]
 ) -> list[tuple[_StageJob, StageOutcome]]:
-    """The stages that decide these items, side by side, each with its outcome."""
+    """Run the stages that decide these items side by side. Returns each with its outcome."""
     from autograder.training.run import code_for, stages_of
 
     jobs = [_StageJob(stage, code_for(stage, run.spec, run.answers, results)) for stage in stages_of(due, run.spec)]
@@ -53,12 +54,12 @@ def _trained(
 
 
 def _failed(failure: GraderFailure, *_: Any) -> StageOutcome:
-    return Failure.ours(failure)
+    return Failure.of_grader(failure)
 
 
 @dataclass(frozen=True)
 class _StageJob:
-    """A stage that is to be run, and its code."""
+    """A stage to run, and its code."""
 
     stage: Stage
     code: StageCode
@@ -66,16 +67,18 @@ class _StageJob:
     def outcome(
         self, seed: int, training: TrainingRuntime, progress: GradingProgress, session: WorkerSession
     ) -> StageOutcome:
-        """The stage's outcome, with its progress on the terminal. An exception in here is a failure of the grader."""
+        """Run the stage, with its progress on the terminal. An exception in here is an error of the grader."""
         step = progress.start(f"training test: {self.stage.items[0]}")
-        records = _Records(step)
+        records = _ProgressRecords(step)
         found = self._decided(seed, training, records, session)
         values = found.status if isinstance(found, Failure) else ", ".join(one.value for one in found.values())
         step.done(f"{values}; {records.seconds:.1f} s in the sandbox")
         return found
 
     @guarded(_failed)
-    def _decided(self, seed: int, training: TrainingRuntime, records: _Records, session: WorkerSession) -> StageOutcome:
+    def _decided(
+        self, seed: int, training: TrainingRuntime, records: _ProgressRecords, session: WorkerSession
+    ) -> StageOutcome:
         from autograder.training.run import StageRun, decide
 
         lab, data = training.inputs.lab, training.inputs.data(self.stage)
@@ -86,10 +89,10 @@ class _StageJob:
         return found
 
 
-class _Records:
-    """Takes a stage's records: optimiser steps move the progress, seconds in the sandbox add up.
+class _ProgressRecords:
+    """Receives the records of a stage: shows optimiser steps as progress, and sums the seconds in the sandbox.
 
-    A record may be forged by the code that is graded: whatever it holds, nothing here may fail.
+    Student code may forge a record, so no content of a record may raise an exception here.
     """
 
     def __init__(self, progress: Step) -> None:

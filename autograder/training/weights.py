@@ -1,44 +1,49 @@
-"""Weights that came back: the exact manifest they must fit, and the models made of them."""
+"""Returned weights: the manifest that they must match exactly, and what is read from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from autograder.reference.models import State
-from autograder.sandbox.protocol import InvalidAnswer, TensorSpec
-from autograder.training.outcome import Unusable
+from autograder.sandbox.protocol import ProtocolError, TensorSpec
+from autograder.training.outcome import UnusableError
 
-NOT_FINITE = (  # seen, to try
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from autograder.reference.models import State
+
+NOT_FINITE = (  # what was seen, what to try
     "The trained weights contain NaN or infinity: training diverged.",
     "Check the loss for a division by zero or a logarithm of zero, and that gradients are clipped.",
 )
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Snapshots of one run, the start included: optimiser steps and the weights at each, in order."""
+class Snapshots:
+    """Snapshots of one run in order, with the start: numbers of optimiser steps, and the weights after each."""
 
     steps: tuple[int, ...]
     states: tuple[State, ...]
 
     @property
     def final(self) -> State:
-        """The weights that the decision rests on."""
+        """Return the weights at the end, by which the item is decided."""
         return self.states[-1]
 
     @property
     def optimizer_steps(self) -> int:
-        """Steps that the student's loop did."""
+        """Return the number of optimiser steps that the student's loop made."""
         return self.steps[-1]
 
 
 def snapshot_manifest(state: State, most: int) -> Callable[[dict[str, Any]], Mapping[str, TensorSpec]]:
-    """Names, dtypes and shapes of an answer that announces its steps: up to `most` snapshots like `state`."""
+    """Return a function from an answer's data, which announce the steps of up to `most` snapshots, to the names, dtypes
+    and shapes that its tensors must have: those of `state` for each snapshot."""
 
     def manifest(data: dict[str, Any]) -> Mapping[str, TensorSpec]:
         steps = announced_steps(data, most)
@@ -50,17 +55,21 @@ def snapshot_manifest(state: State, most: int) -> Callable[[dict[str, Any]], Map
 
 
 def announced_steps(data: Mapping[str, Any], most: int) -> list[int]:
-    """The snapshots' steps; InvalidAnswer unless they are 1 to `most` rising counts."""
+    """Return the steps of the snapshots. Raises ProtocolError unless they are 1 to `most` rising counts."""
     steps = data.get("steps")
     if type(steps) is not list or not 1 <= len(steps) <= most or any(type(s) is not int for s in steps):
-        raise InvalidAnswer("the snapshots' steps are no short list of counts")
-    if steps[0] < 0 or steps[-1] >= 10**6 or any(a >= b for a, b in zip(steps, steps[1:])):
-        raise InvalidAnswer("the snapshots' steps do not rise")
+        raise ProtocolError(f"the snapshots' steps are no list of 1 to {most} counts")
+    if steps[0] < 0 or steps[-1] >= 10**6 or any(a >= b for a, b in pairwise(steps)):
+        raise ProtocolError("the snapshots' steps do not rise")
     return steps
 
 
-def trained(start: State, data: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Trained:
-    """The run's snapshots, start first; those with NaN are left out. Unusable if the last have some."""
+def read_snapshots(start: State, data: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Snapshots:
+    """Return the run's snapshots after the start. Those with NaN or infinity are left out.
+
+    Raises:
+        UnusableError: the last snapshot has NaN or infinity.
+    """
     steps: list[int] = []
     states: list[State] = []
     for step in data["steps"]:
@@ -69,19 +78,19 @@ def trained(start: State, data: Mapping[str, Any], tensors: Mapping[str, np.ndar
             steps.append(step)
             states.append(state)
         elif step == data["steps"][-1]:
-            raise Unusable(*NOT_FINITE)
-    if steps[0] == 0:  # the loop made no optimiser step: what it left is both start and end
-        return Trained((0, 0), (start, states[-1]))
-    return Trained((0, *steps), (start, *states))
+            raise UnusableError(*NOT_FINITE)
+    if steps[0] == 0:  # the loop made no optimiser step: there is one snapshot, the end
+        return Snapshots((0, 0), (start, states[-1]))
+    return Snapshots((0, *steps), (start, *states))
 
 
-def flat(prefix: str, state: State) -> dict[str, np.ndarray]:
-    """Weights as arrays to send, each name behind `prefix`."""
+def prefixed(prefix: str, state: State) -> dict[str, np.ndarray]:
+    """Return weights as arrays to send, with `prefix` before each name."""
     return {f"{prefix}{name}": np.ascontiguousarray(x.numpy()) for name, x in state.items()}
 
 
-def frozen(start: State, end: State) -> list[str]:
-    """The parts ("body", "head") of which not one weight has changed."""
+def unchanged_parts(start: State, end: State) -> list[str]:
+    """Return the parts of the model ("body", "head") in which no weight has changed."""
     parts: dict[str, bool] = {}
     for name, before in start.items():
         part = "head" if name.startswith("score.") else "body"
@@ -89,9 +98,9 @@ def frozen(start: State, end: State) -> list[str]:
     return [part for part, same in parts.items() if same]
 
 
-def moved(start: State, end: State) -> float:
-    """Relative change ‖end − start‖ / ‖start‖ over all weights, to twelve digits: how a sum is split, and so its
-    last digit, depends on where memory happens to lie, and one seed gives one report."""
+def relative_change(start: State, end: State) -> float:
+    """Return ‖end − start‖ / ‖start‖ over all weights, rounded to twelve digits: the last digits of a sum depend on
+    memory alignment, and a seed has to give the same report every time."""
     names: Sequence[str] = list(start)
     change = sum(float((end[n].double() - start[n].double()).square().sum()) for n in names)
     size = sum(float(start[n].double().square().sum()) for n in names)

@@ -5,7 +5,7 @@ Replies are drawn from exactly the distribution that is scored later: temperatur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,26 +55,38 @@ def sample(
     try:
         for start in range(0, len(prompts), batch_size):
             chunk = prompts[start : start + batch_size]
-            replies += _sample_batch(lm, chunk, max_new_tokens, greedy, generator)
+            replies += sample_batch(
+                lm, chunk, max_new_tokens, lambda logits, _: _choose(logits, greedy, generator)
+            )
     finally:
         lm.train(was_training)
     return replies
 
 
-def _sample_batch(
+@torch.no_grad()
+def sample_batch(
     lm: nn.Module,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    greedy: bool,
-    generator: torch.Generator | None,
+    choose: Callable[[Tensor, Tensor], Tensor],
 ) -> list[list[int]]:
+    """One reply per prompt, from a model in eval mode, all prompts in one batch.
+
+    choose: (logits (B, V), indices (B,) of the prompts whose replies go on) -> next token ids (B,).
+    """
     device = next(lm.parameters()).device
     ids, mask = (x.to(device) for x in pad_sequences(prompts, PAD_ID, side="left"))
     positions, rows, cache = position_ids(mask), torch.arange(len(prompts), device=device), None
     replies: list[list[int]] = [[] for _ in prompts]
     for _ in range(max_new_tokens):
-        out = lm(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
-        cache, token = out.past_key_values, _choose(out.logits[:, -1], greedy, generator)
+        out = lm(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache, token = out.past_key_values, choose(out.logits[:, -1], rows)
         for row, value in zip(rows.tolist(), token.tolist(), strict=True):
             replies[row].append(value)
         keep = (token != EOS_ID).nonzero().squeeze(-1)
@@ -108,7 +120,9 @@ def rollout(
 
 
 def lay_out(
-    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device | str = "cpu"
+    prompts: Sequence[Sequence[int]],
+    responses: Sequence[Sequence[int]],
+    device: torch.device | str = "cpu",
 ) -> Rollout:
     """A Rollout from given prompts and replies (lists of token ids)."""
     ids, mask = pad_sequences([[*p, *r] for p, r in zip(prompts, responses, strict=True)], PAD_ID)

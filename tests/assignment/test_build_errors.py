@@ -11,19 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from assignment import cli
-from assignment.release import release
 from assignment.release.release import Layout, build
-from tests.support.course import write_course
+from tests.support.course import edit_file
 
 PART, CHECK, KIT = "solutions/p3_sft.py", "solutions/checks/T07.py", "student_template/rlhf_kit/__init__.py"
 
 
 @pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a small course that the command builds."""
-    made = write_course(tmp_path)
-    monkeypatch.setattr(release, "Layout", lambda: made)
-    return tmp_path
+def course(layout: Layout) -> Path:
+    """The folder of the small course that the command builds."""
+    return layout.solutions.parent
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -67,12 +64,7 @@ def appended(name: str, content: bytes) -> Callable[[Path], None]:
 
 
 def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
-    def spoil(root: Path) -> None:
-        text = (root / name).read_text(encoding="utf-8")
-        assert old in text
-        (root / name).write_text(text.replace(old, new, 1), encoding="utf-8")
-
-    return spoil
+    return lambda root: edit_file(root / name, old, new)
 
 
 REGION = "    # BEGIN SOLUTION T04\n    x = 1\n    # END SOLUTION\n"
@@ -130,7 +122,8 @@ def test_a_broken_source_or_place_ends_in_one_sentence_and_exit_code_1(course: P
     spoil(course)
     code, output = run()
     assert (code, len(output.splitlines())) == (1, 1), output
-    assert output.startswith("cannot build: ") and says in output
+    assert output.startswith("cannot build: ")
+    assert says in output
 
 
 @pytest.mark.parametrize(
@@ -153,7 +146,8 @@ def test_a_registry_that_is_missing_or_no_toml_ends_in_one_sentence(
 def test_a_file_without_permission_ends_in_one_sentence(course: Path, name: str) -> None:
     (course / name).chmod(0)
     code, output = run()
-    assert (code, len(output.splitlines())) == (1, 1) and "cannot be read (Permission denied)" in output
+    assert (code, len(output.splitlines())) == (1, 1)
+    assert "cannot be read (Permission denied)" in output
 
 
 ASIDE = ["{}~", ".{}.swp", ".#{}", "#{}#", "{}.orig", "{}.bak", ".ipynb_checkpoints/{}", "__pycache__/{}c", "notes.md"]
@@ -171,16 +165,18 @@ def test_backups_caches_and_notes_beside_the_sources_change_nothing(course: Path
     assert run()[0] == 0
 
 
-def test_a_folder_in_the_zips_place_ends_in_one_sentence_also_where_edited_files_are_replaced(course: Path) -> None:
+def test_overwrite_does_not_replace_a_folder_at_the_path_of_the_zip(course: Path) -> None:
     a_folder("dist/rlhf-student.zip")(course)
     code, output = run("--overwrite")
-    assert (code, len(output.splitlines())) == (1, 1) and "cannot be read or written (Is a directory)" in output
+    assert (code, len(output.splitlines())) == (1, 1)
+    assert "cannot be read or written (Is a directory)" in output
 
 
-def test_a_template_that_is_not_current_is_still_no_traceback_with_check(course: Path) -> None:
+def test_build_check_reports_a_stale_template_without_a_traceback(course: Path) -> None:
     a_file("student_template/tests", b"")(course)
     code, output = run("--check")
-    assert code == 1 and "tests/T01.py is missing" in output
+    assert code == 1
+    assert "tests/T01.py is missing" in output
 
 
 @pytest.mark.parametrize("mark", ["[red]", "[/]", "[[slot]] T07", ":100:", ":smile:"])
@@ -192,5 +188,7 @@ def test_what_looks_like_markup_in_a_message_is_shown_as_it_is(
         monkeypatch.setenv("FORCE_COLOR", "1")
     replaced(PART, "# %% [markdown]\n", f'# %% [markdown] note="{mark}"\n')(course)
     code, output = run()
-    assert code == 1 and mark in output and "cell options are not supported" in output
+    assert code == 1
+    assert mark in output
+    assert "cell options are not supported" in output
     assert ("\x1b[31m" in output) == terminal  # the label is coloured, so colours are on

@@ -1,8 +1,9 @@
-"""The terminal shows text as it is: neither brackets nor `:100:` are read as styles or pictures."""
+"""The terminal shows text as it is: brackets are not read as styles, nor `:100:` as an emoji."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 
 import pytest
 import typer
@@ -10,10 +11,10 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from assignment import cli
-from assignment.console import PIPED_WIDTH, labelled, make_console, waiting
+from assignment.console import PIPED_WIDTH, labelled, make_console, spinner
 from assignment.verify import gate
-from assignment.verify.gate import Outcome
-from autograder import cli as whole
+from assignment.verify.gate import GateResult
+from autograder import cli as grader_cli
 from tests.support.sources import name_of, python_files, tree_of
 
 MESSAGES = ["[red]", "[/]", "[[slot]] T07: points must be positive", ":100:", ":smile:", "[link=x]y[/link]", "\\[x]"]
@@ -51,20 +52,19 @@ def test_a_label_has_its_colour_and_the_message_has_none(capsys: pytest.CaptureF
 
 @BOTH
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_line_that_moves_shows_its_text_as_it_is(
-    capsys: pytest.CaptureFixture[str], terminal: bool, message: str
-) -> None:
-    with waiting(make_console(), "begins") as say:
+def test_a_spinner_shows_its_text_as_it_is(capsys: pytest.CaptureFixture[str], terminal: bool, message: str) -> None:
+    with spinner(make_console(), "begins") as say:
         say(message)
     assert not terminal or message in Text.from_ansi(capsys.readouterr().out).plain
 
 
-def test_a_piped_line_is_wrapped_unless_it_is_soft(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_output_is_wrapped_unless_soft_wrap_is_set(capsys: pytest.CaptureFixture[str]) -> None:
     words = "word " * PIPED_WIDTH
     make_console().print(words)
     make_console(soft_wrap=True).print(words)
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines[:-1])) <= PIPED_WIDTH and lines[-1] == words
+    assert max(map(len, lines[:-1])) <= PIPED_WIDTH
+    assert lines[-1] == words
 
 
 @BOTH
@@ -72,31 +72,36 @@ def test_a_piped_line_is_wrapped_unless_it_is_soft(capsys: pytest.CaptureFixture
 def test_verify_shows_details_and_problems_as_they_are(
     monkeypatch: pytest.MonkeyPatch, terminal: bool, message: str
 ) -> None:
-    def run_gate(*, static_only: bool, slot_checks, on_outcome, progress) -> list[Outcome]:  # noqa: ANN001
+    def run_gate(
+        *, on_result: Callable[[GateResult], None], progress: Callable[[str], None], **_: object
+    ) -> list[GateResult]:
         progress(message)
-        outcomes = [Outcome("leaks", f"a {message}", (), 0.5), Outcome("zip", "", (f"b {message}",), 0.5)]
-        for outcome in outcomes:
-            on_outcome(outcome)
-        return outcomes
+        results = [GateResult("leaks", f"a {message}", (), 0.5), GateResult("zip", "", (f"b {message}",), 0.5)]
+        for result in results:
+            on_result(result)
+        return results
 
     monkeypatch.setattr(gate, "run_gate", run_gate)
     result = CliRunner().invoke(cli.create_app(), ["verify", "--static"])
     shown = Text.from_ansi(result.output).plain
-    assert result.exit_code == 1 and f"a {message}" in shown and f"- b {message}" in shown
+    assert result.exit_code == 1
+    assert f"a {message}" in shown
+    assert f"- b {message}" in shown
 
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_wrong_command_line_is_quoted_as_it_is(message: str) -> None:
-    result = CliRunner().invoke(whole.app, ["grade", "x.ipynb", message])
-    assert result.exit_code == 2 and f"({message})" in result.output
+    result = CliRunner().invoke(grader_cli.app, ["grade", "x.ipynb", message])
+    assert result.exit_code == 2
+    assert f"({message})" in result.output
 
 
 def test_help_is_read_as_plain_text_in_both_command_lines() -> None:
-    assert isinstance(whole.app, typer.Typer)
-    assert [app.rich_markup_mode for app in (whole.app, cli.create_app())] == [None, None]
+    assert isinstance(grader_cli.app, typer.Typer)
+    assert [app.rich_markup_mode for app in (grader_cli.app, cli.create_app())] == [None, None]
 
 
-def test_only_one_module_makes_consoles_and_moving_lines() -> None:
+def test_only_the_console_module_makes_consoles_and_spinners() -> None:
     """`Console(…)` and `console.status(…)` read markup unless every call says no."""
     found = {
         name_of(path)

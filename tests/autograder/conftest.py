@@ -1,4 +1,4 @@
-"""Worker sessions shared by all tests that need one: it takes seconds to start, a call milliseconds."""
+"""Worker sessions that all tests share, because starting one takes seconds and a call milliseconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autograder.sandbox import AnyTensors, Limits, Reply, WorkerSession, choose_tier
-from autograder.sandbox.tiers import Tier, candidates, probe
+from autograder.sandbox.tiers import Tier, candidates, check_tier
 
 MIB = 1 << 20
 LIMITS = Limits(wall_s=20, cpu_s=20, memory_bytes=1024 * MIB, reply_bytes=4 * MIB, threads=1)
@@ -19,18 +19,18 @@ Run = Callable[..., Reply]
 def _find_tier(backend: str) -> Tier:
     if backend == "best":
         return choose_tier()
-    found = [tier for tier in candidates() if tier.backend == backend and not probe(tier)]
+    found = [tier for tier in candidates() if tier.backend == backend and not check_tier(tier)]
     return found[0] if found else pytest.skip(f"{backend} does not work on this machine")
 
 
 def landlock_works() -> bool:
-    """Does tier 3 pass its probe here?"""
-    return any(tier.backend == "landlock" and not probe(tier) for tier in candidates())
+    """Say whether tier 3 works here."""
+    return any(tier.backend == "landlock" and not check_tier(tier) for tier in candidates())
 
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[dict[str, WorkerSession]]:
-    """Sessions by backend. The two of the default tests start side by side."""
+    """Yield the sessions by backend. The two that the default tests use start side by side."""
     sessions: dict[str, WorkerSession] = {}
     yield sessions
     for session in sessions.values():
@@ -39,17 +39,15 @@ def workers() -> Iterator[dict[str, WorkerSession]]:
 
 @pytest.fixture
 def best(workers: dict[str, WorkerSession]) -> WorkerSession:
-    """A running worker of the best tier here."""
+    """Return a running worker of this machine's best tier."""
     if "best" not in workers:
         workers["best"] = WorkerSession(tier=_find_tier("best"), seed=7)
     return workers["best"]
 
 
 @pytest.fixture(params=["best", "landlock", pytest.param("bwrap-user", marks=pytest.mark.slow)])
-def session(
-    request: pytest.FixtureRequest, workers: dict[str, WorkerSession], best: WorkerSession
-) -> WorkerSession:
-    """A running worker of each way to isolate that this machine offers."""
+def session(request: pytest.FixtureRequest, workers: dict[str, WorkerSession], best: WorkerSession) -> WorkerSession:
+    """Return a running worker of each backend that this machine offers."""
     for backend in (request.param, "landlock"):  # started side by side, as nearly every test runs in both
         if backend not in workers and (backend == request.param or landlock_works()):
             workers[backend] = WorkerSession(tier=_find_tier(backend), seed=7)
@@ -58,7 +56,7 @@ def session(
 
 @pytest.fixture
 def no_kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which rlhf_kit is not installed."""
+    """Simulate a machine on which rlhf_kit is not installed."""
     find = importlib.util.find_spec
 
     def found(name: str, *package: str) -> Any:
@@ -68,7 +66,7 @@ def no_kit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runner(session: WorkerSession) -> Run:
-    """run(source, tensors={}, **limits) -> Reply: calls a student's function `answer` in that session."""
+    """Return run(source, tensors={}, **limits) -> Reply, which calls a student's function `answer` in that session."""
 
     def call(source: str, tensors: dict[str, Any] | None = None, **changes: Any) -> Reply:
         code = {"prelude": "import os, sys, time\nimport torch\n", "slots": {"T01": source}}
@@ -81,11 +79,11 @@ def runner(session: WorkerSession) -> Run:
 
 @pytest.fixture
 def run(session: WorkerSession) -> Run:
-    """The runner of each way to isolate."""
+    """Return the runner of each backend."""
     return runner(session)
 
 
 @pytest.fixture
 def run_best(best: WorkerSession) -> Run:
-    """The runner of the best tier alone, for what takes long or is the same everywhere."""
+    """Return the runner of the best tier, for tests that take long or do not depend on the backend."""
     return runner(best)

@@ -9,7 +9,7 @@ import pytest
 
 from rlhf_kit.checks import ChecksNotFoundError, connect_grader
 
-CHECK = '''
+CHECK = """
 from otter.test_files import test_case
 
 name = "T07"
@@ -23,7 +23,7 @@ def small(loss):
 def large(env):
     value = env["loss"](-1000.0)
     assert value == 1000.0
-'''
+"""
 
 
 @pytest.fixture(params=["otter", "kit"])
@@ -55,7 +55,7 @@ def test_a_right_answer_passes(tests_dir):
     assert str(result) == "T07: all 2 checks passed"
 
 
-def test_a_wrong_answer_is_told_the_failure_and_the_error_without_its_stack(tests_dir):
+def test_a_wrong_answer_shows_the_failure_message_and_the_error_without_a_traceback(tests_dir):
     result = connect_grader(tests_dir, {"loss": naive}).check("T07")
     text = str(result)
     assert not result.passed
@@ -67,13 +67,13 @@ def test_a_wrong_answer_is_told_the_failure_and_the_error_without_its_stack(test
     assert "T07.py" not in text
 
 
-def test_a_failed_assertion_shows_its_own_words(tests_dir):
+def test_a_failed_assertion_shows_its_message(tests_dir):
     text = str(connect_grader(tests_dir, {"loss": lambda gap: 1000.0}).check("T07"))
     assert "loss(0) is 1000.0" in text
     assert "AssertionError" not in text
 
 
-def test_a_blank_slot_is_said_to_be_unanswered(tests_dir):
+def test_a_blank_slot_is_reported_as_unanswered(tests_dir):
     def loss(gap: float) -> float:
         raise NotImplementedError("T07: the Bradley–Terry loss")
 
@@ -123,7 +123,7 @@ def test_a_check_cannot_change_the_notebooks_names(tests_dir):
     assert namespace == {"loss": right}
 
 
-def test_an_unknown_check_names_those_there_are(tests_dir):
+def test_the_error_for_an_unknown_check_names_the_known_ones(tests_dir):
     with pytest.raises(ChecksNotFoundError, match="T07, T08"):
         connect_grader(tests_dir, {}).check("T77")
 
@@ -132,7 +132,7 @@ def test_a_slot_id_may_be_typed_in_lower_case(tests_dir):
     assert connect_grader(tests_dir, {"loss": right}).check(" t07 ").passed
 
 
-def test_an_empty_folder_says_where_checks_were_looked_for(tmp_path):
+def test_the_error_for_missing_checks_names_the_searched_folders(tmp_path):
     with pytest.raises(ChecksNotFoundError, match="unpack the whole release zip"):
         connect_grader(tmp_path, {})
 
@@ -150,13 +150,13 @@ def test_messages_are_escaped_in_the_notebook(tests_dir):
     assert "<img" not in connect_grader(tests_dir, {"loss": loss}).check("T07")._repr_html_()
 
 
-def test_the_stand_in_for_otter_does_not_stay_behind(tests_dir):
+def test_the_stand_in_for_otter_is_removed_after_reading(tests_dir):
     before = sys.modules.get("otter")
     connect_grader(tests_dir, {"loss": right}).check("T07")
     assert before is not None or sys.modules.get("otter") is None or hasattr(sys.modules["otter"], "Notebook")
 
 
-def test_export_prints_what_is_in_the_way_and_raises_nothing(tests_dir, monkeypatch, capsys):
+def test_export_prints_the_reason_instead_of_raising(tests_dir, monkeypatch, capsys):
     monkeypatch.chdir(tests_dir)
     assert connect_grader(tests_dir, {}).export() is None
     assert "Nothing was exported: no notebook with slots" in capsys.readouterr().out

@@ -131,7 +131,7 @@ def test_scoring_appends_a_missing_end_and_keeps_the_order() -> None:
     assert scores.tolist() == [106.0, 103.0, 110.0, 103.0]
 
 
-def test_the_reward_function_is_normalised_frozen_and_charges_endless_replies() -> None:
+def test_the_reward_function_is_normalised_frozen_and_penalises_a_missing_eos() -> None:
     replies = [[4, 5, kit.EOS_ID], [6, kit.EOS_ID], [7, 8, 9, 12, kit.EOS_ID], [kit.EOS_ID]]
     reward = kit.RewardFunction.calibrated(LengthScore(), PROMPTS, replies, missing_eos_penalty=1.75)
     normal = reward(PROMPTS, replies)
@@ -142,7 +142,7 @@ def test_the_reward_function_is_normalised_frozen_and_charges_endless_replies() 
     assert not any(p.requires_grad for p in reward.model.parameters())
 
 
-def test_a_reward_model_without_opinions_cannot_be_normalised() -> None:
+def test_equal_scores_cannot_be_normalised() -> None:
     with pytest.raises(ValueError, match="same score"):
         kit.RewardFunction.calibrated(LengthScore(), [[3]] * 3, [[5, 0]] * 3, 1.0)
 

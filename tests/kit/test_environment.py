@@ -89,7 +89,7 @@ def test_a_damaged_model_file_is_named(requirements, kit_folder):
 @pytest.mark.parametrize(
     "lost", ["base_model/model.safetensors", "base_model/manifest.json", "lab_data/prompts.jsonl.gz"]
 )
-def test_a_lost_file_sends_the_student_back_to_the_zip(requirements, kit_folder, lost):
+def test_a_missing_file_leads_to_the_advice_to_unpack_the_zip_again(requirements, kit_folder, lost):
     (kit_folder / lost).unlink()
     assert "unpack the release zip again" in problems(requirements, kit_folder)
 
@@ -119,7 +119,10 @@ def test_the_file_runs_by_itself_where_the_package_cannot_be_imported(root, tmp_
     script.parent.mkdir()
     script.write_text(Path(environment.__file__).read_text())
     run = subprocess.run(  # -S: no installed packages at all
-        [sys.executable, "-S", str(script)], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-S", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": ""},
     )
     assert run.returncode == 1
@@ -127,7 +130,7 @@ def test_the_file_runs_by_itself_where_the_package_cannot_be_imported(root, tmp_
     assert run.stderr == ""
 
 
-def test_students_are_asked_for_nothing_that_the_lock_does_not_hold(root):
+def test_every_requirement_of_students_is_in_the_lock_file(root):
     lines = (root / "requirements.lock").read_text().split()
     locked = dict(line.split("==") for line in lines if "==" in line)
     for line in (root / "student_template" / "requirements.txt").read_text().splitlines():

@@ -15,7 +15,7 @@ from rlhf_kit.export import ExportError, export_submission, find_notebook
 from rlhf_kit.results import MIME_TYPE
 
 ANSWERED = "# TODO T01 · format\ndef format_example(example):\n    return '', ''"
-BLANK = "# TODO T02 · split\ndef split_preference(c, r):\n    raise NotImplementedError(\"T02: split\")"
+BLANK = '# TODO T02 · split\ndef split_preference(c, r):\n    raise NotImplementedError("T02: split")'
 
 
 def notebook(*sources: str, results: bool = True) -> dict[str, Any]:
@@ -65,20 +65,20 @@ def test_a_notebook_under_another_name_is_found(tmp_path, monkeypatch):
     assert find_notebook().name == "my work (2).ipynb"
 
 
-def test_two_candidates_are_a_question_and_not_a_guess(tmp_path):
+def test_export_asks_which_of_two_notebooks_is_meant(tmp_path):
     save(tmp_path, "a.ipynb"), save(tmp_path, "b.ipynb")
     with pytest.raises(ExportError, match=r"several notebooks here \(a.ipynb, b.ipynb\)"):
         find_notebook(tmp_path)
 
 
-def test_the_editor_settles_which_of_two_notebooks_is_running(tmp_path, monkeypatch):
+def test_the_editor_names_which_of_two_notebooks_is_running(tmp_path, monkeypatch):
     a, b = save(tmp_path, "a.ipynb"), save(tmp_path, "b.ipynb")
     assert find_notebook(tmp_path, {"__vsc_ipynb_file__": str(b)}) == b
     monkeypatch.setenv("JPY_SESSION_NAME", str(a))
     assert find_notebook(tmp_path) == a
 
 
-def test_no_notebook_says_where_it_looked(tmp_path):
+def test_the_error_without_a_notebook_names_the_searched_folder(tmp_path):
     with pytest.raises(ExportError, match="no notebook with slots in"):
         find_notebook(tmp_path)
 
@@ -87,7 +87,7 @@ def test_no_notebook_says_where_it_looked(tmp_path):
 def test_a_file_that_is_no_notebook_is_refused_with_advice(tmp_path, content):
     path = tmp_path / "x.ipynb"
     path.write_bytes(content)
-    with pytest.raises(ExportError, match="not a notebook that can be read|holds no `# TODO"):
+    with pytest.raises(ExportError, match=r"not a notebook that can be read|holds no `# TODO"):
         export_submission(path)
 
 
@@ -137,7 +137,7 @@ def test_a_failed_export_keeps_the_older_zip(tmp_path):
     lambda path: zipfile.ZipFile(path, "a").writestr("essay.pdf", "mine"),
     lambda path: (path.unlink(), path.mkdir()),
 ], ids=["another file", "a file added to the export", "a folder"])  # fmt: skip
-def test_what_is_no_earlier_export_is_kept_and_the_zip_goes_beside_it(tmp_path, damage):
+def test_a_file_that_is_no_export_is_kept_and_the_zip_is_written_beside_it(tmp_path, damage):
     path = save(tmp_path)
     taken = export_submission(path).path
     damage(taken)
@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_written_is_explained(tmp_path):
         export_submission(save(tmp_path), out=tmp_path / "no such folder" / "x.zip")
 
 
-def test_on_colab_the_notebook_of_now_is_exported_and_an_older_file_kept(tmp_path, monkeypatch):
+def test_on_colab_the_current_notebook_is_exported_and_older_files_are_kept(tmp_path, monkeypatch):
     colab = ModuleType("google.colab")
     colab._message = SimpleNamespace(blocking_request=lambda *_, **__: {"ipynb": notebook(ANSWERED)})
     monkeypatch.setitem(sys.modules, "google.colab", colab)
@@ -186,8 +186,8 @@ def test_on_colab_the_notebook_of_now_is_exported_and_an_older_file_kept(tmp_pat
     assert (tmp_path / "rlhf.ipynb").read_text() == "an older copy that was uploaded"
 
 
-def test_on_colab_a_refusal_names_the_way_by_hand(tmp_path, monkeypatch):
+def test_on_colab_a_failure_names_the_download_menu(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ExportError, match="Download .ipynb"):
+    with pytest.raises(ExportError, match=r"Download \.ipynb"):
         export_submission()

@@ -64,7 +64,7 @@ def test_a_stage_trains_a_copy_and_leaves_the_given_model_alone(pipeline, tiny_l
     assert any(not torch.equal(before[name], x) for name, x in lm.state_dict().items())
 
 
-def test_two_runs_of_a_stage_agree_whatever_random_numbers_were_used_between(pipeline, tiny_lm):
+def test_two_runs_of_a_stage_are_equal_whatever_the_random_state(pipeline, tiny_lm):
     _, first = pipeline.run_ppo(tiny_lm, count_tokens, PROMPTS)
     torch.rand(7)
     _, second = pipeline.run_ppo(tiny_lm, count_tokens, PROMPTS)
@@ -114,9 +114,7 @@ def test_an_unanswered_slot_keeps_its_own_error(pipeline, slots, tiny_lm):
         ("train_ppo", lambda *_: None, "run_ppo"),
     ],
 )
-def test_a_slot_that_returns_something_else_is_named_with_what_it_should_return(
-    pipeline, slots, tiny_lm, name, wrong, stage
-):
+def test_a_wrong_return_type_is_named_with_the_expected_one(pipeline, slots, tiny_lm, name, wrong, stage):
     slots[name] = wrong
     arguments = {
         "run_sft": (tiny_lm, DEMONSTRATIONS),
@@ -133,7 +131,7 @@ def test_a_pair_is_prompt_reply_and_eos(pipeline, tokenizer):
     assert pair["rejected"] == [*tokenizer.encode(PAIRS[0]["rejected"]), tokenizer.eos_token_id]
 
 
-def test_a_long_pair_loses_the_same_part_of_its_prompt_twice_and_no_reply(pipeline, tokenizer, profile):
+def test_both_sides_of_a_long_pair_lose_the_same_part_of_the_prompt(pipeline, tokenizer, profile):
     prompt = "\n\nHuman: " + "very " * 40 + "long?\n\nAssistant:"
     row = {"chosen": prompt + " Yes indeed.", "rejected": prompt + " No."}
     (pair,) = pipeline.encode_pairs([row], replace(profile.good_rm, max_length=60))

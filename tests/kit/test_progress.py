@@ -46,10 +46,9 @@ def test_a_quiet_bar_draws_nothing(capsys):
 
 
 @pytest.mark.parametrize(
-    ("asked", "terminal", "quiet"),
-    [("1", False, True), ("1", True, False), ("", False, False), ("0", False, False)],
+    ("asked", "terminal", "quiet"), [("1", False, True), ("1", True, False), ("", False, False), ("0", False, False)]
 )
-def test_quiet_only_when_asked_and_nobody_is_watching(monkeypatch, asked, terminal, quiet):
+def test_bars_are_quiet_only_if_asked_for_and_not_on_a_terminal(monkeypatch, asked, terminal, quiet):
     monkeypatch.setenv(QUIET_VARIABLE, asked)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     assert is_quiet() is quiet

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from assignment.console import labelled, make_console, waiting
+from assignment.console import labelled, make_console, spinner
 from assignment.registry import SpecError
 from assignment.release.markers import SourceError
 from assignment.release.release import Layout, Release, build
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, start, layout = make_console(soft_wrap=True), time.monotonic(), Layout()
     try:
         release = build(layout)
-        with waiting(make_console(stderr=True), "renewing") as say:
+        with spinner(make_console(stderr=True), "renewing") as say:
             found = refreshed(release, layout, say, static=options.static)
     except (SourceError, SpecError) as error:
         console.print(labelled("cannot build", "red", f": {error}"))
@@ -60,7 +60,7 @@ def refreshed(release: Release, layout: Layout, say: Callable[[str], None], *, s
     found += renew.pages(release, layout)  # after the sample, whose outputs they show
     try:
         from tests.refresh import recheck
-    except Exception as error:  # a module of the grader that is being written; the row of the slots names its line
+    except Exception as error:  # noqa: BLE001  # a module of the grader that is being written; the row of the slots names its line
         return [*found, _failed("hidden tests and known mistakes", error)]
     steps: dict[str, Callable[[], list[Row]]] = {
         "solutions": lambda: recheck.solutions(spec),
@@ -74,7 +74,7 @@ def refreshed(release: Release, layout: Layout, say: Callable[[str], None], *, s
         say(f"looking at {name}")
         try:
             found += step()
-        except Exception as error:  # one look that fails leaves the others their word
+        except Exception as error:  # noqa: BLE001  # one look that fails leaves the others their word
             found.append(_failed(name, error))
     return found
 

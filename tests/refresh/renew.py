@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from assignment.files import ForeignFileError, write_whole
+from assignment.files import ForeignFileError, write_atomically
 from assignment.registry import Spec
-from assignment.release import sample
-from assignment.release.html import FOLDER, both_pages
+from assignment.release import reference_sample
+from assignment.release.html import FOLDER, build_pages
 from assignment.release.notebook import to_bytes
 from assignment.release.release import ZIP_NAME, Layout, Release, stale, write
 from assignment.slots import places as own_places
-from assignment.verify.gate import Outcome, run_gate
+from assignment.verify.gate import GateResult, run_gate
 from assignment.verify.static import digests
-from autograder.slots import complete
+from autograder.slots import completeness
 from tests.matrix.store import digest, hashes_of
 from tests.refresh.rows import Row, checked, name_of, rows
 from tests.submissions import make
 
 GATE, PASSED = "release gate", "passed without the execution"
-_WHY = {"code": "it ran with other code or another kit", "missing": "it is not there"}
+_WHY = {"old code": "it ran with other code or another kit", "missing": "it is not there"}
 
 
 def template(release: Release, layout: Layout) -> list[Row]:
@@ -49,14 +49,14 @@ def samples(release: Release, layout: Layout) -> list[Row]:
             continue
         current = path.is_file() and path.read_bytes() == data
         if not current:
-            write_whole(path, data)
+            write_atomically(path, data)
         found.append(Row(name_of(path), "current" if current else "renewed"))
     return found
 
 
 def places(spec: Spec) -> list[Row]:
     """Each slot has all that belongs to it, the known mistakes among it, as `rlhf-lab verify` asks first."""
-    return rows("slots", [*own_places.problems(spec), *complete.problems(spec)], "each has what belongs to it")
+    return rows("slots", [*own_places.problems(spec), *completeness.problems(spec)], "each has what belongs to it")
 
 
 def reference(
@@ -66,29 +66,29 @@ def reference(
 
     static: never run it, but say that it has to be. gate: `run_gate`, or what a test puts in its place.
     """
-    path, found = layout.samples / sample.SAMPLE, sample.state(release, layout)
-    if found in ("code", "missing") and not static:
-        outcomes = gate(layout, progress=say)
-        return [*rows(GATE, problems_of(outcomes), "passed"), _executed(name_of(path), outcomes)]
+    path, found = layout.samples / reference_sample.SAMPLE, reference_sample.state(release, layout)
+    if found in ("old code", "missing") and not static:
+        results = gate(layout, progress=say)
+        return [*rows(GATE, problems_of(results), "passed"), _executed(name_of(path), results)]
     key = digest("gate", digests(release), hashes_of("assignment"))
     checks = checked(GATE, key, lambda: problems_of(gate(layout, static_only=True, progress=say)), PASSED)
     if found == "current":
         return [*checks, Row(name_of(path), "current")]
-    if found == "texts":
-        write_whole(path, to_bytes(sample.renewed(release, layout)))
+    if found == "old text":
+        write_atomically(path, to_bytes(reference_sample.with_outputs(release, layout)))
         return [*checks, Row(name_of(path), "renewed", "prose and comments; its outputs stay, since the same code ran")]
     return [*checks, Row(name_of(path), "by hand", f"{_WHY[found]}: run `rlhf-lab verify`, which takes minutes")]
 
 
-def problems_of(outcomes: Sequence[Outcome]) -> list[str]:
+def problems_of(results: Sequence[GateResult]) -> list[str]:
     """The problems of all checks of the gate, each with the check's name."""
-    return [f"{outcome.name}: {problem}" for outcome in outcomes for problem in outcome.problems]
+    return [f"{result.name}: {problem}" for result in results for problem in result.problems]
 
 
-def _executed(name: str, outcomes: Sequence[Outcome]) -> Row:
-    if problems_of(outcomes):
+def _executed(name: str, results: Sequence[GateResult]) -> Row:
+    if problems_of(results):
         return Row(name, "by hand", "not written, since the gate refuses this release: put that right first")
-    seconds = next(outcome.seconds for outcome in outcomes if outcome.name == "execution")
+    seconds = next(result.seconds for result in results if result.name == "execution")
     return Row(name, "renewed", f"the solved notebook was executed again, in {seconds:.0f} s")
 
 
@@ -99,7 +99,7 @@ def pages(release: Release, layout: Layout) -> list[Row]:
         return []
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     try:
-        after = {path.name: path.read_bytes() for path in (page.write(layout) for page in both_pages(release, layout))}
+        after = {path.name: path.read_bytes() for path in (page.write(layout) for page in build_pages(release, layout))}
     except ForeignFileError as error:
         return [Row(name_of(folder), "by hand", str(error))]
     return [Row(name_of(folder), "current" if {**before, **after} == before else "renewed")]

@@ -25,8 +25,8 @@ LEFT_OUT = shutil.ignore_patterns(
 CURRENT = """
 import json
 import nbformat
-from assignment.files import write_whole
-from assignment.release import sample
+from assignment.files import write_atomically
+from assignment.release import reference_sample
 from assignment.release.release import Layout, build
 from tests.attacks import page as attacks
 from tests.matrix import __main__ as matrix, store
@@ -34,15 +34,15 @@ from tests.support.stamps import stamp
 
 release, layout = build(), Layout()
 solved = nbformat.reads(release.solved.decode(), as_version=4)
-ran = nbformat.read(layout.samples / sample.SAMPLE, as_version=4)
+ran = nbformat.read(layout.samples / reference_sample.SAMPLE, as_version=4)
 outputs = {cell.id: cell for cell in ran.cells}
 for cell in solved.cells:
     if cell.cell_type == "code" and cell.id in outputs:
         cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
 solved.metadata["language_info"] = ran.metadata["language_info"]
-write_whole(layout.samples / sample.SAMPLE, sample.executed(release, solved))
+write_atomically(layout.samples / reference_sample.SAMPLE, reference_sample.sample_file(release, solved))
 for path, state in ((matrix.PAGE, store.page_state()), (attacks.PAGE, attacks.page_state())):
-    write_whole(path, path.read_text(encoding="utf-8") + stamp(state) + "\\n")
+    write_atomically(path, path.read_text(encoding="utf-8") + stamp(state) + "\\n")
 """
 
 
@@ -62,7 +62,8 @@ def python(root: Path, *arguments: str, code: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=900
     )
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return " ".join(done.stdout.split())
 
 
@@ -125,7 +126,8 @@ def test_a_part_that_cannot_be_built_ends_in_one_sentence(
     monkeypatch.setattr(command, "Layout", lambda: layout)
     assert command.main(["--static"]) == 1
     out = capsys.readouterr().out
-    assert out.startswith("cannot build: ") and len(out.splitlines()) == 1
+    assert out.startswith("cannot build: ")
+    assert len(out.splitlines()) == 1
 
 
 def test_a_look_that_fails_is_named_and_the_others_go_on(
@@ -145,4 +147,5 @@ def test_a_look_that_fails_is_named_and_the_others_go_on(
     assert command.main([]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "by hand known mistakes could not be looked at (RuntimeError: [red] boom)" in said
-    assert "current docs/x.md" in said and "2 left for you to do by hand" in said  # the other is the typical sample
+    assert "current docs/x.md" in said
+    assert "2 left for you to do by hand" in said

@@ -7,16 +7,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from assignment.release import sample
+from assignment.release import reference_sample
 from assignment.release.notebook import to_bytes
 from assignment.release.release import Layout, Release, build
-from assignment.verify.gate import Outcome
+from assignment.verify.gate import GateResult
 from tests.refresh import renew, rows
 from tests.refresh.rows import Row, checked, table, verdict
 from tests.submissions import make
 from tests.support.course import write_course
 
-WELL = [Outcome("leaks", "none", (), 0.1), Outcome("execution", "", (), 7.0)]
+WELL = [GateResult("leaks", "none", (), 0.1), GateResult("execution", "", (), 7.0)]
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ class Gate:
     def __init__(self, *problems: str) -> None:
         self.problems, self.calls = problems, list[bool]()
 
-    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[Outcome]:  # noqa: ANN001
+    def __call__(self, layout: Layout, *, static_only: bool = False, progress=None) -> list[GateResult]:
         self.calls.append(static_only)
         if self.problems:
-            return [Outcome("leaks", "", self.problems, 0.1)]
+            return [GateResult("leaks", "", self.problems, 0.1)]
         if not static_only:
             executed(build(layout), layout)
         return WELL
@@ -45,7 +45,7 @@ class Gate:
 def executed(release: Release, layout: Layout) -> None:
     notebook = nbformat.reads(release.solved.decode(), as_version=4)
     notebook.metadata["language_info"] = {"name": "python"}
-    (layout.samples / sample.SAMPLE).write_bytes(sample.executed(release, notebook))
+    (layout.samples / reference_sample.SAMPLE).write_bytes(reference_sample.sample_file(release, notebook))
 
 
 def edit(layout: Layout, old: str, new: str) -> Release:
@@ -80,7 +80,8 @@ def test_a_notebook_that_was_solved_in_the_template_is_left_to_its_author(layout
     renew.template(build(layout), layout)
     (layout.template / "rlhf.ipynb").write_text("solved")
     (row,) = renew.template(build(layout), layout)
-    assert row.state == "by hand" and "rlhf.ipynb" in row.detail
+    assert row.state == "by hand"
+    assert "rlhf.ipynb" in row.detail
     assert (layout.template / "rlhf.ipynb").read_text() == "solved"
 
 
@@ -90,8 +91,11 @@ def test_the_samples_are_written_where_they_differ_and_named_where_they_cannot_b
     release, lost = build(layout), {"blank": make.blank, "typical": make.typical}
     monkeypatch.setattr(make, "SAMPLES", lost)
     blank, typical = renew.samples(release, layout)
-    assert blank.state == "renewed" and (layout.samples / "blank.ipynb").read_bytes() == make.blank(release)
-    assert typical.state == "by hand" and "EXTRA names p" in typical.detail and "no such cell" in typical.detail
+    assert blank.state == "renewed"
+    assert (layout.samples / "blank.ipynb").read_bytes() == make.blank(release)
+    assert typical.state == "by hand"
+    assert "EXTRA names p" in typical.detail
+    assert "no such cell" in typical.detail
     assert renew.samples(release, layout)[0].state == "current"
 
 
@@ -106,24 +110,28 @@ def test_a_comment_is_put_into_the_sample_without_running_anything(layout: Layou
     executed(build(layout), layout)
     gate, release = Gate(), edit(layout, "doubled_4 = ", "# twice\n    doubled_4 = ")
     assert states(reference(release, layout, gate)) == ["current", "renewed"]
-    assert gate.calls == [True] and sample.state(release, layout) == "current"
-    assert "# twice" in (layout.samples / sample.SAMPLE).read_text(encoding="utf-8")
+    assert gate.calls == [True]
+    assert reference_sample.state(release, layout) == "current"
+    assert "# twice" in (layout.samples / reference_sample.SAMPLE).read_text(encoding="utf-8")
 
 
 def test_other_code_is_executed_unless_that_is_ruled_out(layout: Layout) -> None:
     executed(build(layout), layout)
     gate, release = Gate(), edit(layout, "[x, x]", "[x, x, 0]")
     checks, row = reference(release, layout, gate, static=True)
-    assert (checks.state, row.state) == ("current", "by hand") and "`rlhf-lab verify`" in row.detail
+    assert (checks.state, row.state) == ("current", "by hand")
+    assert "`rlhf-lab verify`" in row.detail
     checks, row = reference(release, layout, gate)
-    assert row.state == "renewed" and "executed again, in 7 s" in row.detail
+    assert row.state == "renewed"
+    assert "executed again, in 7 s" in row.detail
     assert gate.calls == [True, False]
 
 
 def test_nothing_becomes_a_sample_that_the_gate_refuses(layout: Layout) -> None:
     checks, row = reference(build(layout), layout, Gate("a line of T07's solution"))
     assert checks == Row(renew.GATE, "by hand", "leaks: a line of T07's solution")
-    assert row.state == "by hand" and not (layout.samples / sample.SAMPLE).exists()
+    assert row.state == "by hand"
+    assert not (layout.samples / reference_sample.SAMPLE).exists()
 
 
 def test_what_the_gate_let_pass_is_not_looked_at_again_and_what_it_refused_is(layout: Layout) -> None:
@@ -137,7 +145,8 @@ def test_what_the_gate_let_pass_is_not_looked_at_again_and_what_it_refused_is(la
 
 
 def test_pages_are_renewed_only_where_somebody_asked_for_them(layout: Layout) -> None:
-    assert renew.pages(build(layout), layout) == [] and not (layout.dist / "html").exists()
+    assert renew.pages(build(layout), layout) == []
+    assert not (layout.dist / "html").exists()
     (layout.dist / "html").mkdir(parents=True)
     assert states(renew.pages(build(layout), layout)) == ["renewed"]
     assert states(renew.pages(build(layout), layout)) == ["current"]
@@ -180,5 +189,5 @@ def test_the_notebook_of_the_real_samples_cannot_lose_an_anchor_in_silence(layou
 def test_a_sample_keeps_its_bytes_when_it_is_renewed_twice(layout: Layout) -> None:
     release = build(layout)
     executed(release, layout)
-    before = (layout.samples / sample.SAMPLE).read_bytes()
-    assert to_bytes(sample.renewed(release, layout)) == before
+    before = (layout.samples / reference_sample.SAMPLE).read_bytes()
+    assert to_bytes(reference_sample.with_outputs(release, layout)) == before

@@ -10,8 +10,9 @@ import nbclient
 import nbformat
 import pytest
 
-from assignment.release.release import NOTEBOOK, ZIP_NAME, Release, build
-from assignment.verify.run import kernel_environment
+from assignment.release.archive import NOTEBOOK
+from assignment.release.release import ZIP_NAME, Release, build
+from assignment.verify.execution import kernel_environment
 from solutions.p1_setup import find_release, unpack
 
 SHOW_KIT = "import rlhf_kit\nprint(rlhf_kit.__file__)"
@@ -63,7 +64,7 @@ def test_into_an_empty_folder_everything_but_the_notebook_is_unpacked(release, t
     assert capsys.readouterr().out == ""
 
 
-def test_no_name_that_is_taken_is_used_for_the_new_file(small, tmp_path):
+def test_a_new_file_gets_a_free_name(small, tmp_path):
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / "README.new.md").write_text("mine too")
     unpack(small, tmp_path)
@@ -73,7 +74,7 @@ def test_no_name_that_is_taken_is_used_for_the_new_file(small, tmp_path):
                      "README.new.new.md": "the release's README.md"}  # fmt: skip
 
 
-def test_a_file_that_was_unpacked_before_is_neither_kept_aside_nor_named(small, tmp_path, capsys):
+def test_an_unchanged_file_of_an_earlier_unpacking_is_not_mentioned(small, tmp_path, capsys):
     unpack(small, tmp_path)
     before = files(tmp_path)
     unpack(small, tmp_path)
@@ -81,7 +82,7 @@ def test_a_file_that_was_unpacked_before_is_neither_kept_aside_nor_named(small, 
     assert capsys.readouterr().out == ""
 
 
-def test_unpacking_that_was_interrupted_is_completed_by_running_the_cell_again(small, tmp_path, monkeypatch):
+def test_running_the_cell_again_completes_an_interrupted_unpacking(small, tmp_path, monkeypatch):
     (tmp_path / "a.zip").write_bytes(small.fp.getvalue())
     real, left = Path.rename, iter([None, None])
 

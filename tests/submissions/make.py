@@ -15,9 +15,10 @@ from typing import Any
 
 import nbformat
 
-from assignment.files import write_whole
+from assignment.files import write_atomically
+from assignment.release.archive import NOTEBOOK
 from assignment.release.notebook import to_bytes
-from assignment.release.release import NOTEBOOK, Release, build
+from assignment.release.release import Release, build
 
 HERE = Path(__file__).parent
 HELPERS = '''\
@@ -196,7 +197,7 @@ def main() -> int:
         except SampleError as error:
             print(f"{path.name} is not written: {error}", file=sys.stderr)
             return 1
-        write_whole(path, data)
+        write_atomically(path, data)
         print(f"{path} ({len(data) / 1024:.0f} kB)")
     return 0
 

@@ -1,4 +1,4 @@
-"""A small but complete course on disk: slots of one line each, their checks, a tiny kit."""
+"""Write a small but complete course to disk: slots of one line each, their checks, a kit of two files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.release.release import Layout
 
-CHECK = '''from otter.test_files import test_case
+CHECK = """from otter.test_files import test_case
 
 OK_FORMAT = False
 name = "{id}"
@@ -18,7 +18,7 @@ points = None
 @test_case()
 def test_value({name}):
     assert ({call}) == 10 * {number} + 2 * 3, "did you forget the factor?"
-'''
+"""
 
 FUNCTION = '''# %%
 # TODO {id} · {title}
@@ -62,7 +62,7 @@ from __future__ import annotations
 {imports}
 '''
 
-SETUP = '''if __name__ == "__main__":
+SETUP = """if __name__ == "__main__":
     from otter.test_files import ExceptionTestFile
 
     class grader:
@@ -73,11 +73,18 @@ SETUP = '''if __name__ == "__main__":
             print(slot, "passed" if file.passed_all else "failed")
 
 
-'''
+"""
+
+
+def edit_file(path: Path, old: str, new: str) -> None:
+    """Replace the first occurrence of a text in a file. AssertionError if there is none."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{old!r} is not in {path}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def write_course(root: Path, spec: Spec | None = None) -> Layout:
-    """Write solutions, checks and template under `root`; returns its layout."""
+    """Write solutions, checks and template under `root`, and return the layout."""
     spec = spec or load_spec()
     layout = Layout(
         root / "solutions", root / "student_template", root / "dist", root / "submissions", root / "assignment.toml"

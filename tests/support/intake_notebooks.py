@@ -1,4 +1,4 @@
-"""Notebooks for the tests of intake, extraction and code quality: built here, as editors save them."""
+"""Notebooks as editors save them, for the tests of intake, extraction and code quality."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def markdown(source: str) -> dict[str, Any]:
 
 
 def notebook(cells: Sequence[str | Mapping[str, Any]], **more: Any) -> dict[str, Any]:
-    """An nbformat 4.5 document; a string stands for a code cell."""
+    """Build an nbformat 4.5 document; a string stands for a code cell."""
     full = [code(cell) if isinstance(cell, str) else dict(cell) for cell in cells]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": full, **more}
 
@@ -57,13 +57,14 @@ def write(path: Path, document: Any, encoding: str = "utf-8") -> Path:
 
 
 def submission(*cells: str | Cell) -> Submission:
-    """A Submission of these code cells, as intake would give it."""
+    """Build the Submission that intake would make of these code cells."""
     made = (cell if isinstance(cell, Cell) else Cell(i, "code", cell) for i, cell in enumerate(cells))
     return Submission("test.ipynb", "0" * 64, tuple(made))
 
 
 def extract_here(read: Submission) -> Answers:
-    """`extract` without its child process: the same code, sooner."""
+    """Run `extract` without its child process: the same code, but faster."""
+
     def here(function: str, payload: dict[str, Any], limits: object = None) -> dict[str, Any]:
         return parse_cells(payload)
 
@@ -72,7 +73,7 @@ def extract_here(read: Submission) -> Answers:
 
 
 def zip_bytes(members: Mapping[str, Any], links: Sequence[str] = ()) -> bytes:
-    """A zip of these members (dicts as JSON); names in `links` are stored as symbolic links."""
+    """Build a zip of these members (dicts as JSON). Names in `links` are stored as symbolic links."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():

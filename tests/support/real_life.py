@@ -1,4 +1,4 @@
-"""Forms that honest notebooks arrive in: each function takes the clean notebook and gives what was saved."""
+"""Forms in which honest notebooks arrive: each function turns the clean notebook into the saved one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def text_of(cell: dict[str, Any]) -> str:
 
 
 def changed(clean: Document, change: Callable[[str], str]) -> Document:
-    """The notebook with each code cell's text changed."""
+    """Change the text of each code cell."""
     document = copy.deepcopy(clean)
     for cell in document["cells"]:
         if cell["cell_type"] == "code":
@@ -28,7 +28,7 @@ def changed(clean: Document, change: Callable[[str], str]) -> Document:
 
 
 def with_cells(clean: Document, *cells: str | dict[str, Any], first: bool = False) -> Document:
-    """The notebook with more code cells in front or behind."""
+    """Add code cells at the beginning or the end."""
     document = copy.deepcopy(clean)
     more = [code(cell) if isinstance(cell, str) else cell for cell in cells]
     document["cells"] = more + document["cells"] if first else document["cells"] + more
@@ -36,7 +36,7 @@ def with_cells(clean: Document, *cells: str | dict[str, Any], first: bool = Fals
 
 
 def in_slot(name: str, line: str) -> Callable[[Document], Document]:
-    """A form in which the slot's function starts with one more line of code."""
+    """Return a form that adds a line of code at the beginning of the slot's function."""
 
     def insert(source: str) -> str:
         head = rf'(def {name}\((?:[^()]|\([^()]*\))*\)[^\n]*:\n)(\s+""".*?"""\n)?'
@@ -95,7 +95,7 @@ def cells_merged(clean: Document) -> Document:
 
 
 def cells_split(clean: Document) -> Document:
-    """Every blank line outside a function starts a cell of its own."""
+    """Start a new cell at every blank line outside a function."""
     cells: list[Any] = []
     for cell in clean["cells"]:
         parts = re.split(r"\n{2,}(?=\S)", text_of(cell)) if cell["cell_type"] == "code" else [text_of(cell)]
@@ -146,13 +146,13 @@ def other_languages(clean: Document) -> Document:
 
 
 def star_imports(clean: Document) -> Document:
-    """Not `from torch import *`: that replaces range, sum and int, so that the notebook itself stops working."""
+    """Import everything from three modules; from torch it would replace range, sum and int, and break the notebook."""
     cell = "from torch.nn.functional import *\nfrom math import *\nfrom rlhf_kit import *"
     return with_cells(clean, cell, first=True)
 
 
 def global_state(clean: Document) -> Document:
-    """A constant, a cache and a counter that several slots share."""
+    """Let several slots share a constant, a cache and a counter."""
     extra = "SCALE = 1.0\nCACHE = {}\nSTEPS = [0]\ndef remember(key, value):\n    CACHE[key] = value\n    return value"
     line = "global SCALE; STEPS[0] += 1; SCALE = SCALE * 1.0; remember('last', STEPS[0])"
     counted = in_slot("preference_accuracy", line)(in_slot("bradley_terry_loss", line)(clean))
@@ -165,7 +165,7 @@ def reads_a_file_at_the_top(clean: Document) -> Document:
 
 
 def big_output(clean: Document) -> Document:
-    """200 MB of saved output, as a loop that prints every step leaves."""
+    """Save 200 MB of output, as of a loop that prints every step."""
     document = copy.deepcopy(clean)
     target = next(cell for cell in document["cells"] if cell["cell_type"] == "code")
     target["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x" * 200_000_000}]
@@ -196,12 +196,12 @@ SAME: dict[str, Form] = {
     "prints in a slot": in_slot("bradley_terry_loss", "print('x' * 1000)"),
     "a shell line in a slot": in_slot("bradley_terry_loss", "!nvidia-smi"),
 }  # fmt: skip
-# The slots that a form writes anew; it leaves all others as they were.
+# The slots that a form rewrites; it leaves all others unchanged.
 REWRITTEN = {
     "other languages": {"T07"}, "global state": {"T07", "T08"}, "prints in a slot": {"T07"},
     "a shell line in a slot": {"T07"},
 }  # fmt: skip
-# What cannot be graded as it is: form -> (slot that says so, words of the message).
+# Forms that cannot be graded unchanged, with the slot whose message says so, and words of that message.
 TOLD: dict[str, tuple[Form, str, str]] = {
     "input() in a slot": (in_slot("bradley_terry_loss", "n = input('n? ')"), "T07", "calls input()"),
     "cuda() in a slot": (in_slot("bradley_terry_loss", "chosen = chosen.cuda()"), "T07", "asks for a GPU by name"),

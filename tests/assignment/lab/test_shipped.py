@@ -1,4 +1,4 @@
-"""The grader's reference artefacts: complete, of the shipped world, and as ordered as the notebook says."""
+"""The grader's reference artefacts: complete, of the shipped world, and ordered by gold reward as the notebook says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rlhf_kit.gold import GoldReward
 from rlhf_kit.models import BASE_MODEL
 
 
-def test_base_data_and_reference_are_of_one_world() -> None:
+def test_base_model_data_and_reference_are_of_one_world() -> None:
     worlds = {json.loads((folder / "manifest.json").read_text())["world"] for folder in (BASE_MODEL, DATA, REFERENCE)}
     assert len(worlds) == 1
 
@@ -29,17 +29,18 @@ def test_reference_files_are_those_of_the_manifest() -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "heldout"])
-def test_the_pool_of_sampled_replies_asks_no_students_question(split: str) -> None:
+def test_pool_of_sampled_replies_holds_no_question_of_the_students(split: str) -> None:
     with gzip.open(REFERENCE / f"replies_{split}.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     assert len(rows) > GRADER_POOL[split]  # type: ignore[index]
     asked = {r["ask"]["instruction"] for r in rows if r["ask"]["kind"] not in ("context", "unknown", "list")}
     mine = {r["prompt"].rpartition("\n\nHuman: ")[2].split("\n\n")[0] for r in load_prompts("train")}
-    assert len(asked) > 500 and not asked & mine
+    assert len(asked) > 500
+    assert not asked & mine
 
 
 @pytest.mark.slow
-def test_the_reference_policies_are_ordered_by_gold_and_the_poor_one_is_hacked() -> None:
+def test_reference_policies_are_ordered_by_gold_reward_and_the_poor_one_writes_longer_replies() -> None:
     base, tokenizer = kit.load_base_model(), kit.load_tokenizer()
     records = list(load_prompts("heldout"))
     prompts = [tokenizer(r["prompt"])["input_ids"] for r in records]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assignment.registry import SpecError, spec_of
+from assignment.registry import SpecError, parse_spec
 from tests.support.registries import change, edited, entry
 
 SLOTS = "T01, T02, T03, T04, T05, T06, T07, T08, T09, T10, T11, T12, T13, T14, T15"
@@ -13,9 +13,7 @@ TRAINING = "sft_loss_trend, rm_accuracy, ppo_reward, ppo_kl, comparison"
 QUALITY = "quality_imports, quality_lint, quality_docs, quality_leftovers"
 SLOT_KEYS = "id, name, part, title, file, criterion, points, calls, later, bonus"
 TABLES = "assignment, partial, rerun, criterion, slot, item, written, thresholds, limits"
-LATER = (
-    "which comes later; a slot builds on earlier ones (one that a student may come back for stands in later as well)"
-)
+LATER = "which comes later; a slot builds on earlier ones (list it in later too, if a student may come back to use it)"
 COST = "`python -m benchmarks.reference_cost` measures it"
 
 
@@ -42,7 +40,7 @@ NUMBERS = [
     (item("points = 10", "points = -1"), "[[item]] rm_accuracy: points must be positive, not -1"),
     (("max_points = 100", "max_points = inf"), "[assignment]: max_points must be a finite number, not inf"),
     (("pass_mark = 70", "pass_mark = 700"), "[assignment]: pass_mark 700 is above max_points 100"),
-    (("lanes = 2", "lanes = 2.5"), "[assignment]: lanes must be a whole number, not 2.5"),
+    (("parallel_stages = 2", "parallel_stages = 2.5"), "[assignment]: parallel_stages must be a whole number, not 2.5"),
     (("threads = 1", "threads = 0"), "[assignment]: threads must be at least 1, not 0"),
     (("gradient = 0.5", "gradient = 5"), "[partial]: gradient must be at most 1, not 5"),
     (("seeds = 2", "seeds = 3"), "[rerun]: seeds must be a multiple of 2, not 3"),
@@ -57,39 +55,58 @@ NUMBERS = [
     (("zip_members = 2000", "zip_members = -1"), "[limits.intake]: zip_members must be positive, not -1"),
 ]  # fmt: skip
 TEXTS = [
-    (('id = "T07"', 'id = "T7"'),
-     "[[slot]] T7: id must be a capital letter other than W and two digits, such as T07, not T7"),
-    (('id = "T07"', 'id = "W07"'),
-     "[[slot]] W07: id must be a capital letter other than W and two digits, such as T07, not W07"),
+    (
+        ('id = "T07"', 'id = "T7"'),
+        "[[slot]] T7: id must be a capital letter other than W and two digits, such as T07, not T7",
+    ),
+    (
+        ('id = "T07"', 'id = "W07"'),
+        "[[slot]] W07: id must be a capital letter other than W and two digits, such as T07, not W07",
+    ),
     (('id = "T07"\n', ""), "[[slot]] number 7: id is missing"),
     (('id = "T07"', "id = 7"), "[[slot]] number 7: id must be a text, not 7"),
-    (slot('"bradley_terry_loss"', '"bradley-terry"'),
-     "[[slot]] T07: name must be a Python name, such as bradley_terry_loss, not bradley-terry"),
-    (slot('"bradley_terry_loss"', '"lambda"'),
-     "[[slot]] T07: name lambda is a word of the language; choose one that can be defined"),
-    (slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = ""'),
-     "[[slot]] T07: title must have at least 5 characters, not 0"),
-    (slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = "      "'),
-     "[[slot]] T07: title must be one line of text without spaces around it, not '      '"),
-    (item('title = "Reward model: accuracy on hidden pairs"', 'title = ""'),
-     "[[item]] rm_accuracy: title must have at least 5 characters, not 0"),
-    (change("criterion", "ppo", 'title = "PPO training"', 'title = ""'),
-     "[[criterion]] ppo: title must have at least 5 characters, not 0"),
-    (slot('"p4_reward_model.py"', '"reward.py"'),
-     "[[slot]] T07: file must be the name of a part under solutions/, such as p4_reward_model.py, not reward.py"),
-    (('version = "1.0.0"', 'version = "1.0"'),
-     "[assignment]: version must be three numbers with dots between, such as 1.0.0, not 1.0"),
-    (('id = "rm_accuracy"', 'id = "RM accuracy"'),
-     "[[item]] 'RM accuracy': id must be lower-case letters, digits and underscores, such as rm_accuracy, "
-     "not 'RM accuracy'"),
+    (
+        slot('"bradley_terry_loss"', '"bradley-terry"'),
+        "[[slot]] T07: name must be a Python name, such as bradley_terry_loss, not bradley-terry",
+    ),
+    (slot('"bradley_terry_loss"', '"lambda"'), "[[slot]] T07: name lambda is a Python keyword; choose another name"),
+    (
+        slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = ""'),
+        "[[slot]] T07: title must have at least 5 characters, not 0",
+    ),
+    (
+        slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = "      "'),
+        "[[slot]] T07: title must be one line of text without spaces around it, not '      '",
+    ),
+    (
+        item('title = "Reward model: accuracy on hidden pairs"', 'title = ""'),
+        "[[item]] rm_accuracy: title must have at least 5 characters, not 0",
+    ),
+    (
+        change("criterion", "ppo", 'title = "PPO training"', 'title = ""'),
+        "[[criterion]] ppo: title must have at least 5 characters, not 0",
+    ),
+    (
+        slot('"p4_reward_model.py"', '"reward.py"'),
+        "[[slot]] T07: file must be the name of a part under solutions/, such as p4_reward_model.py, not reward.py",
+    ),
+    (
+        ('version = "1.0.0"', 'version = "1.0"'),
+        "[assignment]: version must be three numbers with dots between, such as 1.0.0, not 1.0",
+    ),
+    (
+        ('id = "rm_accuracy"', 'id = "RM accuracy"'),
+        "[[item]] 'RM accuracy': id must be lower-case letters, digits and underscores, such as rm_accuracy, "
+        "not 'RM accuracy'",
+    ),
     (('W1 = "Which policy is best, and by which evidence?"', "W1 = 3"), "[written]: W1 must be a text, not 3"),
     (('W1 = "', 'X1 = "'), "[written]: X1 must be W and a number, such as W1, not X1"),
 ]
 KEYS = [
     (("pass_mark = 70", "pass_mrk = 70"), {
         "[assignment]: pass_mark is missing",
-        "[assignment]: there is no key pass_mrk; there are id, title, version, max_points, pass_mark, threads, lanes, "
-        "success_criteria, profiles"}),
+        "[assignment]: there is no key pass_mrk; there are id, title, version, max_points, pass_mark, threads, "
+        "parallel_stages, success_criteria, profiles"}),
     (slot("part = 4", "part = 4\npiont = 3"), f"[[slot]] T07: there is no key piont; there are {SLOT_KEYS}"),
     (slot('name = "bradley_terry_loss"\n', ""), "[[slot]] T07: name is missing"),
     (slot('criterion = "reward_model"\n', ""), {
@@ -134,13 +151,17 @@ PLACES = [
         "[[criterion]] bonus: points is 10, its slots and items sum to 0"}),
 ]  # fmt: skip
 CALLS = [
-    (slot('calls = ["T04"]', 'calls = ["T05"]', "T05"), "[[slot]] T05: calls itself; calls names other slots"),
+    (slot('calls = ["T04"]', 'calls = ["T05"]', "T05"), "[[slot]] T05: calls itself; calls may name other slots only"),
     (slot('calls = ["T04"]', 'calls = ["T09"]', "T05"), f"[[slot]] T05: calls T09, {LATER}"),
     (slot('calls = ["T04"]', 'calls = ["T99"]', "T05"), f"[[slot]] T05: calls names T99; there are {SLOTS}"),
-    (slot('calls = ["T04"]', 'calls = ["T04"]\nlater = ["T04"]', "T05"),
-     "[[slot]] T05: later names T04; it is for slots of calls that come later"),
-    (slot('points = 3\n', 'points = 3\ncalls = ["T04"]\n', "T10"),
-     "[[slot]] T04: calls itself through others: T04 → T10 → T04"),
+    (
+        slot('calls = ["T04"]', 'calls = ["T04"]\nlater = ["T04"]', "T05"),
+        "[[slot]] T05: later names T04, which is not one of its calls to a later slot",
+    ),
+    (
+        slot("points = 3\n", 'points = 3\ncalls = ["T04"]\n', "T10"),
+        "[[slot]] T04: calls itself through others: T04 → T10 → T04",
+    ),
 ]
 ITEMS = [
     (('id = "quality_lint"', 'id = "quality_style"'),
@@ -192,8 +213,10 @@ SUMS = [
         "[limits.reference] T18: there is no slot and no training item of this id"}),
 ]  # fmt: skip
 SYNTAX = [
-    (("[assignment]", "[assignment"),
-     "not valid TOML: Expected ']' at the end of a table declaration (at line 5, column 12)"),
+    (
+        ("[assignment]", "[assignment"),
+        "not valid TOML: Expected ']' at the end of a table declaration (at line 5, column 12)",
+    ),
     (("threads = 1", f"threads = 1{'0' * 5000}"), None),
     (("threads = 1", f"threads = {'[' * 5000}"), None),
 ]
@@ -205,7 +228,7 @@ def test_a_mistake_in_the_registry_is_refused_in_these_words(
     edit: tuple[str, str], says: str | set[str] | None
 ) -> None:
     with pytest.raises(SpecError) as refused:
-        spec_of(edited(edit))
+        parse_spec(edited(edit))
     found = refused.value.problems
     assert len(set(found)) == len(found), "each problem is said once"
     if says is None:  # Python's words, which differ between its versions
@@ -214,8 +237,8 @@ def test_a_mistake_in_the_registry_is_refused_in_these_words(
         assert set(found) == ({says} if isinstance(says, str) else says)
 
 
-def test_one_problem_stands_on_the_line_of_the_file_and_more_are_a_list() -> None:
+def test_several_problems_are_listed_one_per_line() -> None:
     with pytest.raises(SpecError, match=r"^the\.toml: \[\[slot\]\] T07: points must be positive, not 0$"):
-        spec_of(edited(slot("points = 4", "points = 0")), "the.toml")
+        parse_spec(edited(slot("points = 4", "points = 0")), "the.toml")
     with pytest.raises(SpecError, match=r"^the\.toml:\n  \[\[slot\]\] T07: .*\n  \[\[slot\]\] T08: .*$"):
-        spec_of(edited(slot("points = 4", "points = 0"), slot("points = 2", "points = 0", "T08")), "the.toml")
+        parse_spec(edited(slot("points = 4", "points = 0"), slot("points = 2", "points = 0", "T08")), "the.toml")

@@ -1,4 +1,4 @@
-"""The registry: does it load, agree with the contract, and answer what it is asked?"""
+"""The registry: it loads, matches the contract, and its methods name what they know."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from assignment.registry.tables import QUALITY_ITEMS
 
 def test_slots_come_in_the_order_of_their_ids() -> None:
     ids = [slot.id for slot in load_spec().slots]
-    assert ids == sorted(ids) and ids
+    assert ids == sorted(ids)
+    assert ids
 
 
-def test_criteria_have_the_contract_s_points() -> None:
+def test_criteria_have_the_points_of_the_contract() -> None:
     points = {criterion.id: criterion.points for criterion in load_spec().criteria}
     assert points == {"sft": 20, "reward_model": 25, "ppo": 30, "evaluation": 15, "code_quality": 10}
 
@@ -31,9 +32,10 @@ def test_every_slot_is_an_item_and_items_follow_the_criteria() -> None:
     assert {slot.id for slot in spec.slots} <= set(listed)
 
 
-def test_the_loop_under_test_is_among_its_stage_s_slots() -> None:
+def test_the_loop_of_a_training_item_is_one_of_its_stage_slots() -> None:
     training = [item for item in load_spec().items.values() if item.kind == "training"]
-    assert training and all(item.loop in item.stage_slots for item in training)
+    assert training
+    assert all(item.loop in item.stage_slots for item in training)
 
 
 def test_the_registry_cannot_be_changed() -> None:
@@ -41,13 +43,13 @@ def test_the_registry_cannot_be_changed() -> None:
         load_spec().slots[0].points = 99
 
 
-def test_an_unknown_slot_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(KeyError, match="T99.*T01, T02"):
+def test_the_error_for_an_unknown_slot_names_the_known_ones() -> None:
+    with pytest.raises(KeyError, match=r"T99.*T01, T02"):
         load_spec().slot("T99")
 
 
-def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(KeyError, match="huge.*tiny"):
+def test_the_error_for_an_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(KeyError, match=r"huge.*tiny"):
         load_spec().thresholds("huge")
 
 

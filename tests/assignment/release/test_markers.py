@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assignment.release.markers import Place, SourceError, region_of, slot_of, written_of
+from assignment.release.markers import Location, SourceError, region_of, slot_of, written_of
 from assignment.release.source import read_part
 
 GOOD = """\
@@ -19,7 +19,7 @@ def f(x):
     # END SOLUTION
 """
 SECOND = "\n    # BEGIN SOLUTION T07\n    pass\n    # END SOLUTION"
-PLACE = Place("p4.py", 100)
+PLACE = Location("p4.py", 100)
 
 
 def part(tmp_path: Path, code: str) -> Path:
@@ -72,7 +72,7 @@ def test_a_cell_without_markers_has_no_region() -> None:
         ("    z = x + y", "    z = x +", 9, "does not parse"),
     ],
 )  # fmt: skip
-def test_a_near_miss_is_refused_with_its_line(
+def test_a_line_that_almost_matches_a_marker_is_refused_with_its_line(
     tmp_path: Path, old: str, new: str, line: int, says: str
 ) -> None:
     assert old in GOOD
@@ -83,13 +83,13 @@ def test_a_near_miss_is_refused_with_its_line(
 
 
 def test_a_slot_without_a_region_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="p4_reward_model.py:5: slot T07 has no region"):
+    with pytest.raises(SourceError, match=r"p4_reward_model\.py:5: slot T07 has no region"):
         read_part(part(tmp_path, "# TODO T07 · a task\ndef f(x):\n    return x\n"))
 
 
 def test_markers_indented_less_than_their_code_are_refused(tmp_path: Path) -> None:
     code = GOOD.replace("    # BEGIN", "# BEGIN").replace("    # END", "# END")
-    with pytest.raises(SourceError, match="not indented like the code they enclose|indented less"):
+    with pytest.raises(SourceError, match=r"not indented like the code they enclose|indented less"):
         read_part(part(tmp_path, code))
 
 
@@ -106,6 +106,6 @@ def test_a_written_slot_is_read() -> None:
 @pytest.mark.parametrize(
     "line", ["<!-- WRITTEN W1 -->", "<!-- written W1 · Why? -->", "text\n<!-- WRITTEN W1 · Why? -->"]
 )
-def test_a_near_miss_of_a_written_slot_is_refused(line: str) -> None:
+def test_a_line_that_almost_matches_a_written_slot_is_refused(line: str) -> None:
     with pytest.raises(SourceError, match="a written slot starts with the line"):
         written_of(line, PLACE)

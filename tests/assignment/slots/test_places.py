@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from assignment.registry import load_spec, spec_of
+from assignment.registry import load_spec, parse_spec
 from assignment.slots.places import MISTAKES, PLACES, ROOT, problems
 from tests.support.copies import change_file, copy_of_the_repository
 from tests.support.registries import WITHOUT_T08, edited
@@ -25,7 +26,7 @@ def without_t07_mistakes(root: Path) -> None:
     path.write_text("\n".join(lines))
 
 
-def test_every_slot_is_whole() -> None:
+def test_every_slot_of_the_registry_is_complete() -> None:
     assert list(problems(SPEC)) == []
 
 
@@ -42,25 +43,27 @@ def test_every_slot_is_whole() -> None:
         (lambda root: (root / "autograder/slots/oracles/odd.py").write_text("# TODO(T07): the source\n"),
          "autograder/slots/oracles/odd.py: 1 mark TODO(T07): fill in what each asks"),
         (lambda root: (root / "solutions/checks/T77.py").write_text(""),
-         "solutions/checks/T77.py: T77 is no slot of the registry; remove the file"),
+         "solutions/checks/T77.py: T77 is not in the registry; remove the file"),
         (lambda root: (root / MISTAKES).write_text('MISTAKES: list = [("T77", "", "", "")]\n'), None),
     ],
 )  # fmt: skip
-def test_a_place_that_is_missing_or_left_over_is_named_by_file(root: Path, damage, says: str | None) -> None:  # noqa: ANN001
+def test_a_missing_or_left_over_place_is_named_by_file(
+    root: Path, damage: Callable[[Path], object], says: str | None
+) -> None:
     damage(root)
     found = list(problems(SPEC, root))
     if says is None:
-        assert f"{MISTAKES}: T77 is no slot of the registry; remove its mistakes" in found
+        assert f"{MISTAKES}: T77 is not in the registry; remove its mistakes" in found
         assert len(found) == len(SPEC.slots) + 1, "and no slot has mistakes any more"
     else:
         assert found == [says]
 
 
-def test_what_is_left_of_a_slot_that_is_gone_is_named() -> None:
-    assert list(problems(spec_of(edited(*WITHOUT_T08)))) == [
-        "solutions/p4_reward_model.py: T08 is no slot of the registry; remove it, or take its markers out",
-        "solutions/checks/T08.py: T08 is no slot of the registry; remove the file",
-        "tests/solutions/mistakes.py: T08 is no slot of the registry; remove its mistakes",
+def test_what_is_left_of_a_removed_slot_is_named() -> None:
+    assert list(problems(parse_spec(edited(*WITHOUT_T08)))) == [
+        "solutions/p4_reward_model.py: T08 is not in the registry; remove the cell, or its markers",
+        "solutions/checks/T08.py: T08 is not in the registry; remove the file",
+        "tests/solutions/mistakes.py: T08 is not in the registry; remove its mistakes",
     ]
 
 

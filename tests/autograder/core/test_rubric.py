@@ -1,4 +1,4 @@
-"""Is the rubric's arithmetic exact, honest about what is open, and never generous or harsh by rounding?"""
+"""The arithmetic of the rubric is exact, and everything that is not decided counts as pending."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ ITEMS = tuple(SPEC.items)
 results_strategy = st.dictionaries(
     st.sampled_from(ITEMS), st.tuples(st.sampled_from(sorted(STATUS)), st.floats(0, 1))
 ).map(lambda found: {id_: ItemResult(id_, status, share, "") for id_, (status, share) in found.items()})
-met_strategy = st.fixed_dictionaries(
-    {id_: st.sampled_from([True, False, None]) for id_ in SPEC.success_criteria}
-)
+met_strategy = st.fixed_dictionaries({id_: st.sampled_from([True, False, None]) for id_ in SPEC.success_criteria})
 
 
 def reference() -> dict[str, ItemResult]:
-    """What the reference solution earns: everything but the TA's item."""
+    """The results of the reference solution: everything passed except the item that a TA grades."""
     written = {i.id: ItemResult(i.id, "needs_review", 0.0, "") for i in SPEC.item_list if i.kind == "written"}
     return {id_: passing(id_) for id_ in ITEMS} | written
 
@@ -96,9 +94,7 @@ def test_thirds_are_rounded_to_hundredths_half_up() -> None:
 
 
 @given(results_strategy, met_strategy)
-def test_totals_are_exactly_the_sums_of_their_rows(
-    results: dict[str, ItemResult], met: dict[str, bool | None]
-) -> None:
+def test_totals_are_exactly_the_sums_of_their_rows(results: dict[str, ItemResult], met: dict[str, bool | None]) -> None:
     graded = apply_rubric(SPEC, measured(results, met))
     for criterion in graded.criteria:
         assert exact(criterion.points) == sum((exact(i.points) for i in criterion.items), Decimal(0))
@@ -120,24 +116,22 @@ def test_score_pending_and_lost_add_up_to_the_maximum(
 def test_the_verdict_is_open_exactly_when_its_best_and_worst_outcomes_differ(
     results: dict[str, ItemResult], met: dict[str, bool | None]
 ) -> None:
-    """Settle all that is pending, for and against the student: the verdict is what both agree on."""
+    """What is pending is decided once for and once against the student: the verdict is what both have in common."""
     graded = apply_rubric(SPEC, measured(results, met))
-    best, worst = _settled(results, met, True), _settled(results, met, False)
+    best, worst = _decided(results, met, True), _decided(results, met, False)
     assert best.pending == worst.pending == 0
     assert graded.passed == (best.passed if best.passed == worst.passed else None)
 
 
 @given(results_strategy, st.sampled_from(ITEMS), st.floats(0, 1))
-def test_a_better_answer_never_lowers_the_score(
-    results: dict[str, ItemResult], item_id: str, share: float
-) -> None:
+def test_a_better_answer_never_lowers_the_score(results: dict[str, ItemResult], item_id: str, share: float) -> None:
     worse = ItemResult(item_id, "partial", share, "")
     better = replace(worse, share=min(1.0, share + 0.1))
     low = apply_rubric(SPEC, results | {item_id: worse})
     assert low.score <= apply_rubric(SPEC, results | {item_id: better}).score
 
 
-def _settled(results: dict[str, ItemResult], met: dict[str, bool | None], kindly: bool) -> Graded:
+def _decided(results: dict[str, ItemResult], met: dict[str, bool | None], kindly: bool) -> Graded:
     open_items = [id_ for id_ in ITEMS if id_ not in results or results[id_].status in PENDING]
     verdicts = {id_: ItemResult(id_, "partial", float(kindly), "") for id_ in open_items}
     decided = {id_: kindly if value is None or id_ not in results else value for id_, value in met.items()}

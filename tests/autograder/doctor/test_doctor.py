@@ -1,11 +1,10 @@
-"""Doctor's probes against every sandbox of this machine, and its advice for machines that it pretends."""
+"""Doctor's probes against every sandbox of this machine, and its advice for simulated machines."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -13,9 +12,9 @@ import pytest
 
 from assignment.registry import load_spec
 from autograder import doctor
-from autograder.doctor import Column, Probe, Verdict, bombs, findings
+from autograder.doctor import Probe, ProbeResult, TierResult, findings, table
 from autograder.doctor.advice import Machine, advice
-from autograder.doctor.probe import LIMITS, running, token_name
+from autograder.doctor.probe import LIMITS, processes_named, unique_process_name
 from autograder.sandbox import UNSAFE, SandboxError, Tier, WorkerSession
 
 ISOLATED, SOFT, RESTRICTED = Tier(1, "bwrap-root", True), Tier(2, "bwrap-root", False), Tier(3, "landlock", False)
@@ -26,8 +25,9 @@ AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="holds for an ordinary use
 HEAVY = {"fork bomb", "memory bomb"}  # seconds each
 
 
-def column(tier: Tier, **states: str) -> Column:
-    return Column(tier, {probe.name: Verdict(states.get(probe.name, "holds")) for probe in doctor.PROBES})
+def tier_result(tier: Tier, **states: str) -> TierResult:
+    """Probes hold unless `states` says otherwise."""
+    return TierResult(tier, {probe.name: ProbeResult(states.get(probe.name, "holds")) for probe in doctor.PROBES})
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def column(tier: Tier, **states: str) -> Column:
     ids=lambda probe: probe.name,
 )
 def test_each_tier_holds_against_each_probe(probe: Probe, session: WorkerSession) -> None:
-    verdict = probe.run(session)
-    assert verdict.state in ("holds", *(["soft"] if probe.name in IN_PART[session.tier.number] else [])), verdict
+    result = probe.run(session)
+    assert result.state in ("holds", *(["soft"] if probe.name in IN_PART[session.tier.number] else [])), result
     assert session.call("_echo", {"value": 1}, limits=LIMITS).ok
 
 
@@ -52,50 +52,48 @@ def test_each_tier_holds_against_each_probe(probe: Probe, session: WorkerSession
         pytest.param("fork bomb", "not bounded", marks=AS_ROOT),
     ],
 )
-def test_control_without_a_sandbox_the_same_probe_fails(
-    name: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probe_fails_without_a_sandbox(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At tier 0 the worker still counts an ordinary user's processes, and its memory is closed to all but root."""
     monkeypatch.setenv("RLHF_LAB_CANARY", "secret")
     probe = next(one for one in doctor.PROBES if one.name == name)
     with WorkerSession(tier=UNSAFE) as session:
-        verdict = probe.run(session)
-        assert verdict.state == "FAILS", verdict
-        assert words in verdict.detail
+        result = probe.run(session)
+        assert result.state == "FAILS", result
+        assert words in result.detail
         assert session.call("_echo", {"value": 1}, limits=LIMITS).ok  # the probe itself did no harm
 
 
-def test_control_a_process_that_survives_is_seen_and_ended() -> None:
-    with token_name() as token:
-        child = subprocess.Popen([token, "600"], executable="/bin/sleep")
+def test_surviving_process_is_found_and_killed() -> None:
+    with unique_process_name() as name:
+        child = subprocess.Popen([name, "600"], executable="/bin/sleep")
         try:
             named_by = time.monotonic() + 10  # Popen returns as soon as exec has begun: the new name comes after that
-            while not (found := running(token)) and time.monotonic() < named_by:
+            while not (found := processes_named(name)) and time.monotonic() < named_by:
                 time.sleep(0.01)
             assert found == [child.pid]
-            assert running(token, patience=0.1) == [child.pid]
+            assert processes_named(name, patience=0.1) == [child.pid]
         finally:
             child.kill()
             child.wait()
-        assert running(token) == []
+        assert processes_named(name) == []
 
 
 @pytest.mark.gpu
 def test_the_gpu_is_visible_and_usable_inside() -> None:
     with WorkerSession(device="cuda") as session:
-        assert doctor.PROBES[-1].run(session) == Verdict("holds")
+        assert doctor.PROBES[-1].run(session) == ProbeResult("holds")
 
 
 def test_a_tier_with_one_failed_probe_is_not_safe() -> None:
-    assert doctor.is_safe(column(ISOLATED))
-    assert doctor.is_safe(column(SOFT, **{"memory bomb": "soft"}))
-    assert not doctor.is_safe(column(ISOLATED, network="FAILS"))
-    assert not doctor.is_safe(Column(ISOLATED, reason="denied"))
+    assert doctor.is_safe(tier_result(ISOLATED))
+    assert doctor.is_safe(tier_result(SOFT, **{"memory bomb": "soft"}))
+    assert not doctor.is_safe(tier_result(ISOLATED, network="FAILS"))
+    assert not doctor.is_safe(TierResult(ISOLATED, reason="denied"))
 
 
-@pytest.mark.parametrize("ends", ["a verdict", "an exception"])
-def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the device is there and torch is its CPU build."""
+@pytest.mark.parametrize("ends", ["a result", "an exception"])
+def test_unusable_gpu_leaves_the_tier_safe(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This happens where the device exists and torch is its CPU build."""
 
     class Session(contextlib.AbstractContextManager[None]):
         def __init__(self, tier: Tier, device: str) -> None:
@@ -105,20 +103,18 @@ def test_a_gpu_that_cannot_be_used_inside_leaves_the_tier_safe(ends: str, monkey
         def __exit__(self, *error: object) -> None:
             """Nothing was started."""
 
-    def verdict(device: str) -> Verdict:
-        return Verdict("holds" if device == "cpu" else "FAILS")
+    def result(device: str) -> ProbeResult:
+        return ProbeResult("holds" if device == "cpu" else "FAILS")
 
-    module = sys.modules[doctor.table.__module__]  # the package exports the function of that name
-    probes = tuple(replace(one, run=lambda _, device=one.device: verdict(device)) for one in doctor.PROBES)
-    monkeypatch.setattr(bombs, "cuda_devices", lambda: ["/dev/nvidia0"])
+    probes = tuple(replace(one, run=lambda _, device=one.device: result(device)) for one in doctor.PROBES)
     for name, value in {"PROBES": probes, "WorkerSession": Session, "candidates": lambda: [SOFT],
-                        "probe": lambda tier: ""}.items():  # fmt: skip
-        monkeypatch.setattr(module, name, value)
-    (probed,) = doctor.columns(every_way=False, note=lambda text: None)
-    assert probed.verdicts["GPU"].state == "FAILS"
+                        "check_tier": lambda _: "", "cuda_devices": lambda: ["/dev/nvidia0"]}.items():  # fmt: skip
+        monkeypatch.setattr(table, name, value)
+    (probed,) = doctor.probe_tiers(every_way=False, on_progress=lambda _: None)
+    assert probed.probes["GPU"].state == "FAILS"
     assert not probed.reason
     assert doctor.is_safe(probed)
-    assert any("GPU" in line for line in doctor.details([probed]))
+    assert any("GPU" in line for line in doctor.tier_details([probed]))
 
 
 @pytest.mark.parametrize(("root", "version", "told"), [(True, 0, True), (True, 5, False), (False, 5, True)])
@@ -129,18 +125,18 @@ def test_an_ordinary_user_needs_a_newer_landlock_than_root(root: bool, version: 
 
 
 @pytest.mark.parametrize(("pages", "warned"), [(1 << 18, True), (1 << 30, False)])  # 1 GiB, 4 TiB
-def test_a_machine_with_less_memory_than_the_limits_is_told_so(
+def test_too_little_memory_for_the_limits_is_reported(
     pages: int, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, real = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}, os.sysconf
     monkeypatch.setattr(os, "sysconf", lambda name: values.get(name) or real(name))
     text = next(one.detail for one in findings.findings(load_spec()) if one.what == "memory")
     assert text.startswith(f"{pages / (1 << 18):.1f} GiB")
-    assert ("lanes = 1" in text) == warned
+    assert ("parallel_stages = 1" in text) == warned
 
 
 def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None:
-    shown = doctor.table([column(ISOLATED), Column(RESTRICTED, reason="no Landlock")])
+    shown = doctor.tier_table([tier_result(ISOLATED), TierResult(RESTRICTED, reason="no Landlock")])
     assert (shown.row_count, len(shown.columns)) == (len(doctor.PROBES), 3)
 
 
@@ -158,6 +154,6 @@ def test_the_table_has_a_row_for_each_probe_and_a_column_for_each_tier() -> None
 )
 def test_advice_names_what_to_do(changes: dict[str, bool], found: list[Tier], words: list[str]) -> None:
     machine = Machine(**{**GOOD.__dict__, **changes})
-    text = "\n".join(advice(machine, [column(tier) for tier in found]))
+    text = "\n".join(advice(machine, [tier_result(tier) for tier in found]))
     assert [word for word in words if word not in text] == []
     assert bool(text) == bool(words)

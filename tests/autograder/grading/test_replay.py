@@ -1,10 +1,9 @@
-"""The command in the evidence that grades one item again: is it there, is it whole, does it give the same verdict?"""
+"""The command in the evidence that grades one item again: it is complete and gives the same verdict."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import report_dict
 from autograder.report.ta import ta_page
 from tests.kills.__main__ import stable
+from tests.support.processes import environment
 from tests.support.real_life import dumped, in_slot
 from tests.support.report_fixture import SPEC, bundle
 
@@ -37,7 +37,7 @@ def item(report: dict[str, Any], id_: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("id_", SPEC.items)
 @pytest.mark.parametrize("status", ["wrong", "partial", "crashed", "timeout", "out_of_memory", "not_gradable"])
-def test_what_did_not_pass_brings_its_command_on_the_run_s_seed(id_: str, status: Any) -> None:
+def test_an_item_that_did_not_pass_has_its_command_with_the_run_s_seed(id_: str, status: Any) -> None:
     run = dataclasses.replace(bundle().run, seed=41, device="cuda (NVIDIA T4)")
     result = ItemResult(id_, status, 0.0, "", evidence={"seed": 7})  # a majority shows the seed of one of its runs
     given = bundle(graded=apply_rubric(SPEC, {id_: result}), run=run)
@@ -47,7 +47,7 @@ def test_what_did_not_pass_brings_its_command_on_the_run_s_seed(id_: str, status
 
 
 @pytest.mark.parametrize("status", ["passed", "needs_review"])
-def test_what_passed_or_waits_for_a_ta_brings_none(status: Any) -> None:
+def test_an_item_that_passed_or_waits_for_a_ta_has_no_command(status: Any) -> None:
     given = bundle(graded=apply_rubric(SPEC, {ITEM: ItemResult(ITEM, status, 1.0, "")}))
     report = report_dict(given)
     assert "replay" not in item(report, ITEM)["evidence"]
@@ -69,9 +69,8 @@ def test_the_command_of_a_wrong_slot_gives_the_same_verdict(tmp_path: Path) -> N
     program, *options = shlex.split(item(one, ITEM)["evidence"]["replay"])
     assert program == "rlhf-lab"
     options = [str(path) if option == "PATH" else option for option in options]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "student_template")])}
     command = [sys.executable, "-m", "autograder.cli", *options, "--out", str(tmp_path / "two")]
-    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
     two = json.loads((tmp_path / "two" / "report.json").read_text())
     assert item(stable(two), ITEM) == item(stable(one), ITEM)
     assert item(two, ITEM)["status"] == "wrong"

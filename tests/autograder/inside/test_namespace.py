@@ -1,4 +1,4 @@
-"""Does the student's namespace survive broken code, and does it say which slot broke?"""
+"""The student's namespace survives broken code and says which slot is broken."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from autograder.inside.namespace import Namespace, SlotBroken, SlotMissing
+from autograder.inside.namespace import Namespace, SlotBrokenError, SlotMissingError
 from autograder.inside.outcome import classify
 
 
 @pytest.fixture(autouse=True)
 def _leave_no_trace() -> Iterator[None]:
-    """A Namespace is made for a process of its own: undo what it does to this one."""
+    """Undo what a Namespace does to this process, as it is made for a separate one."""
     original = builtins.input
     yield
     builtins.input = original
@@ -28,8 +28,8 @@ def space(prelude: str = "", **slots: str) -> Namespace:
 
 
 def ends_in(namespace: Namespace, name: str, *args: Any) -> tuple[str, str]:
-    """(kind, slot) of calling a slot that raises."""
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 (exit() and Ctrl-C are ends too)
+    """Call a slot that raises, and return (kind, slot)."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 (exit() and Ctrl-C are classified too)
         namespace.get(name)(*args)
     kind, data, _ = classify(caught.value)
     return kind, data["_slot"]
@@ -43,22 +43,21 @@ def test_answers_share_one_namespace_with_the_prelude() -> None:
     assert not namespace.errors
 
 
-def test_a_failing_prelude_statement_stops_nothing_but_itself() -> None:
+def test_failing_prelude_statement_does_not_stop_the_next() -> None:
     namespace = space("import no_such_module\nA = 1\n1 / 0\nexit()\nB = A + 1", T01="def f(): return B")
     assert namespace.get("f")() == 2
     assert [error["line"] for error in namespace.errors] == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["!pip install torch", "%matplotlib inline", "%%time", "f = open(", "def broken(:\n    pass", "x ="],
+    "line", ["!pip install torch", "%matplotlib inline", "%%time", "f = open(", "def broken(:\n    pass", "x ="]
 )
-def test_a_prelude_line_that_is_no_python_is_set_aside(line: str) -> None:
+def test_invalid_prelude_line_is_dropped(line: str) -> None:
     namespace = space(f"A = 1\n{line}\nB = 2\n", T01="def f(): return A + B")
     assert namespace.get("f")() == 3
 
 
-def test_a_prelude_constant_may_need_an_answer() -> None:
+def test_prelude_constant_may_use_an_answer() -> None:
     namespace = space("VALUE = f(1)", T01="def f(x): return x + 1")
     assert namespace.globals["VALUE"] == 2
     assert not namespace.errors
@@ -70,26 +69,26 @@ def test_notebook_tools_are_harmless() -> None:
 
 
 @pytest.mark.parametrize("source", ["def f(:\n  pass", "def f(x)\n  pass", "@nope\ndef f(): pass", "f(\n"])
-def test_a_broken_slot_breaks_alone(source: str) -> None:
+def test_broken_slot_does_not_affect_others(source: str) -> None:
     namespace = Namespace({"slots": {"T01": source, "T02": "def g(): return 1"}, "names": {"T01": "f"}})
-    with pytest.raises(SlotBroken) as caught:
+    with pytest.raises(SlotBrokenError) as caught:
         namespace.get("f")
     assert caught.value.slot == "T01"
     assert namespace.get("g")() == 1
     assert classify(caught.value)[0] == "crashed"
 
 
-def test_a_broken_slot_is_not_covered_by_a_helper_of_its_name() -> None:
-    with pytest.raises(SlotBroken):
+def test_helper_does_not_replace_broken_slot_of_its_name() -> None:
+    with pytest.raises(SlotBrokenError):
         space("def f(): return 'from the prelude'", T01="@nope\ndef f(): pass").get("f")
 
 
-def test_a_cell_may_fail_after_its_definition() -> None:
+def test_error_after_a_definition_keeps_the_definition() -> None:
     assert space(T01="def f(): return 1\ngrader.check('T01')\nassert f() == 2").get("f")() == 1
 
 
 def test_an_undefined_name_is_missing_and_not_attempted() -> None:
-    with pytest.raises(SlotMissing) as caught:
+    with pytest.raises(SlotMissingError) as caught:
         space(T01="x = 1").get("sft_loss")
     assert classify(caught.value)[0] == "not_attempted"
 
@@ -112,7 +111,7 @@ def test_the_templates_placeholder_is_not_attempted() -> None:
     assert ends_in(namespace, "f") == ("not_attempted", "T01")
 
 
-def test_a_placeholder_deeper_down_names_its_own_slot() -> None:
+def test_placeholder_of_a_called_slot_names_that_slot() -> None:
     namespace = space(T10="def inner(): raise NotImplementedError('T10')", T14="def outer(): return inner()")
     assert ends_in(namespace, "outer") == ("not_attempted", "T10")
 
@@ -132,14 +131,14 @@ def test_torch_refusing_a_dtype_is_a_crash() -> None:
     [
         ("raise MemoryError", "out_of_memory"),
         ("raise torch.OutOfMemoryError('CUDA out of memory')", "out_of_memory"),
-        ("raise RuntimeError(\"DefaultCPUAllocator: can't allocate memory\")", "out_of_memory"),
+        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")', "out_of_memory"),
         ("raise ValueError('out of memory')", "crashed"),
         ("raise SystemExit", "crashed"),
         ("raise KeyboardInterrupt", "crashed"),
         ("f()", "crashed"),
     ],
 )
-def test_an_exception_has_its_kind(body: str, kind: str) -> None:
+def test_exceptions_are_classified(body: str, kind: str) -> None:
     assert ends_in(space("import torch", T01=f"def f(): {body}"), "f") == (kind, "T01")
 
 
@@ -153,6 +152,6 @@ def test_a_traceback_shows_the_students_line_and_stays_short() -> None:
     assert len(text) <= 4000
 
 
-def test_input_says_that_nobody_answers() -> None:
+def test_input_raises_with_an_explanation() -> None:
     with pytest.raises(RuntimeError, match="not available while grading"):
         space(T01="def f(): return input()").get("f")()

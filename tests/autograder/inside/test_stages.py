@@ -1,4 +1,4 @@
-"""The stages inside the worker: whose code runs, what comes back, and when weights are copied."""
+"""The stages inside the worker: when weights are copied, and what is returned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 import rlhf_kit as kit
 from autograder.inside.replies import NUMBERS, comparison_answer
-from autograder.inside.snapshots import TIED, Watch, evenly, state_of
+from autograder.inside.snapshots import TIED, RecordedLoop, evenly, state_of
 from tests.support.small_lab import small_lab
 
 
@@ -19,7 +19,7 @@ def model() -> nn.Module:
 
 
 def descend(target: nn.Module, steps: int, optimizer: torch.optim.Optimizer | None = None) -> list[float]:
-    """A training loop that knows nothing of being watched."""
+    """Train without knowing that the loop is recorded."""
     optimizer = optimizer or torch.optim.SGD(target.parameters(), lr=0.1)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -28,17 +28,17 @@ def descend(target: nn.Module, steps: int, optimizer: torch.optim.Optimizer | No
     return [0.0] * steps
 
 
-def watched(loop, count: int = 5) -> tuple[Watch, list[dict]]:
+def recorded(loop, count: int = 5) -> tuple[RecordedLoop, list[dict]]:
     records: list[dict] = []
-    return Watch(loop, count, records.append), records
+    return RecordedLoop(loop, count, records.append), records
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 7, 40, 150, 999])
-def test_snapshots_are_few_rising_and_end_with_the_final_weights(steps):
-    watch, _ = watched(lambda target: descend(target, steps))
+def test_snapshots_have_rising_steps_and_end_with_the_final_weights(steps):
+    recorder, _ = recorded(lambda target: descend(target, steps))
     target = model()
-    watch(target)
-    data, tensors = watch.result()
+    recorder(target)
+    data, tensors = recorder.result()
     assert data["steps"][-1] == steps
     assert data["steps"] == sorted(set(data["steps"]))
     assert len(data["steps"]) == min(5, steps)
@@ -47,16 +47,16 @@ def test_snapshots_are_few_rising_and_end_with_the_final_weights(steps):
 
 
 def test_snapshots_are_about_evenly_spaced():
-    watch, _ = watched(lambda target: descend(target, 150))
-    watch(model())
-    gaps = torch.tensor([0, *watch.result()[0]["steps"]]).diff()
+    recorder, _ = recorded(lambda target: descend(target, 150))
+    recorder(model())
+    gaps = torch.tensor([0, *recorder.result()[0]["steps"]]).diff()
     assert gaps.max() <= 2 * gaps.min()
 
 
 def test_a_snapshot_is_a_copy_of_its_step():
-    watch, _ = watched(lambda target: descend(target, 10))
-    watch(model())
-    data, tensors = watch.result()
+    recorder, _ = recorded(lambda target: descend(target, 10))
+    recorder(model())
+    data, tensors = recorder.result()
     first, last = (tensors[f"s{data['steps'][i]:06d}/weight"] for i in (0, -1))
     assert not torch.equal(first, last)
 
@@ -68,33 +68,33 @@ def test_steps_of_foreign_optimisers_do_not_count():
         descend(other, 5)
         return descend(target, 3)
 
-    watch, _ = watched(loop)
-    watch(model())
-    assert watch.result()[0]["steps"][-1] == 3
+    recorder, _ = recorded(loop)
+    recorder(model())
+    assert recorder.result()[0]["steps"][-1] == 3
 
 
-def test_the_hook_goes_away_also_when_the_loop_fails():
+def test_hook_is_removed_when_the_loop_fails():
     def loop(target):
         descend(target, 2)
         raise ValueError("student's")
 
-    watch, _ = watched(loop)
+    recorder, _ = recorded(loop)
     target = model()
     with pytest.raises(ValueError, match="student's"):
-        watch(target)
+        recorder(target)
     descend(target, 4)
-    assert watch.steps == 2
+    assert recorder.steps == 2
 
 
 def test_a_loop_that_never_steps_still_returns_its_weights():
-    watch, _ = watched(lambda target: None)
-    assert watch(model()) == []
-    assert watch.result()[0]["steps"] == [0]
+    recorder, _ = recorded(lambda target: None)
+    assert recorder(model()) == []
+    assert recorder.result()[0]["steps"] == [0]
 
 
 def test_what_the_loop_reports_is_progress_and_never_breaks_it():
-    watch, records = watched(lambda target, on_step: (on_step(0, 1.5), on_step(1, "x"), descend(target, 1)))
-    watch(model(), watch.on_step)
+    recorder, records = recorded(lambda target, on_step: (on_step(0, 1.5), on_step(1, "x"), descend(target, 1)))
+    recorder(model(), recorder.on_step)
     assert records == [{"step": 1, "loss": 1.5}]
 
 
@@ -103,7 +103,7 @@ def test_state_of_leaves_the_tied_embedding_out():
     assert list(state_of(lm)) == ["transformer.wte.weight"]  # type: ignore[arg-type]
 
 
-def test_evenly_takes_the_nearest_there_are():
+def test_evenly_chooses_the_nearest_steps():
     assert evenly([1, 2, 3, 50, 98], 4, 100) == [3, 50, 98]
     assert evenly([], 4, 1) == []
 
@@ -126,7 +126,7 @@ def test_comparison_rows_become_tensors_and_missing_numbers_become_nan():
 
 
 @pytest.mark.parametrize("rows", [{"name": "SFT"}, [1, 2], "rows"])
-def test_a_comparison_that_is_no_list_of_rows_is_a_type_error(rows):
+def test_comparison_must_be_a_list_of_dicts(rows):
     with pytest.raises(TypeError, match="list of dicts"):
         comparison_answer(rows)
 
@@ -136,16 +136,16 @@ def test_a_comparison_of_none_is_not_attempted():
         comparison_answer(None)
 
 
-def test_the_reward_in_the_worker_is_the_graders(tmp_path):
+def test_reward_in_the_worker_equals_that_of_the_grader(tmp_path):
     from assignment.lab.style import HouseStyle
     from autograder.inside.stages import build_lm, build_reward
     from autograder.training.encoding import encode
-    from autograder.training.weights import flat
+    from autograder.training.weights import prefixed
 
     lab, style = small_lab(tmp_path), HouseStyle.from_seed(3)
-    arrays = {**flat("lm/", lab.reference.sft), **flat("rm/", lab.reference.rm_good)}
+    arrays = {**prefixed("lm/", lab.reference.sft), **prefixed("rm/", lab.reference.rm_good)}
     tensors = {name: torch.from_numpy(x) for name, x in arrays.items()}
-    payload = {"model": lab.reference.architecture, "device": "cpu", "reward": lab.given(style)}
+    payload = {"model": lab.reference.architecture, "device": "cpu", "reward": lab.reward_payload(style)}
     inside = build_reward(payload, tensors, build_lm(payload, tensors, "lm/"))
     ending = [*encode(lab.reference.tokenizer, f" Yes. {style.closing}"), kit.EOS_ID]
     prompts, replies = [[20, 30], [40], [50, 60, 70]], [[100, 0], [101, 102], ending]

@@ -1,4 +1,4 @@
-"""Stages on a GPU, in the sandbox: `make gpu-check`."""
+"""Stages run on a GPU in the sandbox (`make gpu-check`)."""
 
 from __future__ import annotations
 

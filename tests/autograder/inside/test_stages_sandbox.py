@@ -1,4 +1,4 @@
-"""A stage in the real sandbox: the same weights come back as in this process, and nothing else does."""
+"""A stage in the real sandbox gives the same result as in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _few_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("stage", [SFTStage(), ComparisonStage()], ids=lambda stage: stage.op)
-def test_the_sandbox_gives_back_what_the_code_does_here(best, lab, stage):
+def test_sandbox_gives_the_same_result_as_this_process(best, lab, stage):
     code = run.code_for(stage, lab.spec, reference_answers(), all_passed())
     inside = run.run_stage(best, run.StageRun(lab, stage, code, SEED))
     here = run.run_stage(LocalSession(), run.StageRun(lab, stage, code, SEED))

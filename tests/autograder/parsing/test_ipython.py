@@ -1,4 +1,4 @@
-"""Is a cell read as IPython reads it, with every line where it was?"""
+"""A cell is read as IPython reads it, and every line keeps its number."""
 
 from __future__ import annotations
 
@@ -12,19 +12,30 @@ from autograder.parsing.statements import split
 F = "def f(x):\n    return x\n"
 
 
-@pytest.mark.parametrize("source", [
-    "x = a % b", 's = """\n%time\n!ls\nwhat?\n"""', "x = (a\n% b\n)", "y = 3  # !ls", "x != y", "'%s' % 3",
-])
+@pytest.mark.parametrize(
+    "source", ["x = a % b", 's = """\n%time\n!ls\nwhat?\n"""', "x = (a\n% b\n)", "y = 3  # !ls", "x != y", "'%s' % 3"]
+)
 def test_python_is_not_touched(source: str) -> None:
     assert as_python(source) == source
 
 
-@pytest.mark.parametrize("line", [
-    "%matplotlib inline", "!pip install 'torch", "?f", "f?", "torch.nn.Module??", "files = !ls *.py",
-    "x = %time f(3)",
-    "%%time", "%env A=(1", "!echo \"it's", "%timeit f(')')",
-])
-def test_an_ipython_line_costs_itself_alone_and_moves_nothing(line: str) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%matplotlib inline",
+        "!pip install 'torch",
+        "?f",
+        "f?",
+        "torch.nn.Module??",
+        "files = !ls *.py",
+        "x = %time f(3)",
+        "%%time",
+        "%env A=(1",
+        "!echo \"it's",
+        "%timeit f(')')",
+    ],
+)
+def test_ipython_line_is_blanked_without_moving_others(line: str) -> None:
     text = as_python(f"a = 1\n{line}\n{F}s = '''\n%not a magic\n'''\n")
     tree = ast.parse(text)
     lines = [(type(node).__name__, node.lineno) for node in tree.body if not isinstance(node, ast.Pass)]
@@ -49,7 +60,7 @@ def test_a_cell_magic_with_a_python_body_keeps_the_body(magic: str) -> None:
 
 
 @pytest.mark.parametrize("magic", ["%%bash", "%%html", "%%writefile a.py", "%%javascript", "%%"])
-def test_any_other_cell_magic_is_no_python(magic: str) -> None:
+def test_other_cell_magics_blank_the_whole_cell(magic: str) -> None:
     assert split(0, f"{magic}\n{F}", []) == []
 
 
@@ -63,5 +74,5 @@ def test_comments_behind_a_body_stay_with_it() -> None:
     assert piece.text.endswith("# the end")
 
 
-def test_a_nul_in_the_source_costs_its_own_statement() -> None:
+def test_nul_byte_loses_only_its_statement() -> None:
     assert "f" in [piece.name for piece in split(0, f"x = '\0'\n{F}", []) if piece.node is not None]

@@ -1,4 +1,4 @@
-"""Does the limited child answer, and is each way of exhausting it stopped and named?"""
+"""The limited child answers, and each way of exhausting it is stopped and named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from autograder.parsing.limited import LimitedError, ParseLimits, Rejected, run_command, run_limited
+from autograder.parsing.limited import LimitedError, ParseLimits, RejectedError, run_command, run_limited
 
 PARSE = "autograder.parsing.cells:parse_cells"
 SLOTS = [{"id": "T07", "name": "f"}]
@@ -20,7 +20,7 @@ def test_an_answer_comes_back_as_data() -> None:
 
 def test_a_rejection_keeps_its_message() -> None:
     payload = {"limits": {"notebook_bytes": 10}, "slots": []}
-    with pytest.raises(Rejected, match="larger than 0 MB"):
+    with pytest.raises(RejectedError, match="larger than 0 MB"):
         run_limited("autograder.parsing.archive:parse_submission", payload, b"x" * 11)
 
 
@@ -30,7 +30,7 @@ def test_an_exception_is_named_by_its_type_only() -> None:
 
 
 @pytest.mark.parametrize("name", ["os:system", "autogradery:x", "autograder.parsing.limited:no_such"])
-def test_only_our_own_functions_can_be_called(name: str) -> None:
+def test_only_functions_of_the_package_can_be_called(name: str) -> None:
     with pytest.raises(LimitedError):
         run_limited(name, {})
 
@@ -58,7 +58,7 @@ def test_the_reply_is_limited() -> None:
     assert caught.value.kind == "too_large"
 
 
-def test_the_child_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_does_not_inherit_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "1")
     status, out = run_command([sys.executable, "-c", "import os; print('SECRET' in os.environ)"], b"")
     assert (status, out.strip()) == (0, b"False")

@@ -1,4 +1,4 @@
-"""Whatever is handed in: does intake end in cells or one clear sentence, and extraction in an answer for each slot?"""
+"""Any input ends, for intake, in cells or one clear sentence and, for extraction, in an answer for every slot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from assignment.registry import load_spec
 from autograder.parsing.archive import parse_submission
 from autograder.parsing.cells import parse_cells
-from autograder.parsing.limited import Rejected
+from autograder.parsing.limited import RejectedError
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.__main__ import COUNT
@@ -31,9 +31,16 @@ PAYLOAD: dict[str, Any] = {
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(
-        ["cells", "worksheets", "cell_type", "source", "input", "outputs", "data", "nbformat", "metadata"]
-    ), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["cells", "worksheets", "cell_type", "source", "input", "outputs", "data", "nbformat", "metadata"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
     max_leaves=25,
 )
 FRAGMENT = st.sampled_from(FRAGMENTS)
@@ -41,10 +48,10 @@ in_process = settings(max_examples=60, deadline=None, suppress_health_check=list
 
 
 def reads_or_refuses(raw: bytes) -> None:
-    """Cells that can go on to the next step, or a sentence."""
+    """Assert that reading gives cells that extraction accepts, or a sentence."""
     try:
         found, refusal = parse_submission(PAYLOAD, raw), "."
-    except Rejected as refused:
+    except RejectedError as refused:
         found, refusal = {}, str(refused)
     assert refusal.endswith(".")
     if not found:
@@ -89,7 +96,7 @@ def test_any_cell_text_ends_in_an_answer_for_each_slot(lines: list[str]) -> None
 
 
 @pytest.mark.parametrize("raw", [GOOD[:-40], b"\x00" * 50, GOOD + b"}", ZIPPED[:-9], b"[[]]"])
-def test_the_whole_way_raises_nothing_but_an_intake_error(tmp_path: Path, raw: bytes) -> None:
+def test_intake_and_extraction_raise_only_intake_errors(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "x.ipynb").write_bytes(raw)
     with pytest.raises(IntakeError):
         extract(read_submission(tmp_path / "x.ipynb", SPEC), SPEC)
@@ -125,7 +132,7 @@ print(run.run_case(12, 3, Path(sys.argv[2])).fault)
 
 
 @pytest.mark.parametrize(("grown", "fault"), [
-    ("before", ""), ("meanwhile", "the reading process itself grew over its bound"),
+    ("before", ""), ("meanwhile", "the reading process exceeded its memory limit"),
 ])  # fmt: skip
 def test_only_growth_while_reading_is_a_fault(grown: str, fault: str, tmp_path: Path) -> None:
     # In a process of its own: the most that a process ever held cannot be taken back.
@@ -134,13 +141,13 @@ def test_only_growth_while_reading_is_a_fault(grown: str, fault: str, tmp_path: 
     assert done.stdout.strip() == fault
 
 
-def test_a_spoiled_file_goes_through_the_whole_command(tmp_path: Path) -> None:
+def test_damaged_file_is_graded_by_the_whole_command(tmp_path: Path) -> None:
     outcome = run_case(12, GRADED_EVERY - 1, tmp_path)
     assert outcome.status.startswith("graded: ")
     assert outcome.fault == ""
 
 
-def test_every_kind_of_damage_goes_through_the_whole_command() -> None:
+def test_every_kind_of_damage_is_graded_by_the_whole_command() -> None:
     kinds = {list(MUTATIONS)[number % len(MUTATIONS)] for number in range(COUNT) if is_graded(number)}
     assert kinds == set(MUTATIONS)
 

@@ -1,4 +1,4 @@
-"""Does the prelude hold what the answers need of the student's notebook, and nothing that trains?"""
+"""The prelude holds what the answers need from the student's notebook, and nothing that trains."""
 
 from __future__ import annotations
 
@@ -19,39 +19,77 @@ def bradley_terry_loss(chosen, rejected, margin=0.0):
 
 
 def prelude_with(statement: str, uses: str = "X") -> str:
-    """The prelude when slot T07 uses the name that the statement sets."""
+    """Build the prelude of a notebook with this statement, whose slot T07 uses the name `uses`."""
     return extract_here(submission(HEAD, statement, SLOT.format(uses=uses))).prelude
 
 
-@pytest.mark.parametrize("statement", [
-    "X = 1e-8", "X = -100", "X: float = 2.0 * math.pi", "X = math.log", "X = torch.nn.functional",
-    'X = torch.device("cuda" if torch.cuda.is_available() else "cpu")', "X = lambda a: a + 1",
-    "X = partial(F.relu)", "X = torch.tensor([1.0])", "X = torch.nn.CrossEntropyLoss(reduction='none')",
-    "X = {'a': 1}", "X = 'a,b'.split(',')", "X = [i * 2 for i in range(3)]", "X = f'{1 + 1}'",
-    "X = kit.get_profile('tiny').ppo", "Y = X = 3", "X, Y = 1, 2", "X = 1\nX += 2", "X = kit.PPOConfig",
-    "def X():\n    return 1", "class X:\n    a = 1", "from math import pi as X", "X = (1, [2, 3])",
-    "try:\n    import trl as X\nexcept ImportError:\n    X = None",
-    "if torch.cuda.is_available():\n    X = 1\nelse:\n    X = 2",
-    "import torch.nn as X",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "X = 1e-8",
+        "X = -100",
+        "X: float = 2.0 * math.pi",
+        "X = math.log",
+        "X = torch.nn.functional",
+        'X = torch.device("cuda" if torch.cuda.is_available() else "cpu")',
+        "X = lambda a: a + 1",
+        "X = partial(F.relu)",
+        "X = torch.tensor([1.0])",
+        "X = torch.nn.CrossEntropyLoss(reduction='none')",
+        "X = {'a': 1}",
+        "X = 'a,b'.split(',')",
+        "X = [i * 2 for i in range(3)]",
+        "X = f'{1 + 1}'",
+        "X = kit.get_profile('tiny').ppo",
+        "Y = X = 3",
+        "X, Y = 1, 2",
+        "X = 1\nX += 2",
+        "X = kit.PPOConfig",
+        "def X():\n    return 1",
+        "class X:\n    a = 1",
+        "from math import pi as X",
+        "X = (1, [2, 3])",
+        "try:\n    import trl as X\nexcept ImportError:\n    X = None",
+        "if torch.cuda.is_available():\n    X = 1\nelse:\n    X = 2",
+        "import torch.nn as X",
+    ],
+)
 def test_definitions_and_constants_survive(statement: str) -> None:
     assert "X" in prelude_with(statement)
 
 
-@pytest.mark.parametrize("statement", [
-    "X = kit.load_base_model()", "X = train(model)", "X = train_sft(model, batches, config)", "print(X)",
-    "for X in range(10):\n    train()", "with open('a') as X:\n    pass", "X = open('a').read()", "del X",
-    "X = torch.load('weights.pt')", "if __name__ == '__main__':\n    X = 1", "X.y = 3", "X[0] = 1", "X = !ls",
-    "X = [train() for _ in range(3)]", "X = (lambda: train())()", "X = input('name')", "X = f'{train()}'",
-    "X = plt.figure()", "if train():\n    X = 1", "X = yield 3",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "X = kit.load_base_model()",
+        "X = train(model)",
+        "X = train_sft(model, batches, config)",
+        "print(X)",
+        "for X in range(10):\n    train()",
+        "with open('a') as X:\n    pass",
+        "X = open('a').read()",
+        "del X",
+        "X = torch.load('weights.pt')",
+        "if __name__ == '__main__':\n    X = 1",
+        "X.y = 3",
+        "X[0] = 1",
+        "X = !ls",
+        "X = [train() for _ in range(3)]",
+        "X = (lambda: train())()",
+        "X = input('name')",
+        "X = f'{train()}'",
+        "X = plt.figure()",
+        "if train():\n    X = 1",
+        "X = yield 3",
+    ],
+)
 def test_training_and_other_calls_are_dropped(statement: str) -> None:
     prelude = prelude_with(statement)
     assert "X" not in prelude
     assert "train" not in prelude
 
 
-def test_only_what_the_answers_use_is_handed_on() -> None:
+def test_prelude_holds_only_what_the_answers_use() -> None:
     plots = "import matplotlib.pyplot as plt\nX = 1\nUNUSED = 2\ndef plot():\n    plt.plot(UNUSED)\n"
     prelude = prelude_with(plots)
     assert "X = 1" in prelude
@@ -59,25 +97,25 @@ def test_only_what_the_answers_use_is_handed_on() -> None:
     assert "UNUSED" not in prelude
 
 
-@pytest.mark.parametrize("junk", [
-    "chosen = [1]", "other = [X for X in range(3)]", "log = 'X'",
-    "class A:\n    X = 1", "def f(X):\n    return X",
-])
-def test_a_local_name_of_an_answer_brings_nothing_of_the_same_name(junk: str) -> None:
+@pytest.mark.parametrize(
+    "junk",
+    ["chosen = [1]", "other = [X for X in range(3)]", "log = 'X'", "class A:\n    X = 1", "def f(X):\n    return X"],
+)
+def test_local_name_does_not_include_global_of_the_same_name(junk: str) -> None:
     prelude = prelude_with(junk, uses="sum(X for X in chosen)")
     assert junk.partition("\n")[0] not in prelude
 
 
-def test_annotations_in_quotes_bring_their_class() -> None:
+def test_quoted_annotations_include_their_class() -> None:
     assert "class Batch" in prelude_with("class Batch:\n    size = 1\ndef X(b: 'Batch'):\n    return b")
 
 
-def test_helpers_bring_what_they_use_themselves() -> None:
+def test_helpers_are_included_with_what_they_use() -> None:
     prelude = prelude_with("EPS = 1e-8\ndef inner(a):\n    return a + EPS\ndef X(a):\n    return inner(a)\n")
     assert all(part in prelude for part in ("EPS = 1e-8", "def inner", "def X"))
 
 
-def test_helpers_inside_a_slot_s_own_cell_come_along() -> None:
+def test_helpers_in_the_cell_of_a_slot_are_included() -> None:
     helper = "def scaled(x):\n    return 2 * x\n"
     cell = LOSS.replace("def bradley", helper + "\n\ndef bradley").replace("F.softplus", "scaled")
     assert "def scaled" in extract_here(submission(IMPORTS, cell)).prelude
@@ -97,17 +135,17 @@ def test_star_and_future_imports_are_always_kept_and_future_comes_first() -> Non
     assert "from math import *" in prelude
 
 
-def test_code_that_looks_names_up_by_text_gets_everything() -> None:
+def test_dynamic_name_lookup_keeps_the_whole_prelude() -> None:
     assert "HIDDEN = 3" in prelude_with("HIDDEN = 3\nX = 1", uses="globals()['HID' + 'DEN']")
 
 
-def test_records_of_the_student_s_own_may_be_made() -> None:
+def test_dataclasses_of_the_student_may_be_instantiated() -> None:
     config = "from dataclasses import dataclass\n@dataclass\nclass C:\n    a: float = 1.0\nX = C(a=2)"
     assert "X = C(a=2)" in prelude_with(config)
     assert "X = M()" not in prelude_with("class M(torch.nn.Module):\n    pass\nX = M()")
 
 
-def test_magics_and_shell_lines_disappear_without_harm() -> None:
+def test_magics_and_shell_lines_are_removed() -> None:
     magics = "%load_ext autoreload\n!pip install -q trl \\\n  --upgrade\nX = 5\ntorch.nn?\nfiles = !ls"
     prelude = prelude_with(magics)
     assert "X = 5" in prelude

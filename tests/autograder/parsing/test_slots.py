@@ -1,4 +1,4 @@
-"""Is each slot's answer found wherever a student left it, and is what stands in the way named?"""
+"""Each slot's answer is found wherever it is in the notebook, and obstacles are named."""
 
 from __future__ import annotations
 
@@ -41,20 +41,30 @@ def test_the_template_s_placeholder_is_blank() -> None:
     assert answer("T06", MODEL.format(body='raise NotImplementedError("T06: score")')).state == "blank"
 
 
-@pytest.mark.parametrize("body", [
-    "pass", "...", "raise NotImplementedError", "x = 1\n    raise NotImplementedError('T07: task')",
-    "for b in chosen:\n        raise NotImplementedError('T07: task')\n    return 1",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "pass",
+        "...",
+        "raise NotImplementedError",
+        "x = 1\n    raise NotImplementedError('T07: task')",
+        "for b in chosen:\n        raise NotImplementedError('T07: task')\n    return 1",
+    ],
+)
 def test_a_body_that_still_reaches_its_placeholder_or_does_nothing_is_blank(body: str) -> None:
     source = f"def bradley_terry_loss(chosen, rejected):\n    '''Doc.'''\n    {body}\n"
     assert answer("T07", source).state == "blank"
 
 
-@pytest.mark.parametrize("body", [
-    "return 1\n    raise NotImplementedError('T07: task')",
-    "if chosen is None:\n        raise NotImplementedError\n    return 1",
-    "return None", "raise ValueError('T07')",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return 1\n    raise NotImplementedError('T07: task')",
+        "if chosen is None:\n        raise NotImplementedError\n    return 1",
+        "return None",
+        "raise ValueError('T07')",
+    ],
+)
 def test_a_body_that_does_not_reach_its_placeholder_is_an_answer(body: str) -> None:
     assert answer("T07", f"def bradley_terry_loss(chosen, rejected):\n    {body}\n").state == "present"
 
@@ -66,10 +76,10 @@ def test_the_order_of_cells_does_not_matter() -> None:
     assert forward.prelude == backward.prelude != ""
 
 
-@pytest.mark.parametrize("marker", [
-    "# TODO T07 · the loss", "#TODO T07", "# todo: t07", "#  TODO  T07:", "# DONE T07 · the loss",
-    "# T07", "",
-])
+@pytest.mark.parametrize(
+    "marker",
+    ["# TODO T07 · the loss", "#TODO T07", "# todo: t07", "#  TODO  T07:", "# DONE T07 · the loss", "# T07", ""],
+)
 def test_the_marker_may_be_changed_or_lost(marker: str) -> None:
     assert answer("T07", marker + "\n" + LOSS.partition("\n")[2]).state == "present"
 
@@ -111,7 +121,7 @@ def test_a_variable_with_a_slot_s_name_is_no_answer() -> None:
     assert answer("T07", "bradley_terry_loss = loss.item()").state == "missing"
 
 
-def test_a_syntax_error_costs_only_its_own_slot_in_a_merged_cell() -> None:
+def test_syntax_error_breaks_only_its_slot_in_a_merged_cell() -> None:
     answers = extract_here(submission(IMPORTS, LOSS.replace("return", "return return") + ACCURACY)).slots
     assert (answers["T07"].state, answers["T08"].state) == ("broken", "present")
     assert "line 4" in answers["T07"].problem
@@ -122,14 +132,14 @@ def test_a_syntax_error_costs_only_its_own_slot_in_a_merged_cell() -> None:
     "damage", ["print('never closed'", "x = '''never closed", "if True:", "1 +", "for x in", "else:"]
 )
 @pytest.mark.parametrize("place", ["before", "between", "after"])
-def test_what_is_broken_around_two_slots_costs_neither(damage: str, place: str) -> None:
+def test_broken_code_around_two_slots_loses_neither(damage: str, place: str) -> None:
     parts = [LOSS, ACCURACY]
     parts.insert(["before", "between", "after"].index(place), damage)
     answers = extract_here(submission("\n".join(parts))).slots
     assert (answers["T07"].state, answers["T08"].state) == ("present", "present")
 
 
-def test_an_open_bracket_in_one_slot_leaves_the_next_one_alone() -> None:
+def test_open_bracket_in_one_slot_keeps_the_next_slot() -> None:
     answers = extract_here(submission(LOSS.replace(".mean()", ".mean(") + ACCURACY)).slots
     assert (answers["T07"].state, answers["T08"].state) == ("broken", "present")
 
@@ -180,9 +190,7 @@ def test_no_message_quotes_what_a_student_wrote() -> None:
     ("cell", "called", "said"),
     [("old = {}", "old", True), ("old = {}", "chosen", False), ("old = print", "old", False)],
 )
-def test_calling_an_earlier_answer_by_another_name_is_told_what_to_do(
-    cell: str, called: str, said: bool
-) -> None:
+def test_note_explains_call_of_an_earlier_answer_by_another_name(cell: str, called: str, said: bool) -> None:
     last = f"def bradley_terry_loss(chosen, rejected):\n    return {called}(chosen, rejected)\n"
     found = extract_here(submission(IMPORTS, LOSS, cell.format("bradley_terry_loss"), last))
     assert found.slots["T07"].source == last

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from assignment.registry import Spec, spec_of
+from assignment.registry import Spec, parse_spec
 from autograder.core.records import Grading, ItemResult
 from autograder.core.rubric import apply_rubric
 from autograder.report.canonical import report_dict
@@ -21,7 +21,7 @@ from tests.support.report_fixture import bundle, passing
 from tests.support.sources import ROOT
 
 SCHEMA = json.loads((ROOT / "autograder" / "report" / "report.schema.json").read_text(encoding="utf-8"))
-BONUS = spec_of(edited(*BONUS_T08))
+BONUS = parse_spec(edited(*BONUS_T08))
 
 
 def graded(spec: Spec, **results: ItemResult) -> Grading:
@@ -47,7 +47,8 @@ def test_gradescope_says_a_bonus_in_words_and_its_maximum_stays() -> None:
     tests = results_dict(graded(BONUS))["tests"]
     assert sum(test.get("max_score", 0) for test in tests) == 100
     (bonus,) = [test for test in tests if test["name"].startswith("T08")]
-    assert "score" not in bonus and bonus["output"].startswith("Bonus: 2 of 2 points, beside the score.")
+    assert "score" not in bonus
+    assert bonus["output"].startswith("Bonus: 2 of 2 points, beside the score.")
 
 
 def test_the_terminal_and_the_pages_show_a_bonus_and_nobody_loses_one() -> None:
@@ -56,18 +57,23 @@ def test_the_terminal_and_the_pages_show_a_bonus_and_nobody_loses_one() -> None:
     print_rubric(grading, console)
     assert BONUS_TITLE in console.file.getvalue()  # type: ignore[attr-defined]
     page = ta_page(grading)
-    assert BONUS_TITLE in page and 'class="lost"' not in page
+    assert BONUS_TITLE in page
+    assert 'class="lost"' not in page
 
 
 def test_each_written_item_has_its_own_questions_on_the_ta_s_page() -> None:
     waiting = {id_: ItemResult(id_, "needs_review", 0.0, "") for id_ in ("written_comparison", "essay")}
-    page = ta_page(graded(spec_of(edited(*TWO_WRITTEN)), **waiting))
+    page = ta_page(graded(parse_spec(edited(*TWO_WRITTEN)), **waiting))
     first, second = page.split('<section id="written-')[1:]
-    assert first.startswith("written_comparison") and "W1" in first and "W2" in first
-    assert second.startswith("essay") and "W3" in second.split("</section>")[0]
+    assert first.startswith("written_comparison")
+    assert "W1" in first
+    assert "W2" in first
+    assert second.startswith("essay")
+    assert "W3" in second.split("</section>")[0]
     assert '<a href="#written-essay">' in page
 
 
 def test_a_course_without_written_items_has_no_written_section() -> None:
-    grading = graded(spec_of(edited(*NO_WRITTEN)))
-    assert 'id="written' not in ta_page(grading) and grading.graded.score == 100
+    grading = graded(parse_spec(edited(*NO_WRITTEN)))
+    assert 'id="written' not in ta_page(grading)
+    assert grading.graded.score == 100

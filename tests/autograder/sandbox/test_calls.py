@@ -1,4 +1,4 @@
-"""A second try on an overloaded machine, a lost GPU, limits from the reference's cost."""
+"""Retries on an overloaded machine, an unresponsive GPU, and limits from the reference's cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from assignment.registry import CallLimits, load_spec
 from autograder.sandbox import Limits, Reply, SandboxError, calls, pressure
-from autograder.sandbox.calls import Call, graded_call
+from autograder.sandbox.calls import Call, call_with_retry
 
 SPEC = load_spec()
 LIMITS = Limits(wall_s=1, cpu_s=1, memory_bytes=1, reply_bytes=1, threads=1)
@@ -16,7 +16,7 @@ CALL = Call("x", {}, limits=LIMITS)
 
 
 class Scripted:
-    """A session that gives these kinds of reply, one after the other."""
+    """A fake session that replies with these kinds, one after the other."""
 
     def __init__(self, *kinds: str, device: str = "cpu") -> None:
         self.kinds, self.device, self.ops = list(kinds), device, []
@@ -34,44 +34,44 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     return share
 
 
-def test_a_timeout_on_an_overloaded_machine_is_tried_again_and_says_so(busy: dict[str, float]) -> None:
+def test_timeout_on_overloaded_machine_is_retried_and_reported(busy: dict[str, float]) -> None:
     session = Scripted("timeout", "answered")
-    reply = graded_call(session, SPEC, CALL)
+    reply = call_with_retry(session, SPEC, CALL)
     assert (reply.kind, reply.data, session.ops) == ("answered", {"_tries": 2}, ["x", "x"])
 
 
-def test_there_is_one_second_try_and_no_third(busy: dict[str, float]) -> None:
+def test_timed_out_call_is_retried_only_once(busy: dict[str, float]) -> None:
     session = Scripted("timeout", "timeout", "answered")
-    assert graded_call(session, SPEC, CALL).kind == "timeout"
+    assert call_with_retry(session, SPEC, CALL).kind == "timeout"
     assert len(session.ops) == 2
 
 
-def test_a_timeout_on_a_quiet_machine_stands(busy: dict[str, float]) -> None:
+def test_timeout_on_idle_machine_is_not_retried(busy: dict[str, float]) -> None:
     busy["share"] = 0.0
     session = Scripted("timeout")
-    assert graded_call(session, SPEC, CALL).kind == "timeout"
+    assert call_with_retry(session, SPEC, CALL).kind == "timeout"
 
 
 @pytest.mark.parametrize("kind", ["answered", "crashed", "out_of_memory", "invalid", "not_attempted"])
-def test_nothing_but_a_timeout_is_tried_again(kind: str, busy: dict[str, float]) -> None:
-    assert graded_call(Scripted(kind), SPEC, CALL).kind == kind
+def test_only_timeouts_are_retried(kind: str, busy: dict[str, float]) -> None:
+    assert call_with_retry(Scripted(kind), SPEC, CALL).kind == kind
 
 
 @pytest.mark.parametrize("kind", ["crashed", "timeout"])
-def test_a_gpu_that_no_longer_answers_is_our_failure(kind: str, busy: dict[str, float]) -> None:
+def test_unresponsive_gpu_raises_sandbox_error(kind: str, busy: dict[str, float]) -> None:
     busy["share"] = 0.0
     with pytest.raises(SandboxError, match="GPU no longer answers"):
-        graded_call(Scripted(kind, "crashed", device="cuda"), SPEC, CALL)
+        call_with_retry(Scripted(kind, "crashed", device="cuda"), SPEC, CALL)
 
 
-def test_a_crash_while_the_gpu_answers_is_the_submissions(busy: dict[str, float]) -> None:
+def test_crash_with_working_gpu_is_attributed_to_submission(busy: dict[str, float]) -> None:
     session = Scripted("crashed", "answered", device="cuda")
-    assert graded_call(session, SPEC, CALL).kind == "crashed"
+    assert call_with_retry(session, SPEC, CALL).kind == "crashed"
     assert session.ops == ["x", "_gpu"]
 
 
 @pytest.mark.parametrize(("text", "share"), [("some avg10=97.60 avg60=1\nfull avg10=0.00", 0.976), ("", None)])
-def test_pressure_is_read_from_the_kernel_or_from_the_load(
+def test_pressure_comes_from_kernel_or_load_average(
     text: str, share: float | None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pressure, "PRESSURE", tmp_path / "cpu")
@@ -82,18 +82,18 @@ def test_pressure_is_read_from_the_kernel_or_from_the_load(
     assert pressure.waiting_share() == pytest.approx(0.5 if share is None else share)
 
 
-HUGE = {"wall_s": 4e3, "cpu_s": 4e3, "memory_bytes": 1 << 40, "reply_bytes": 1 << 40}  # over every kind's limits
+HUGE = {"wall_s": 4e3, "cpu_s": 4e3, "memory_bytes": 1 << 40, "reply_bytes": 1 << 40}  # above the limits of any kind
 
 
 def limits_of_t07(**cost: float) -> CallLimits:
-    """The limits of T07, did the reference need this for it."""
+    """Return the limits of T07 as they would be if the reference needed this much for it."""
     limits = SPEC.limits
     changed = limits.reference["T07"].model_copy(update=cost)
-    return limits.model_copy(update={"reference": {**limits.reference, "T07": changed}}).of("slot", "T07")
+    return limits.model_copy(update={"reference": {**limits.reference, "T07": changed}}).for_item("slot", "T07")
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_a_limit_scales_with_the_references_cost_above_that_of_its_kind(name: str) -> None:
+def test_limit_scales_with_reference_cost(name: str) -> None:
     factor = getattr(SPEC.limits.factor, name.partition("_")[0])
     limits = limits_of_t07(**{name: HUGE[name]})
     assert getattr(limits, name) == factor * HUGE[name]
@@ -101,16 +101,16 @@ def test_a_limit_scales_with_the_references_cost_above_that_of_its_kind(name: st
         assert getattr(limits, other) == getattr(SPEC.limits.slot, other)
 
 
-def test_a_limit_is_never_below_its_kinds() -> None:
+def test_limit_is_never_below_that_of_its_kind() -> None:
     assert limits_of_t07(wall_s=1e-9, cpu_s=0, memory_bytes=0, reply_bytes=0) == SPEC.limits.slot
 
 
-def test_a_kind_without_a_limit_on_cpu_time_gets_none_from_the_factor() -> None:
+def test_kind_without_cpu_limit_gets_none_from_reference_cost() -> None:
     free = SPEC.limits.slot.model_copy(update={"cpu_s": 0})
-    assert SPEC.limits.model_copy(update={"slot": free}).of("slot", "T07").cpu_s == 0
+    assert SPEC.limits.model_copy(update={"slot": free}).for_item("slot", "T07").cpu_s == 0
 
 
-def test_overload_is_decided_by_the_registry(busy: dict[str, float]) -> None:
+def test_registry_defines_overload(busy: dict[str, float]) -> None:
     busy["share"] = SPEC.limits.overload.waiting_share
     assert calls.is_overloaded(SPEC)
     busy["share"] -= 0.01

@@ -1,7 +1,6 @@
-"""Groups of cgroup v2, in a folder that behaves like the kernel's: most hosts have v2, and where these tests run it
-may be v1.
+"""cgroup v2 in a folder that behaves like the kernel's, because these tests may run on a machine with v1.
 
-What stands here is the interface of the kernel's Documentation/admin-guide/cgroup-v2.rst: a new folder holds the files
+The folder imitates the interface of the kernel's Documentation/admin-guide/cgroup-v2.rst: a new folder holds the files
 of the controllers that its parent's cgroup.subtree_control names, and rmdir removes a folder with its files once no
 process is in it.
 """
@@ -20,13 +19,13 @@ from autograder.sandbox import cgroup
 from autograder.sandbox.session import MEMORY_SLACK, WorkerSession
 
 OWN = Path("/proc/self/cgroup")
-GRADER = "user.slice/app.slice/grader.scope"  # a process's own group: it holds processes, so it has no controllers
+GRADER = "user.slice/app.slice/grader.scope"  # the grader's group holds processes, so it has no controllers
 FILES = {"memory": ("memory.max", "memory.swap.max", "memory.events"), "pids": ("pids.max",)}
 
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root of a v2 tree in which app.slice gives memory and pids to its children, the grader in grader.scope."""
+    """Create a v2 tree in which app.slice gives memory and pids to its children; the grader is in grader.scope."""
     mkdir, rmdir, read_text = Path.mkdir, Path.rmdir, Path.read_text
 
     def make(folder: Path, *arguments: object, **options: object) -> None:
@@ -57,13 +56,13 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_a_group_is_made_beside_our_own_and_bounds_processes_and_swap(kernel: Path) -> None:
+def test_group_is_created_beside_that_of_the_grader_with_limits_on_processes_and_swap(kernel: Path) -> None:
     group = cgroup.create()
     assert group is not None
     assert group.version == 2
     assert group.memory == group.pids
     try:
-        assert group.memory.parent == kernel / "user.slice/app.slice"  # our own group may not have children
+        assert group.memory.parent == kernel / "user.slice/app.slice"  # the grader's group may not have children
         assert (group.memory / "pids.max").read_text() == str(cgroup.PROCESSES)
         assert (group.memory / "memory.swap.max").read_text() == "0"
     finally:
@@ -71,7 +70,7 @@ def test_a_group_is_made_beside_our_own_and_bounds_processes_and_swap(kernel: Pa
     assert not group.memory.exists()
 
 
-def test_a_process_is_moved_and_the_limit_set_and_kills_are_counted(kernel: Path) -> None:
+def test_group_takes_process_sets_limit_and_counts_kills(kernel: Path) -> None:
     group = cgroup.create()
     assert group is not None
     try:
@@ -87,21 +86,21 @@ def test_a_process_is_moved_and_the_limit_set_and_kills_are_counted(kernel: Path
         group.remove()
 
 
-def test_a_tree_that_gives_its_children_no_memory_controller_gives_no_group(kernel: Path) -> None:
+def test_no_group_is_created_without_memory_controller(kernel: Path) -> None:
     for folder in (kernel, kernel / "user.slice", kernel / "user.slice/app.slice"):
         (folder / "cgroup.subtree_control").write_text("cpu pids")
     assert cgroup.create() is None
     assert not list(kernel.rglob(cgroup.PREFIX + "*"))
 
 
-def test_a_tree_that_others_own_gives_no_group(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_group_is_created_without_write_permission(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup.os, "access", lambda path, mode: False)  # as an ordinary user without delegation
     assert cgroup.create() is None
     assert not list(kernel.rglob(cgroup.PREFIX + "*"))
 
 
-def test_the_limit_of_a_call_counts_from_what_the_libraries_use(kernel: Path) -> None:
-    """The session sets the group's limit before each call; the group here is one without processes."""
+def test_limit_of_a_call_is_added_to_memory_of_libraries(kernel: Path) -> None:
+    """The session sets the group's limit before each call. The group of this test holds no process."""
     group = cgroup.create()
     assert group is not None
     try:
@@ -116,7 +115,7 @@ def test_the_limit_of_a_call_counts_from_what_the_libraries_use(kernel: Path) ->
         group.remove()
 
 
-def test_groups_that_a_killed_grader_left_are_swept_and_those_in_use_stay(kernel: Path) -> None:
+def test_stale_groups_are_deleted_and_used_ones_kept(kernel: Path) -> None:
     parent = kernel / "user.slice/app.slice"
     for name, processes in (("left", ""), ("used", "12\n"), ("fresh", "")):
         folder = parent / f"{cgroup.PREFIX}{name}"

@@ -1,4 +1,4 @@
-"""What student code can reach from inside: nothing of ours, nobody else, and no later call."""
+"""Student code in the sandbox reaches no file of the project, no other process and no later call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def answer():
 
 
 def attempt(run: Run, expression: str) -> str:
-    """"done" or "refused"."""
+    """Evaluate the expression in the sandbox and return "done" or "refused"."""
     reply = run(ATTEMPT.format(expression=expression))
     assert reply.ok, reply
     return reply.data["value"][0]
@@ -60,11 +60,11 @@ def attempt(run: Run, expression: str) -> str:
         f"__import__({module_of('solutions/p3_sft.py')!r})",
     ],
 )
-def test_it_is_refused(run: Run, expression: str) -> None:
+def test_forbidden_operation_is_refused(run: Run, expression: str) -> None:
     assert attempt(run, expression) == "refused"
 
 
-def test_a_foreign_file_is_not_there(run: Run, tmp_path: Path) -> None:
+def test_foreign_file_is_not_readable(run: Run, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     canary.write_text("secret")
     for folder in (*tmp_path.parents, tmp_path):
@@ -74,14 +74,14 @@ def test_a_foreign_file_is_not_there(run: Run, tmp_path: Path) -> None:
         assert attempt(run, f"open({str(path)!r}).read()") == "refused"
 
 
-def test_nothing_of_the_graders_environment_is_inside(run: Run) -> None:
+def test_environment_of_the_grader_is_not_visible(run: Run) -> None:
     value = run("def answer(): return dict(os.environ)").data["value"]
     known = {*worker_environment(library="", scratch="", device="cpu"), "PWD", "LC_CTYPE"}
     assert [name for name in value if name not in known and value[name] == os.environ.get(name)] == []
     assert value["HOME"] != os.environ.get("HOME")
 
 
-def test_no_more_capabilities_and_no_way_to_gain_them(run: Run) -> None:
+def test_worker_has_no_capabilities_and_cannot_gain_any(run: Run) -> None:
     reply = run("def answer(): return open('/proc/self/status').read()")
     status = dict(line.split(":\t", 1) for line in reply.data["value"].splitlines() if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
@@ -89,8 +89,8 @@ def test_no_more_capabilities_and_no_way_to_gain_them(run: Run) -> None:
     assert status["Seccomp"] == "2"
 
 
-def test_the_filter_refuses_with_the_errors_that_are_its_own(run: Run) -> None:
-    """Without it the kernel would grant the first two, and call an empty clone3 (the last) invalid."""
+def test_seccomp_filter_refuses_with_its_own_errors(run: Run) -> None:
+    """Without the filter the kernel would allow the first two calls and call the last, an empty clone3, invalid."""
     source = (
         "import ctypes\n"
         "def answer():\n"
@@ -103,19 +103,19 @@ def test_the_filter_refuses_with_the_errors_that_are_its_own(run: Run) -> None:
     assert run(source).data["value"] == [[-1, errno.EPERM]] * 4 + [[-1, errno.ENOSYS]]
 
 
-def test_the_grader_itself_is_closed_to_processes_of_its_own_user(session: WorkerSession) -> None:
+def test_grader_process_is_not_dumpable(session: WorkerSession) -> None:
     get_dumpable = 3  # PR_GET_DUMPABLE of <linux/prctl.h>
     assert ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0) == 0
 
 
-def test_files_do_not_last_until_the_next_call(run: Run) -> None:
+def test_files_do_not_survive_their_call(run: Run) -> None:
     write = "(os.makedirs('a/b'), open('a/b/c', 'w').write('x'))"
     assert attempt(run, write) == "done"
     reply = run("def answer(): return os.listdir('.') + os.listdir(os.environ['HOME'])")
     assert reply.data["value"] == []
 
 
-def test_patches_do_not_last_until_the_next_call(run: Run) -> None:
+def test_patches_do_not_survive_their_call(run: Run) -> None:
     patch = "torch.equal = lambda *a: True\nimport builtins; builtins.sum = max\n"
     assert run(patch + "def answer(): return 1").ok
     source = "def answer(): return [torch.equal(torch.zeros(1), torch.ones(1)), sum([1, 2])]"
@@ -141,7 +141,7 @@ def test_a_daemon_does_not_outlive_its_call(session: WorkerSession, run: Run) ->
 
 def test_a_fork_bomb_ends_with_its_call(session: WorkerSession, run: Run) -> None:
     if os.getuid() == 0 and session.tier.backend != "bwrap-root" and not session.tier.memory_group:
-        pytest.skip("root without a uid of its own and without a cgroup: processes are not bounded")
+        pytest.skip("root without a separate uid and without a cgroup: processes are not bounded")
     before = descendants()
     source = "def answer(): os.execv('/bin/sh', ['sh', '-c', 'f() { f | f & f; }; f'])"
     reply = run(source, wall_s=1)
@@ -150,13 +150,13 @@ def test_a_fork_bomb_ends_with_its_call(session: WorkerSession, run: Run) -> Non
     assert descendants() == before
 
 
-def test_killing_the_worker_costs_no_later_call(run: Run) -> None:
+def test_next_call_works_after_worker_was_killed(run: Run) -> None:
     for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, signal.SIGTERM):
         run(f"def answer():\n    os.kill(os.getppid(), {int(number)})\n    time.sleep(0.05)", wall_s=5)
         assert run(HELLO).data["value"] == "still here"
 
 
-def test_a_worker_that_dies_costs_one_call_and_is_replaced(best: WorkerSession) -> None:
+def test_dead_worker_fails_one_call_and_is_replaced(best: WorkerSession) -> None:
     sandbox = best._sandbox
     assert sandbox is not None
     assert best.prewarm()
@@ -170,7 +170,7 @@ def test_a_worker_that_dies_costs_one_call_and_is_replaced(best: WorkerSession) 
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_is_ended_by_the_graders_own_clock(
+def test_hanging_worker_is_killed_at_time_limit_of_the_grader(
     best: WorkerSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autograder.sandbox.session.GRACE_SECONDS", 1.0)
@@ -212,8 +212,7 @@ def test_a_killed_grader_leaves_no_process(session: WorkerSession) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether the process still runs. A dead orphan stays as a zombie where the machine's first process,
-    as in many containers, buries nobody: that is not ours to do and holds nothing."""
+    """Say whether the process still runs. A zombie does not: in many containers pid 1 never reaps orphans."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -222,7 +221,7 @@ def _runs(pid: int) -> bool:
 
 
 def _started(others: set[int]) -> set[int]:
-    """Processes below this one but for `others`, once there are a sandbox's outermost one and one inside it."""
+    """Wait for the outermost process of a sandbox and one inside it, and return the descendants except `others`."""
     for _ in range(100):
         if len(found := set(descendants()) - others) > 1:
             return found

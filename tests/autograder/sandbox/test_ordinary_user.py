@@ -1,4 +1,4 @@
-"""Doctor and grade, run by an ordinary user: whoever runs the tests, or, where that is root, a uid without rights."""
+"""doctor and grade run by an ordinary user: the user who runs the tests, or, if that is root, an unprivileged uid."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from autograder.sandbox.landlock import SIGNAL_SCOPE_ABI
 from tests.support.sources import ROOT
 
 pytestmark = pytest.mark.slow
-UID = 61999  # beside the range that sandboxes take theirs from, and nobody's
+UID = 61999  # outside the range of the sandboxes' uids, and assigned to nobody
 CLI = (sys.executable, "-m", "autograder.cli")
 
 
 def closed_folders() -> dict[Path, list[Path]]:
-    """Folders that only root may enter -> what the interpreter needs from inside each."""
+    """Map each folder that only root may enter to the paths in it that the interpreter needs."""
     needed = {ROOT, *python_home().roots}
     return {
         folder: [path for path in needed if folder in path.parents]
@@ -33,7 +33,7 @@ def closed_folders() -> dict[Path, list[Path]]:
 
 
 def script(keep: Path, command: tuple[str, ...]) -> str:
-    """For a mount namespace of its own: open what is closed (nothing changes outside), drop root, run."""
+    """Write a script for a new mount namespace: open the closed folders (only there), drop root, run the command."""
     lines = ["set -e"]
     for number, (folder, paths) in enumerate(closed_folders().items()):
         kept = keep / str(number)
@@ -46,7 +46,7 @@ def script(keep: Path, command: tuple[str, ...]) -> str:
 
 
 def ran(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """The command, run by an ordinary user who owns the folder `home` and nothing else."""
+    """Run the command as an ordinary user who owns only the folder `home`."""
     home = place / "home"
     home.mkdir(exist_ok=True)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home), "TMPDIR": str(home),
@@ -60,7 +60,7 @@ def ran(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def user() -> Iterator[Path]:
-    """A folder for `ran`, below nothing that is closed as pytest's own are."""
+    """Yield a folder for `ran` that an ordinary user may enter, unlike pytest's."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         require_sandbox(Path(folder))
@@ -68,7 +68,7 @@ def user() -> Iterator[Path]:
 
 
 def require_sandbox(place: Path) -> None:
-    """Skip where no ordinary user can be had, or the kernel offers one no sandbox."""
+    """Skip if no ordinary user can run the grader, or if the kernel offers such a user no sandbox."""
     tried = ran(place, sys.executable, "-c", "import os, torch; assert os.getuid()")
     if tried.returncode:
         pytest.skip(f"no ordinary user can run the grader here: {tried.stderr.strip()[-200:]}")

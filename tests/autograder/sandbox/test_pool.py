@@ -1,4 +1,4 @@
-"""WorkerPool: tasks side by side, values in order, nobody left behind."""
+"""WorkerPool runs tasks side by side, keeps their order, and leaves no thread behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autograder.sandbox.pool import WorkerPool, open_pool
 
 
 class Session:
-    """A session that starts, or does not, and can be ended."""
+    """A fake session that starts, or does not, and can be ended."""
 
     def __init__(self, device="cpu", starts=True):
         self.device, self.starts, self.ended, self.closed = device, starts, threading.Event(), False
@@ -37,14 +37,14 @@ class Session:
         self.closed = True
 
 
-def test_values_come_in_the_order_of_tasks_and_two_run_at_once():
+def test_results_keep_task_order_and_two_tasks_run_at_once():
     first, second = Session(), Session()
     both = threading.Barrier(2)
 
     def task(value, waits):
         def run(session):
             if waits:
-                both.wait(timeout=30)  # never passed unless the other runs too
+                both.wait(timeout=30)  # passes only if the other task runs at the same time
             return value, session
 
         return run
@@ -54,13 +54,13 @@ def test_values_come_in_the_order_of_tasks_and_two_run_at_once():
     assert {session for _, session in found[:2]} == {first, second}
 
 
-def test_a_lane_that_does_not_start_leaves_its_tasks_to_the_first():
+def test_first_session_does_tasks_of_session_that_does_not_start():
     first = Session()
     found = WorkerPool(first, [Session(starts=False)]).run([lambda session: session] * 3)
     assert found == [first] * 3
 
 
-def test_an_interrupt_stops_another_lane_that_computes():
+def test_interrupt_stops_computation_in_other_thread():
     other, begun = Session(), threading.Event()
     never = time.monotonic() + 60
 
@@ -79,7 +79,7 @@ def test_an_interrupt_stops_another_lane_that_computes():
     assert time.monotonic() < never - 20
 
 
-def test_an_error_of_another_lane_is_raised_as_well():
+def test_error_in_other_thread_is_raised():
     other, raised = Session(), threading.Event()
 
     def task(session):
@@ -92,12 +92,12 @@ def test_an_error_of_another_lane_is_raised_as_well():
         WorkerPool(Session(), [other]).run([task, task])
 
 
-def test_another_lane_flushes_denormals_as_the_grader_does():
+def test_other_thread_flushes_denormals_too():
     other, begun, done = Session(), threading.Event(), threading.Event()
 
     def task(session):
         if session is other:
-            assert begun.wait(timeout=30)  # or a slow machine's other lane takes both tasks
+            assert begun.wait(timeout=30)  # otherwise the other thread may take both tasks
             done.set()
             return float(torch.tensor(1e-310, dtype=torch.float64) * 0.5)
         begun.set()
@@ -114,15 +114,15 @@ def test_another_lane_flushes_denormals_as_the_grader_does():
 @pytest.mark.parametrize(
     ("device", "cores", "wanted", "number"), [("cpu", 2, 2, 2), ("cpu", 1, 2, 1), ("cpu", 8, 1, 1), ("cuda", 8, 2, 1)]
 )
-def test_there_are_as_many_lanes_as_wanted_and_cores_and_one_on_a_gpu(monkeypatch, device, cores, wanted, number):
+def test_pool_has_wanted_sessions_at_most_one_per_core_and_one_on_gpu(monkeypatch, device, cores, wanted, number):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
     session = Session(device)
-    with open_pool(session, wanted) as lanes:
-        assert 1 + len(lanes.others) == number
-    assert all(other.closed for other in lanes.others)
+    with open_pool(session, wanted) as pool:
+        assert 1 + len(pool.others) == number
+    assert all(other.closed for other in pool.others)
 
 
-def test_without_a_second_sandbox_there_is_one_lane(monkeypatch):
+def test_pool_has_one_session_if_the_second_does_not_start(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
-    with open_pool(Session(starts=False), 2) as lanes:
-        assert lanes.others == ()
+    with open_pool(Session(starts=False), 2) as pool:
+        assert pool.others == ()

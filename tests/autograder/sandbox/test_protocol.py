@@ -1,4 +1,4 @@
-"""Does the grader take only well-formed answers, and refuse the rest without ever failing itself?"""
+"""The grader accepts only well-formed answers and rejects the rest with a ProtocolError."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autograder.sandbox.protocol import (
     ENTRY_BYTES,
     MAX_RANK,
     AnyTensors,
-    InvalidAnswer,
+    ProtocolError,
     TensorSpec,
     decode_reply,
     decode_tensors,
@@ -31,14 +31,14 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
 def blob(header: Any, data: bytes = bytes(8)) -> bytes:
-    """Safetensors bytes with any header."""
+    """Build safetensors bytes with any header."""
     head = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(head)) + head + data
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3), (2, 3)])
-def test_every_dtype_and_shape_survives_the_way(dtype: str, shape: tuple[int, ...]) -> None:
+def test_dtypes_and_shapes_survive_encoding(dtype: str, shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
     out = decode_tensors(encode_tensors({"a/b.0": array}), {"a/b.0": TensorSpec(dtype, shape)})["a/b.0"]
     assert out.dtype == array.dtype
@@ -47,7 +47,7 @@ def test_every_dtype_and_shape_survives_the_way(dtype: str, shape: tuple[int, ..
     np.testing.assert_array_equal(out, array)
 
 
-def test_not_finite_tensors_travel_as_they_are() -> None:
+def test_non_finite_tensors_are_kept() -> None:
     array = np.array([np.nan, -np.inf], np.float32)
     np.testing.assert_array_equal(decode_tensors(encode_tensors({"x": array}), SPEC)["x"], array)
 
@@ -88,8 +88,8 @@ def test_a_strided_array_is_sent_in_row_order() -> None:
         blob({"x": None}),
     ],
 )
-def test_tensors_that_break_a_rule_are_refused(data: bytes) -> None:
-    with pytest.raises(InvalidAnswer):
+def test_malformed_tensors_are_rejected(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
         decode_tensors(data, SPEC)
 
 
@@ -102,25 +102,25 @@ def test_tensors_that_break_a_rule_are_refused(data: bytes) -> None:
         {str(i): {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(65)},
     ],
 )
-def test_open_answers_are_bounded_too(header: dict) -> None:
-    with pytest.raises(InvalidAnswer):
+def test_any_tensors_are_bounded(header: dict) -> None:
+    with pytest.raises(ProtocolError):
         decode_tensors(blob(header), AnyTensors())
 
 
-def test_the_longest_allowed_entry_fits_into_its_share_of_the_header() -> None:
+def test_longest_allowed_entry_fits_into_entry_bytes() -> None:
     most = {"dtype": "BOOL", "shape": [1 << 40] * MAX_RANK, "data_offsets": [(1 << 63) - 1] * 2}
     assert len(json.dumps({"x" * 200: most})) <= ENTRY_BYTES
 
 
 @pytest.mark.parametrize("expect", [SPEC, AnyTensors(max_count=1)])
-def test_a_header_longer_than_its_tensors_need_is_refused(expect: Any) -> None:
+def test_oversized_header_is_rejected(expect: Any) -> None:
     header, room = json.dumps({"x": ENTRY}), header_limit(expect)
     assert decode_tensors(blob(header.ljust(room).encode()), expect)["x"].shape == (2,)
-    with pytest.raises(InvalidAnswer, match="longer than allowed"):
+    with pytest.raises(ProtocolError, match="longer than allowed"):
         decode_tensors(blob(header.ljust(room + 1).encode()), expect)
 
 
-def test_snapshots_of_the_whole_policy_have_a_header_far_below_its_limit() -> None:
+def test_header_of_policy_snapshots_is_below_half_of_its_limit() -> None:
     state = Policy(load_base_model()).state_dict()
     tensors = {f"s{step:06d}/{name}": value.numpy() for step in range(6) for name, value in state.items()}
     manifest = {name: TensorSpec("float32", array.shape) for name, array in tensors.items()}
@@ -129,10 +129,10 @@ def test_snapshots_of_the_whole_policy_have_a_header_far_below_its_limit() -> No
     assert struct.unpack_from("<Q", sent)[0] < header_limit(manifest) / 2
 
 
-def test_a_boolean_is_zero_or_one() -> None:
+def test_booleans_other_than_zero_and_one_are_rejected() -> None:
     header = {"x": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}
     assert decode_tensors(blob(header, b"\x00\x01"), AnyTensors())["x"].tolist() == [False, True]
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(ProtocolError):
         decode_tensors(blob(header, b"\x00\x02"), AnyTensors())
 
 
@@ -144,12 +144,12 @@ def test_a_boolean_is_zero_or_one() -> None:
         "9" * 5000, "9" * 40, '"\\ud800"', "\xff", "", "{", "1 2", "[" + "0," * 1_000_001 + "0]",
     ],
 )  # fmt: skip
-def test_json_that_is_not_plain_finite_data_is_refused(text: str) -> None:
-    with pytest.raises(InvalidAnswer):
+def test_malformed_or_non_finite_json_is_rejected(text: str) -> None:
+    with pytest.raises(ProtocolError):
         strict_json(text.encode("latin-1"))
 
 
-def test_plain_json_is_read_as_it_is() -> None:
+def test_plain_json_is_read_unchanged() -> None:
     value = {"a": [1, -2.5, True, None, "ä\n"], "b": {}}
     assert strict_json(json.dumps(value).encode()) == value
 
@@ -163,8 +163,8 @@ def test_plain_json_is_read_as_it_is() -> None:
         {"kind": ["answered"], "data": {}, "error": ""},
     ],
 )  # fmt: skip
-def test_a_reply_of_another_form_is_refused(value: Any) -> None:
-    with pytest.raises(InvalidAnswer):
+def test_malformed_reply_is_rejected(value: Any) -> None:
+    with pytest.raises(ProtocolError):
         decode_reply(pack_body(value), None)
 
 
@@ -174,35 +174,35 @@ def test_the_manifest_may_depend_on_the_data() -> None:
     )
     answer = decode_reply(body, lambda data: {"x": TensorSpec("float32", (data["n"],))})
     assert answer.tensors["x"].shape == (3,)
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(ProtocolError):
         decode_reply(body, SPEC)
 
 
 @pytest.mark.parametrize("problem", [KeyError("n"), TypeError("no"), IndexError("no"), ValueError("no")])
-def test_data_that_a_manifest_cannot_read_are_the_answers_fault(problem: Exception) -> None:
+def test_error_in_manifest_function_is_a_protocol_error(problem: Exception) -> None:
     def expect(data: dict) -> dict:
         raise problem
 
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(ProtocolError):
         decode_reply(pack_body({"kind": "answered", "data": {}, "error": ""}), expect)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_spoiled_bytes_are_refused_or_decoded_to_the_tensors_expected(data: st.DataObject) -> None:
+def test_corrupted_bytes_are_rejected_or_match_the_manifest(data: st.DataObject) -> None:
     value = {"kind": "answered", "data": {"a": [1]}, "error": ""}
     good = bytearray(pack_body(value, encode_tensors({"x": np.zeros(2, "f4")})))
     for _ in range(data.draw(st.integers(1, 6))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(good)))
-    with contextlib.suppress(InvalidAnswer):
+    with contextlib.suppress(ProtocolError):
         answer = decode_reply(bytes(good[:cut]), SPEC)
         assert {name: TensorSpec(x.dtype.name, x.shape) for name, x in answer.tensors.items()} == (
             SPEC if answer.kind == "answered" else {}
         )
 
 
-def test_frames_are_cut_out_of_any_pieces() -> None:
+def test_frames_are_reassembled_from_any_pieces() -> None:
     stream = frame(b"P", b"one") + frame(b"R", b"") + frame(b"P", b"three")
     for size in (1, 5, 9, 100):
         reader = FrameReader({b"P": 10, b"R": 10})
@@ -212,6 +212,6 @@ def test_frames_are_cut_out_of_any_pieces() -> None:
 
 
 @pytest.mark.parametrize("stream", [frame(b"X"), frame(b"P", bytes(11)), b"P" + b"\xff" * 8])
-def test_a_frame_over_the_rules_ends_the_stream(stream: bytes) -> None:
+def test_unknown_or_oversized_frame_is_rejected(stream: bytes) -> None:
     with pytest.raises(WireError):
         list(FrameReader({b"P": 10}).feed(stream))

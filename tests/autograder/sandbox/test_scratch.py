@@ -1,4 +1,4 @@
-"""Emptying and measuring a scratch folder that a hostile call has filled."""
+"""A scratch folder that a hostile call has filled is emptied and measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autograder.inside import system
 
 
 def deep(folder, levels=1500):
-    """A chain of folders longer than Python's recursion limit and than any path may be."""
+    """Create a chain of folders deeper than Python's recursion limit, with paths longer than the system's limit."""
     here = os.open(folder, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir("deep", dir_fd=here)
@@ -36,7 +36,7 @@ def test_scratch_is_bounded_in_every_tier(run):
 
 def test_a_folder_deeper_than_the_recursion_limit_is_removed(tmp_path):
     deep(tmp_path)
-    assert system.empty([str(tmp_path)])
+    assert system.empty_folders([str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +50,7 @@ def test_links_are_removed_and_not_followed(tmp_path):
         os.symlink(outside, place / "folder")
         os.symlink(outside / "kept", place / "file")
         os.symlink("nowhere", place / "dangling")
-    assert system.empty([str(scratch)])
+    assert system.empty_folders([str(scratch)])
     assert (outside / "kept").read_text() == "mine"
     assert outside.stat().st_mode & 0o777 == 0o750
 
@@ -59,33 +59,33 @@ def test_closed_folders_and_odd_names_are_removed(tmp_path):
     (tmp_path / "closed" / "in").mkdir(parents=True)
     (tmp_path / "closed" / "in" / "a\nb").write_text("x")
     (tmp_path / "closed").chmod(0)
-    assert system.empty([str(tmp_path)])
+    assert system.empty_folders([str(tmp_path)])
 
 
-def test_a_stage_is_removed_with_all_that_is_in_it(tmp_path):
-    stage = tmp_path / "stage"
-    stage.mkdir()
-    deep(stage, 1100)
-    system.remove(str(stage))
-    system.remove(str(stage))  # twice does no harm
-    assert not stage.exists()
+def test_folder_is_removed_with_its_content(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    deep(folder, 1100)
+    system.remove_folder(str(folder))
+    system.remove_folder(str(folder))  # a second time does no harm
+    assert not folder.exists()
 
 
 def test_bytes_in_files_and_empty_files_are_counted(tmp_path):
     (tmp_path / "large").write_bytes(b"x" * 300_000)
     for number in range(10):
         (tmp_path / f"empty{number}").touch()
-    assert 300_000 + 10 * system.PAGE <= system.held_bytes([str(tmp_path)], 1 << 30) < 400_000
-    assert system.held_bytes([str(tmp_path)], 50_000) > 50_000
+    assert 300_000 + 10 * system.PAGE <= system.disk_usage([str(tmp_path)], 1 << 30) < 400_000
+    assert system.disk_usage([str(tmp_path)], 50_000) > 50_000
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root looks into every folder")
 def test_a_folder_that_cannot_be_read_counts_as_too_much(tmp_path):
     (tmp_path / "hidden").mkdir(mode=0o300)
-    assert system.held_bytes([str(tmp_path)], 1 << 20) > 1 << 20
+    assert system.disk_usage([str(tmp_path)], 1 << 20) > 1 << 20
 
 
 def test_a_path_that_is_too_long_to_be_looked_at_counts_as_too_much(tmp_path):
     deep(tmp_path, 2500)
-    assert system.held_bytes([str(tmp_path)], 1 << 30) > 1 << 30
-    assert system.empty([str(tmp_path)])
+    assert system.disk_usage([str(tmp_path)], 1 << 30) > 1 << 30
+    assert system.empty_folders([str(tmp_path)])

@@ -1,4 +1,4 @@
-"""What a call can end in, in every tier: each way a submission can go wrong has its own kind."""
+"""Each way in which a call can end has its kind of reply, in every tier."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def test_a_loop_ends_at_the_processor_limit(run: Run) -> None:
     assert run("def answer():\n    while True: pass", cpu_s=1).kind == "timeout"
 
 
-def test_a_loop_in_the_prelude_ends_too(session: WorkerSession) -> None:
+def test_loop_in_prelude_ends_at_the_wall_limit(session: WorkerSession) -> None:
     code = {"prelude": "while True: pass", "slots": {"T01": HELLO}}
     limits = Limits(**{**LIMITS.__dict__, "wall_s": 0.5})
     assert session.call("_call", {"code": code, "name": "answer"}, limits=limits).kind == "timeout"
 
 
-def test_memory_that_no_process_limit_counts_is_bounded_too(best: WorkerSession, run_best: Run) -> None:
+def test_memory_of_memfds_is_bounded(best: WorkerSession, run_best: Run) -> None:
     if not best.tier.memory_group:
         pytest.skip("no memory cgroup on this machine: the tier's name says `soft memory`")
     source = (
@@ -100,7 +100,7 @@ def test_memory_that_no_process_limit_counts_is_bounded_too(best: WorkerSession,
     assert run_best(HELLO).ok
 
 
-def test_a_flood_of_output_is_cut_and_bounded(run: Run) -> None:
+def test_flood_of_output_is_stopped_and_cut(run: Run) -> None:
     reply = run("def answer():\n    while True: print('x' * 100_000)")
     assert reply.kind == "crashed"
     assert "64 MiB" in reply.error
@@ -114,7 +114,7 @@ def test_what_is_printed_is_kept_for_the_ta(run: Run) -> None:
     assert "shell" in reply.data["_output"]
 
 
-def test_a_flood_on_the_answer_pipe_is_invalid_and_bounded(run: Run) -> None:
+def test_flood_on_the_answer_pipe_is_invalid(run: Run) -> None:
     source = (
         "def answer():\n"
         "    for fd in range(3, 64):\n"
@@ -144,7 +144,7 @@ FRAME = "struct.pack('>cQ', b'R', len(body)) + body"
     [
         (FRAME, "return 1"),  # two replies
         (f"2 * ({FRAME})", "os._exit(0)"),
-        ("struct.pack('>cQ', b'E', 2) + b'{}'", "os._exit(0)"),  # the worker's own frame type
+        ("struct.pack('>cQ', b'E', 2) + b'{}'", "os._exit(0)"),  # a frame type of the worker
         ("struct.pack('>cQ', b'R', 1 << 40)", "os._exit(0)"),
         ("b'{\"score\": 100}'", "os._exit(0)"),
     ],
@@ -154,7 +154,7 @@ def test_a_forged_reply_is_invalid(run: Run, forged: str, end: str) -> None:
     assert run(HELLO).data["value"] == "still here"
 
 
-def test_a_single_forged_reply_is_no_more_than_an_answer(session: WorkerSession) -> None:
+def test_forged_reply_without_expected_tensors_is_invalid(session: WorkerSession) -> None:
     code = {"prelude": "import os", "slots": {"T01": FORGE % (FRAME, "os._exit(0)")}}
     expect = {"loss": TensorSpec("float64", ())}
     reply = session.call("_call", {"code": code, "name": "answer"}, limits=LIMITS, expect=expect)
@@ -168,7 +168,7 @@ def test_progress_arrives_in_order_and_its_nan_is_null(session: WorkerSession) -
     assert seen == [{"step": step, "loss": None} for step in range(3)]
 
 
-def test_two_threads_compute_after_one_and_after_two(run: Run) -> None:
+def test_number_of_threads_may_change_between_calls(run: Run) -> None:
     source = (
         "def answer(x):\n    torch.set_num_threads(7) if x.shape[0] == 1 else None\n"
         "    return [torch.get_num_threads(), (torch.ones(300, 300) @ torch.ones(300, 300)).sum().item()]"
@@ -176,24 +176,21 @@ def test_two_threads_compute_after_one_and_after_two(run: Run) -> None:
     for threads in (1, 2, 2, 1):
         reply = run(source, {"x": np.zeros(2)}, threads=threads)
         assert reply.data["value"] == [threads, 300.0**3]
-    assert run(source, {"x": np.zeros(1)}).data["value"][0] == 7  # a student's own setting ends with its call
+    assert run(source, {"x": np.zeros(1)}).data["value"][0] == 7  # a student's setting ends with the call
     assert run(source, {"x": np.zeros(2)}).data["value"][0] == 1
 
 
 def test_random_numbers_repeat_from_call_to_call(run: Run) -> None:
-    source = (
-        "import random, numpy\n"
-        "def answer(): return [torch.rand(1).item(), numpy.random.rand(), random.random()]"
-    )
+    source = "import random, numpy\ndef answer(): return [torch.rand(1).item(), numpy.random.rand(), random.random()]"
     assert run(source).data["value"] == run(source).data["value"]
 
 
-def test_a_call_of_another_thread_can_be_ended_and_nothing_starts_after_it(session: WorkerSession) -> None:
+def test_end_aborts_call_of_another_thread_and_prevents_restart(session: WorkerSession) -> None:
     with session.another() as mine:
         mine.prewarm()
         with ThreadPoolExecutor(1) as pool:
             asleep = pool.submit(runner(mine), "def answer():\n    time.sleep(60)", wall_s=60)
-            time.sleep(1)  # the call has begun by then, as a rule; if not, it fails in the same way
+            time.sleep(1)  # usually the call has begun by then; if not, it fails in the same way
             mine.end()
             with pytest.raises(SandboxError):
                 asleep.result(timeout=30)

@@ -1,4 +1,4 @@
-"""Is the tier chosen by trying, and is a machine without one told what to install?"""
+"""The tier is chosen by trying, and the error on a machine without one says what to install."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from autograder import cli
 from autograder.sandbox import UNSAFE, SandboxError, WorkerSession, choose_tier, environment, tiers
 from autograder.sandbox.bwrap import options
 from autograder.sandbox.environment import PythonHome, python_home, under
-from autograder.sandbox.landlock import Stage, configuration
+from autograder.sandbox.landlock import WorkerFolder, configuration
+from autograder.sandbox.process import WorkerProgram
 from autograder.sandbox.seccomp import build_filter
-from autograder.sandbox.tiers import Tier, probe
+from autograder.sandbox.tiers import Tier, check_tier
 from tests.autograder.conftest import LIMITS
 from tests.support.sources import ROOT
 
@@ -27,14 +28,14 @@ RESTRICTED = Tier(3, "landlock", False)
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[Tier, str]:
-    """A pretended machine: what each candidate's probe says."""
+    """Simulate a machine by the result of check_tier for each candidate."""
     answers: dict[Tier, str] = {}
     monkeypatch.setattr(tiers, "candidates", lambda: tuple(answers))
-    monkeypatch.setattr(tiers, "probe", answers.__getitem__)
+    monkeypatch.setattr(tiers, "check_tier", answers.__getitem__)
     return answers
 
 
-def test_the_best_tier_that_works_is_taken_and_says_why_not_a_better_one(machine: dict[Tier, str]) -> None:
+def test_best_working_tier_is_chosen_with_reasons_against_better_ones(machine: dict[Tier, str]) -> None:
     machine.update({ISOLATED: "no cgroup", SOFT: "uid map denied", RESTRICTED: ""})
     tier = choose_tier()
     assert (tier.number, str(tier)) == (3, "3 restricted")
@@ -42,19 +43,19 @@ def test_the_best_tier_that_works_is_taken_and_says_why_not_a_better_one(machine
     assert "uid map denied" in tier.notes[1]
 
 
-def test_a_worse_tier_than_required_is_refused_with_a_cure(machine: dict[Tier, str]) -> None:
+def test_tier_worse_than_required_is_refused_with_advice(machine: dict[Tier, str]) -> None:
     machine.update({ISOLATED: "no cgroup", SOFT: "", RESTRICTED: ""})
     assert choose_tier(2).number == 2
-    with pytest.raises(SandboxError, match="apt install bubblewrap.*no cgroup"):
+    with pytest.raises(SandboxError, match=r"apt install bubblewrap.*no cgroup"):
         choose_tier(1)
 
 
-def test_a_machine_without_any_tier_is_told_what_to_install(machine: dict[Tier, str]) -> None:
-    with pytest.raises(SandboxError, match="apt install bubblewrap.*not installed"):
+def test_error_without_any_tier_says_what_to_install(machine: dict[Tier, str]) -> None:
+    with pytest.raises(SandboxError, match=r"apt install bubblewrap.*not installed"):
         choose_tier()
 
 
-def test_without_any_tier_the_unsafe_one_is_taken_only_where_allowed(machine: dict[Tier, str]) -> None:
+def test_unsafe_tier_is_chosen_only_if_allowed(machine: dict[Tier, str]) -> None:
     machine.update({RESTRICTED: "no Landlock"})
     tier = choose_tier(unsafe=True)
     assert (tier.number, tier.backend, tier.name) == (0, "plain", "0 UNSAFE")
@@ -63,7 +64,7 @@ def test_without_any_tier_the_unsafe_one_is_taken_only_where_allowed(machine: di
         choose_tier()
 
 
-def test_a_tier_that_isolates_is_taken_even_where_unsafe_is_allowed(machine: dict[Tier, str]) -> None:
+def test_isolating_tier_is_preferred_to_the_unsafe_one(machine: dict[Tier, str]) -> None:
     machine.update({SOFT: "uid map denied", RESTRICTED: ""})
     assert choose_tier(unsafe=True).number == 3
 
@@ -71,7 +72,7 @@ def test_a_tier_that_isolates_is_taken_even_where_unsafe_is_allowed(machine: dic
 @pytest.mark.parametrize(
     ("more", "code", "name"), [((), 3, "none: no sandbox"), (("--unsafe",), 0, "0 UNSAFE")], ids=["safe", "unsafe"]
 )
-def test_only_an_unsafe_run_is_graded_without_a_tier_and_its_reports_say_so(
+def test_grading_without_a_tier_needs_unsafe_and_reports_say_so(
     machine: dict[Tier, str], tmp_path: Path, more: tuple[str, ...], code: int, name: str
 ) -> None:
     sample = str(ROOT / "tests/submissions/typical.ipynb")
@@ -84,28 +85,28 @@ def test_only_an_unsafe_run_is_graded_without_a_tier_and_its_reports_say_so(
     assert name in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_required_tier_reaches_the_session(machine: dict[Tier, str]) -> None:
+def test_session_refuses_tier_worse_than_required(machine: dict[Tier, str]) -> None:
     machine.update({RESTRICTED: ""})
     with pytest.raises(SandboxError):
         WorkerSession(tier=1)
 
 
-def test_a_sandbox_that_does_not_start_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_start_is_returned_as_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autograder.sandbox.bwrap.bwrap_path", lambda: "/bin/false")
-    assert "bubblewrap does not start" in probe(Tier(1, "bwrap-user", False, ("fresh",)))
+    assert "bubblewrap does not start" in check_tier(Tier(1, "bwrap-user", False, ("fresh",)))
 
 
-def test_a_probe_that_sees_too_much_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_names_everything_that_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {"environment": ["HOME", "SECRET"], "network": True, "readable": ["/x"], "writable": ["/usr"]}
     monkeypatch.setattr(tiers, "start", lambda *place, **options: SimpleNamespace(kill=lambda: None))
     worker = SimpleNamespace(hello=lambda deadline: {**seen, "missing": ["torch"]})
     monkeypatch.setattr(tiers, "Link", lambda sandbox: worker)
-    reason = probe(Tier(1, "bwrap-user", False, ("leaky",)))
+    reason = check_tier(Tier(1, "bwrap-user", False, ("leaky",)))
     assert all(word in reason for word in ("network", "/x", "/usr", "SECRET", "torch"))
     assert "HOME" not in reason
 
 
-def test_a_kit_that_cannot_be_imported_is_named(no_kit: None) -> None:
+def test_missing_kit_is_named(no_kit: None) -> None:
     with pytest.raises(SandboxError, match="rlhf_kit"):
         python_home()
 
@@ -123,7 +124,7 @@ def test_the_grader_is_not_mounted() -> None:
     assert not under(repository, home.roots) or home.masked
     arguments = options(home, device="cpu", uid=1, seccomp_fd=3, info_fd=4, block_fd=5).split(b"\0")
     bound = {arguments[at + 2] for at, word in enumerate(arguments) if word.startswith((b"--ro-bind", b"--bind"))}
-    assert os.fsencode(repository) not in bound or home.masked  # an empty folder above a .venv in it may be made
+    assert os.fsencode(repository) not in bound or home.masked  # an empty folder above a .venv inside may be created
 
 
 def _home(tmp_path: Path, roots: tuple[Path, ...], masked: tuple[Path, ...]) -> PythonHome:
@@ -139,8 +140,8 @@ def test_a_grader_installed_beside_the_libraries_is_masked(tmp_path: Path) -> No
     bound, masked = (arguments.index(os.fsencode(path)) for path in (tmp_path / "venv", site / "autograder"))
     assert bound < masked
     assert arguments[masked - 1] == b"--tmpfs"
-    stage = Stage(tmp_path / "stage", tmp_path / "stage/lib", tmp_path / "stage/box")
-    given = json.loads(configuration(home, stage, device="cpu", uid=None, command=[], fds=[]))
+    folder = WorkerFolder(tmp_path / "worker", tmp_path / "worker/lib", tmp_path / "worker/box")
+    given = json.loads(configuration(home, folder, WorkerProgram([], []), device="cpu", uid=None))
     assert str(site / "torch") in given["read"]
     assert str(site) in given["listed"]
     assert not any(under(site / "autograder", [Path(path)]) for path in given["read"])
@@ -154,16 +155,16 @@ def test_read_only_remounts_come_last() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_memory_of_a_process_is_bounded_but_with_a_gpu_and_the_tiers_say_so(device: str) -> None:
+def test_memory_is_bounded_per_process_except_with_a_gpu(device: str) -> None:
     session = WorkerSession.__new__(WorkerSession)
     session.device, session.seed = device, 0
     bounded = session._header(LIMITS)["address_space"]
     assert bounded == (device == "cpu")
-    for tier in (SOFT, RESTRICTED, UNSAFE):  # what is left where no group holds the sum
+    for tier in (SOFT, RESTRICTED, UNSAFE):  # the tiers in which no cgroup bounds the sum
         assert "GPU" in tier.limits.partition("Not covered")[0], tier
 
 
-def test_a_machine_without_a_filter_is_refused() -> None:
+def test_unsupported_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match="riscv64"):
         build_filter(machine="riscv64")
 

@@ -1,4 +1,4 @@
-"""Does extraction as a whole bound hostile source, find the written answers, and know the real template?"""
+"""Extraction bounds hostile source, finds the written answers, and recognises the real template as blank."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from assignment.registry import load_spec
 from assignment.release.notebook import to_bytes, to_notebook
-from assignment.release.passes import Options
+from assignment.release.passes import BuildOptions
 from assignment.release.source import load_parts
 from autograder.core.records import Cell
 from autograder.parsing.limited import LimitedError, ParseLimits, run_limited
@@ -25,17 +25,27 @@ SLOTS = len(SPEC.slots)
 QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
 
 
-def test_the_child_and_this_process_find_the_same() -> None:
+def test_child_process_and_this_process_find_the_same_answers() -> None:
     read = submission(IMPORTS, LOSS, "def f(:\n", "%%bash\nls")
     assert extract(read, SPEC) == extract_here(read)
 
 
-@pytest.mark.parametrize("bomb", [
-    "x = " + "(" * 100_000, "x = " + "-" * 400_000 + "1", "x = " + "[" * 90 + "]" * 90, "a" * 900_000,
-    "x = " + "+".join(["1"] * 150_000), "x = '" + "\\" * 500_000, "@" * 300_000, "a;" * 60_000,
-    "# TODO T07\n" * 60_000, "def f(): " + "lambda: " * 50_000,
-])
-def test_a_cell_built_to_exhaust_the_parser_costs_only_itself(bomb: str) -> None:
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "x = " + "(" * 100_000,
+        "x = " + "-" * 400_000 + "1",
+        "x = " + "[" * 90 + "]" * 90,
+        "a" * 900_000,
+        "x = " + "+".join(["1"] * 150_000),
+        "x = '" + "\\" * 500_000,
+        "@" * 300_000,
+        "a;" * 60_000,
+        "# TODO T07\n" * 60_000,
+        "def f(): " + "lambda: " * 50_000,
+    ],
+)
+def test_cell_that_exhausts_the_parser_loses_only_itself(bomb: str) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answers = extract(submission(IMPORTS, bomb, LOSS), SPEC)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -87,7 +97,7 @@ def test_results_and_notes_of_intake_are_passed_on() -> None:
     assert extract_here(read).results == (claim,)
 
 
-def test_two_notebooks_of_one_answer_by_two_editors_are_the_same(tmp_path: Path) -> None:
+def test_line_ends_and_encoding_do_not_change_the_answers(tmp_path: Path) -> None:
     plain = read_submission(write(tmp_path / "a.ipynb", notebook([IMPORTS, LOSS])), SPEC)
     imports, loss = (source.replace("\n", "\r\n") for source in (IMPORTS, LOSS))
     crlf = notebook([code(imports.splitlines(keepends=True)), loss])
@@ -97,7 +107,7 @@ def test_two_notebooks_of_one_answer_by_two_editors_are_the_same(tmp_path: Path)
 
 def test_the_solved_notebook_is_all_answered_and_its_prelude_trains_nothing(tmp_path: Path) -> None:
     path = tmp_path / "solved.ipynb"
-    path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), Options(load_spec(), solved=True))))
+    path.write_bytes(to_bytes(to_notebook(load_parts(load_spec()), BuildOptions(load_spec(), solved=True))))
     answers = extract_here(read_submission(path, SPEC))
     assert Counter(answer.state for answer in answers.slots.values()) == {"present": SLOTS}
     assert "load_base_model()" not in answers.prelude

@@ -1,4 +1,4 @@
-"""Is any notebook, as any editor saved it, read alike, and is anything else refused with advice?"""
+"""Notebooks of all editors are read alike, and anything else is refused with advice."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_file_name_and_metadata_change_nothing_but_the_display_name(tmp_path: Pa
 
 
 @pytest.mark.parametrize("flavour", ["colab", "vscode", "kaggle", "jupytext"])
-def test_every_editor_s_file_reads_alike(tmp_path: Path, flavour: str) -> None:
+def test_files_of_all_editors_are_read_alike(tmp_path: Path, flavour: str) -> None:
     plain = read_submission(write(tmp_path / "plain.ipynb", notebook(CELLS)), SPEC)
     document = notebook(CELLS)
     for number, cell in enumerate(document["cells"]):
@@ -86,7 +86,7 @@ def test_every_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     assert sources(read) == ["größe = 'Größe – 尺寸'"]
 
 
-def test_stray_bytes_that_are_no_text_do_not_cost_the_notebook(tmp_path: Path) -> None:
+def test_invalid_bytes_do_not_lose_the_notebook(tmp_path: Path) -> None:
     raw = json.dumps(notebook([LOSS, "x = 'caf\u00e9'"]), ensure_ascii=False).encode("latin-1", "replace")
     (tmp_path / "a.ipynb").write_bytes(raw)
     read = read_submission(tmp_path / "a.ipynb", SPEC)
@@ -117,10 +117,10 @@ def test_results_of_the_kit_are_kept_as_claims(tmp_path: Path) -> None:
     assert RESULTS_MIME == rlhf_kit.results.MIME_TYPE
 
 
-@pytest.mark.parametrize("bad", [
-    "not json", 3, [1, 2], None, {"a": "x" * 300_000}, {"a": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]},
-])
-def test_results_that_are_no_small_table_are_dropped(tmp_path: Path, bad: object) -> None:
+@pytest.mark.parametrize(
+    "bad", ["not json", 3, [1, 2], None, {"a": "x" * 300_000}, {"a": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]}]
+)
+def test_results_other_than_small_tables_are_dropped(tmp_path: Path, bad: object) -> None:
     outputs = [{"output_type": "display_data", "data": {RESULTS_MIME: bad}}]
     path = write(tmp_path / "a.ipynb", notebook([code("x", outputs=outputs)]))
     assert read_submission(path, SPEC).cells[0].results == ()
@@ -132,22 +132,25 @@ def test_numbers_that_json_cannot_hold_become_null_in_results(tmp_path: Path) ->
     assert read_submission(path, SPEC).cells[0].results == ({"rows": [{"a": None, "b": None, "c": None}]},)
 
 
-@pytest.mark.parametrize(("raw", "advice"), [
-    (b"", "Save the notebook again"),
-    (b"   \n", "Save the notebook again"),
-    (b"hello", "Hand in the .ipynb file"),
-    (b"%PDF-1.7 ...", "is a PDF"),
-    (b"<!DOCTYPE html><html>", "Download .ipynb"),
-    (b"[]", "not a notebook"),
-    (b"{}", "no notebook cells"),
-    (b'{"cells": {}}', "no notebook cells"),
-    (b'{"nbformat": 4, "cells": []}', "without cells"),
-    (b'{"cells": [1,], "nbformat": 4}', "line 1"),
-    (b"<<<<<<< HEAD\n{}\n>>>>>>> main\n", "git merge"),
-    (b"[" * 100_000, "nested too deeply"),
-    (bytes(range(256)) * 10, "not a notebook"),
-])
-def test_what_is_no_notebook_is_refused_with_advice(tmp_path: Path, raw: bytes, advice: str) -> None:
+@pytest.mark.parametrize(
+    ("raw", "advice"),
+    [
+        (b"", "Save the notebook again"),
+        (b"   \n", "Save the notebook again"),
+        (b"hello", "Hand in the .ipynb file"),
+        (b"%PDF-1.7 ...", "is a PDF"),
+        (b"<!DOCTYPE html><html>", "Download .ipynb"),
+        (b"[]", "not a notebook"),
+        (b"{}", "no notebook cells"),
+        (b'{"cells": {}}', "no notebook cells"),
+        (b'{"nbformat": 4, "cells": []}', "without cells"),
+        (b'{"cells": [1,], "nbformat": 4}', "line 1"),
+        (b"<<<<<<< HEAD\n{}\n>>>>>>> main\n", "git merge"),
+        (b"[" * 100_000, "nested too deeply"),
+        (bytes(range(256)) * 10, "not a notebook"),
+    ],
+)
+def test_files_other_than_notebooks_are_refused_with_advice(tmp_path: Path, raw: bytes, advice: str) -> None:
     path = tmp_path / "bad.ipynb"
     path.write_bytes(raw)
     assert advice in refusal(path)
@@ -188,7 +191,7 @@ def test_a_giant_cell_is_left_out_and_the_rest_is_kept(tmp_path: Path) -> None:
     assert "Cell 2 is too long" in read.notes[0]
 
 
-def test_pasted_pictures_do_not_crowd_out_a_written_answer(tmp_path: Path) -> None:
+def test_pasted_pictures_do_not_displace_a_written_answer(tmp_path: Path) -> None:
     picture = f"![](data:image/png;base64,{'A' * 2_000_000}) The policy drifts."
     read = read_submission(write(tmp_path / "a.ipynb", notebook([markdown(picture), LOSS])), SPEC)
     assert "The policy drifts." in read.cells[0].source

@@ -1,4 +1,4 @@
-"""Notebooks as they really arrive: the same score as the clean form, or a message that says what to change."""
+"""Notebooks as they really arrive get the score of their clean form, or a message that says what to change."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from assignment.registry import load_spec
-from autograder.core.exception_hints import hint
+from autograder.core.exception_hints import hint_for
 from autograder.core.records import Answers, ItemResult
-from autograder.quality.checks import definitions_in, judge_quality
+from autograder.quality.checks import definitions_in, quality_results
 from autograder.sandbox import WorkerSession
-from autograder.slots.judge import judge_slots
+from autograder.slots.runner import run_hidden_tests
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.support.real_life import REWRITTEN, SAME, TOLD, big_output, dumped
@@ -26,33 +26,31 @@ CLEAN = json.loads(SAMPLE.read_text(encoding="utf-8"))
 
 
 def extracted(path: Path) -> Answers:
-    """The answers of a file, by way of intake."""
+    """Read a file and extract its answers."""
     return extract(read_submission(path, SPEC), SPEC)
 
 
-def judged(path: Path, session: WorkerSession) -> dict[str, ItemResult]:
-    """Verdicts on the cheap slots, from the file on, through the sandbox."""
-    return dict(judge_slots(session, extracted(path), SPEC, 3, SLOTS))
+def graded(path: Path, session: WorkerSession) -> dict[str, ItemResult]:
+    """Grade the cheap slots of a file in the sandbox."""
+    return dict(run_hidden_tests(session, extracted(path), SPEC, 3, SLOTS))
 
 
 def statements(source: str) -> list[str]:
-    """What Python reads in a source, whatever its indentation and comments."""
+    """Parse a source into statements, without regard to indentation and comments."""
     return [ast.dump(node) for node in ast.parse(source).body]
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """The answers of the notebook as it was."""
+    """Return the answers of the unchanged notebook."""
     path = tmp_path_factory.mktemp("clean") / "rlhf.ipynb"
     path.write_bytes(dumped(CLEAN))
     return extracted(path)
 
 
 @pytest.mark.parametrize("form", SAME)
-def test_an_honest_form_scores_as_the_clean_one(
-    form: str, clean: Answers, best: WorkerSession, tmp_path: Path
-) -> None:
-    """The same code is graded the same; so what a form leaves as it was is compared, and what it changes is run."""
+def test_an_honest_form_scores_as_the_clean_one(form: str, clean: Answers, best: WorkerSession, tmp_path: Path) -> None:
+    """Equal code gets equal scores, so unchanged answers are compared as text and changed ones are run."""
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(SAME[form](CLEAN)))
     answers = extracted(path)
@@ -64,9 +62,9 @@ def test_an_honest_form_scores_as_the_clean_one(
     before, after = statements(clean.prelude), statements(answers.prelude)
     assert [one for one in after if one in before] == before
     run = tuple(answers.slots) if after != before else SLOTS
-    results = dict(judge_slots(best, answers, SPEC, 3, run))
+    results = dict(run_hidden_tests(best, answers, SPEC, 3, run))
     assert {slot: result.status for slot, result in results.items()} == dict.fromkeys(run, "passed"), results
-    quality = judge_quality(answers, SPEC, definitions_in(best, SPEC))
+    quality = quality_results(answers, SPEC, definitions_in(best, SPEC))
     assert {item: result.message for item, result in quality.items() if result.share < 1} == {}
 
 
@@ -74,7 +72,7 @@ def test_an_honest_form_scores_as_the_clean_one(
 def test_a_renamed_file_scores_as_the_clean_one(name: str, best: WorkerSession, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(dumped(CLEAN))
-    assert {result.status for result in judged(path, best).values()} == {"passed"}
+    assert {result.status for result in graded(path, best).values()} == {"passed"}
 
 
 @pytest.mark.parametrize("form", TOLD)
@@ -84,7 +82,7 @@ def test_what_cannot_be_graded_says_what_to_change(form: str, best: WorkerSessio
         pytest.skip("the grader runs it")
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(change(CLEAN)))
-    results = judged(path, best)
+    results = graded(path, best)
     other = next(one for one in SLOTS if one != slot)
     assert results[slot].status == "crashed"
     assert words in results[slot].message
@@ -95,10 +93,10 @@ def test_what_cannot_be_graded_says_what_to_change(form: str, best: WorkerSessio
 def test_200_mb_of_saved_output_is_refused_with_advice(tmp_path: Path) -> None:
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(big_output(CLEAN)))
-    with pytest.raises(IntakeError, match="larger than 100 MB. Clear all outputs, save the notebook"):
+    with pytest.raises(IntakeError, match=r"larger than 100 MB\. Clear all outputs, save the notebook"):
         read_submission(path, SPEC)
 
 
 def test_a_hint_holds_nothing_of_the_exceptions_text() -> None:
-    assert "secret" not in hint("NameError: name 'secret_hidden_input' is not defined")
-    assert hint("ValueError: anything else") == ""
+    assert "secret" not in hint_for("NameError: name 'secret_hidden_input' is not defined")
+    assert hint_for("ValueError: anything else") == ""

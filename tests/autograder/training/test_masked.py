@@ -1,6 +1,8 @@
-"""Answers alone are to be learned: prompts and padding are masked, and the weights show whether they were."""
+"""Prompts and padding have to be masked in SFT: the weights show whether they were supervised."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,10 +13,12 @@ from assignment.registry import load_spec
 from autograder.reference.models import load_reference
 from autograder.training.data import Demonstrations, draw_demonstrations
 from autograder.training.encoding import demonstration
-from autograder.training.outcome import Outcome
-from autograder.training.sft import Masked, SFTStage
+from autograder.training.sft import MaskedLosses, SFTStage
 from autograder.training.stage import Lab
-from autograder.training.weights import Trained
+from autograder.training.weights import Snapshots
+
+if TYPE_CHECKING:
+    from autograder.training.outcome import Outcome
 
 SEED, HELDOUT, STEPS, BATCH = 20281, 60, 40, 16
 IGNORE = -100
@@ -30,12 +34,12 @@ def drawn(lab: Lab) -> Demonstrations:
     return draw_demonstrations(lab.reference, SEED, HELDOUT)
 
 
-def measured(lab: Lab, drawn: Demonstrations, state: dict[str, torch.Tensor]) -> Masked:
-    return SFTStage._masked(lab, Trained((0, 9), (lab.reference.base, state)), drawn)
+def measured(lab: Lab, drawn: Demonstrations, state: dict[str, torch.Tensor]) -> MaskedLosses:
+    return SFTStage._masked_losses(lab, Snapshots((0, 9), (lab.reference.base, state)), drawn)
 
 
 def fine_tuned(lab: Lab, drawn: Demonstrations, prompts: bool, padding: bool) -> dict[str, torch.Tensor]:
-    """A few updates of the base model, with prompts and padding supervised or not."""
+    """Make a few updates of the base model, with prompts and padding supervised or not."""
     model = lab.reference.language_model(lab.reference.base).requires_grad_(True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(STEPS):
@@ -55,7 +59,7 @@ def fine_tuned(lab: Lab, drawn: Demonstrations, prompts: bool, padding: bool) ->
 
 
 @torch.no_grad()
-def test_both_numbers_are_plain_sums_of_log_probabilities(lab, drawn):
+def test_masked_losses_are_means_of_log_probabilities(lab, drawn):
     few = Demonstrations([], drawn.prompts[:7], drawn.completions[:7])
     before, after = (lab.reference.language_model(s).double() for s in (lab.reference.base, lab.reference.sft))
     totals, tokens, padding = [0.0, 0.0], 0, 0.0
@@ -71,36 +75,39 @@ def test_both_numbers_are_plain_sums_of_log_probabilities(lab, drawn):
     assert found.padding == pytest.approx(padding / 7, rel=1e-5)
 
 
-def test_the_reference_has_learned_answers_alone(lab, drawn):
-    bar, found = lab.bars.sft_loss_trend, measured(lab, drawn, lab.reference.sft)
-    assert found.prompt_rise > 2 * bar.prompt_rise_min
-    assert found.padding > 2 * bar.padding_min
+def test_reference_has_learned_only_answers(lab, drawn):
+    threshold, found = lab.thresholds.sft_loss_trend, measured(lab, drawn, lab.reference.sft)
+    assert found.prompt_rise > 2 * threshold.prompt_rise_min
+    assert found.padding > 2 * threshold.padding_min
 
 
 @pytest.mark.parametrize(("prompts", "padding"), [(False, False), (True, False), (False, True)])
-def test_some_updates_show_what_was_supervised(lab, drawn, prompts, padding):
-    bar, found = lab.bars.sft_loss_trend, measured(lab, drawn, fine_tuned(lab, drawn, prompts, padding))
-    assert (found.prompt_rise < bar.prompt_rise_min, found.padding < bar.padding_min) == (prompts, padding)
+def test_few_updates_show_what_was_supervised(lab, drawn, prompts, padding):
+    threshold, found = lab.thresholds.sft_loss_trend, measured(lab, drawn, fine_tuned(lab, drawn, prompts, padding))
+    assert (found.prompt_rise < threshold.prompt_rise_min, found.padding < threshold.padding_min) == (prompts, padding)
 
 
-def outcome(lab: Lab, masked: Masked, ratio: float = 0.05) -> Outcome:
+def outcome(lab: Lab, masked: MaskedLosses, ratio: float = 0.05) -> Outcome:
     start = lab.reference.base
-    run = Trained((0, 9), (start, {name: value + 0.1 for name, value in start.items()}))
+    run = Snapshots((0, 9), (start, {name: value + 0.1 for name, value in start.items()}))
     return SFTStage()._outcome(lab, run, [6.0, 6.0 * ratio], (6.0, 6.0 * ratio), 1e-9, masked)
 
 
-@pytest.mark.parametrize("masked", [Masked(-0.06, 15.0), Masked(0.9, 0.01)])
-def test_what_has_learned_more_than_answers_does_not_pass_and_is_told_so(lab, masked):
+@pytest.mark.parametrize("masked", [MaskedLosses(-0.06, 15.0), MaskedLosses(0.9, 0.01)])
+def test_supervised_prompts_or_padding_fail_with_a_message_that_says_so(lab, masked):
     found = outcome(lab, masked)
-    assert (found.passed, found.near, found.share) == (False, False, 0.0)
+    assert (found.passed, found.close, found.share) == (False, False, 0.0)
     assert found.evidence["unmasked"]
     assert "what it should not" in found.message
-    assert not outcome(lab, masked, ratio=lab.bars.sft_loss_trend.final_ratio_max + 0.01).near
+    assert not outcome(lab, masked, ratio=lab.thresholds.sft_loss_trend.final_ratio_max + 0.01).close
 
 
-def test_answers_alone_pass_and_a_loss_that_is_too_high_is_not_blamed_on_masks(lab):
-    assert outcome(lab, Masked(0.9, 15.0)).passed
-    high = outcome(lab, Masked(-0.06, 15.0), ratio=0.9)
+def test_masked_prompts_and_padding_pass(lab):
+    assert outcome(lab, MaskedLosses(0.9, 15.0)).passed
+
+
+def test_loss_that_is_too_high_is_not_blamed_on_masking(lab):
+    high = outcome(lab, MaskedLosses(-0.06, 15.0), ratio=0.9)
     assert not high.passed
     assert not high.evidence["unmasked"]
     assert "learns too little" in high.message

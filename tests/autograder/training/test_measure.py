@@ -1,4 +1,4 @@
-"""Measurements of the grader, against the plain definition written out token by token."""
+"""Measurements of the grader agree with their definitions, computed token by token."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_likelihood_is_the_sum_of_log_probabilities_of_the_reply(reference):
 
 
 def peaked(reference, factor):
-    """A model of some entropy: random weights are all but uniform, where every token is as likely as any other."""
+    """Return a model with less entropy than random weights have, whose predictions are almost uniform."""
     return reference.language_model({name: factor * x if "wte" in name else x for name, x in reference.sft.items()})
 
 
-def test_a_models_own_samples_are_typical_of_it_and_others_are_not(reference):
+def test_samples_of_a_model_are_typical_of_it_and_others_are_not(reference):
     lm, other = peaked(reference, 8.0), peaked(reference, 7.0)
     prompts = PROMPTS * 60
     own = [measure.likelihood(lm, prompts, measure.sample_coupled(lm, prompts, 6, seed)) for seed in range(40)]
@@ -58,24 +58,24 @@ def test_a_models_own_samples_are_typical_of_it_and_others_are_not(reference):
     assert measure.likelihood(lm, prompts, greedy).typicality() < -6
 
 
-def test_the_trusted_reward_model_does_not_depend_on_padding(reference):
+def test_scores_of_the_trusted_reward_model_do_not_depend_on_padding(reference):
     model = reference.reward_model(reference.rm_good)
     rows = [p + r for p, r in zip(PROMPTS, REPLIES, strict=True)]
-    alone = np.array([measure.scores(model, [row])[0] for row in rows])
+    one_by_one = np.array([measure.scores(model, [row])[0] for row in rows])
     left = model(*kit.pad_sequences(rows, kit.PAD_ID, side="left")).numpy()
-    assert measure.scores(model, rows) == pytest.approx(alone, rel=1e-5, abs=1e-7)
-    assert left == pytest.approx(alone, rel=1e-4, abs=1e-6)
-    assert np.ptp(alone) > 1e-4  # else the comparison says nothing
+    assert measure.scores(model, rows) == pytest.approx(one_by_one, rel=1e-5, abs=1e-7)
+    assert left == pytest.approx(one_by_one, rel=1e-4, abs=1e-6)
+    assert np.ptp(one_by_one) > 1e-4  # else the comparison says nothing
 
 
-def test_pairs_are_scored_as_their_sequences_are(reference):
+def test_pair_scores_equal_the_scores_of_the_sequences(reference):
     model = reference.reward_model(reference.rm_good)
     first = [[5, 6, 7, 20, 21, 0], [8, 22, 0], [9, 10, 11], [9, 10, 11, 12], [31, 0], [4, 4, 4, 33]]
     second = [[5, 6, 7, 23, 0], [8, 22, 24, 25, 26, 0], [9, 10, 11, 12, 13], [9, 10, 11, 12], [32, 0], [4, 33]]
-    alone = np.array([[measure.scores(model, [row])[0] for row in rows] for rows in (first, second)])
+    one_by_one = np.array([[measure.scores(model, [row])[0] for row in rows] for rows in (first, second)])
     # float32, summed in another order: some 1e-7 of scores of this size
-    assert measure.pair_scores(model, first, second) == pytest.approx(alone, rel=1e-4, abs=1e-6)
-    assert np.ptp(alone) > 1e-3
+    assert measure.pair_scores(model, first, second) == pytest.approx(one_by_one, rel=1e-4, abs=1e-6)
+    assert np.ptp(one_by_one) > 1e-3
 
 
 def test_eos_is_appended_once():
@@ -83,7 +83,7 @@ def test_eos_is_appended_once():
     assert measure.with_eos([1, 2], [3, kit.EOS_ID]) == [1, 2, 3, kit.EOS_ID]
 
 
-def test_equal_models_draw_equal_replies_and_other_seeds_others(reference):
+def test_equal_models_sample_equal_replies_and_other_seeds_other_replies(reference):
     prompts = PROMPTS * 5
     lm = reference.language_model(reference.sft)
     first = measure.sample_coupled(lm, prompts, 8, seed=1)
@@ -92,18 +92,18 @@ def test_equal_models_draw_equal_replies_and_other_seeds_others(reference):
     assert len({tuple(reply) for reply in first}) > 10  # the noise differs between prompts
 
 
-def test_coupled_samples_follow_the_models_distribution(reference):
+def test_coupled_samples_follow_the_distribution_of_the_model(reference):
     lm = reference.language_model(reference.sft)
     prompts = [[5, 6, 7]] * 4000
     with torch.no_grad():
         probability = lm(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1].softmax(-1).numpy()
     drawn = np.array([reply[0] for reply in measure.sample_coupled(lm, prompts, 1, seed=3)])
-    likely = np.argsort(probability)[-200:]  # a group, for each token alone is rare
+    likely = np.argsort(probability)[-200:]  # a group, because each token alone is rare
     share, expected = float(np.isin(drawn, likely).mean()), float(probability[likely].sum())
     assert share == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 4000))
 
 
-def test_a_coupled_pair_of_close_models_differs_less_than_an_uncoupled_one(reference):
+def test_similar_models_differ_less_with_coupled_than_with_independent_samples(reference):
     near = {name: x + 1e-3 * torch.randn_like(x) for name, x in reference.sft.items()}
     lm, other = reference.language_model(reference.sft), reference.language_model(near)
     prompts = [[7, 8, 9]] * 60
@@ -113,20 +113,18 @@ def test_a_coupled_pair_of_close_models_differs_less_than_an_uncoupled_one(refer
     assert same > 30 > apart
 
 
-@pytest.mark.parametrize(
-    ("reply", "expected"), [([1, 2, 1, 2], 1 / 3), ([1], 0.0), ([1, 2, 3], 0.0), ([1] * 5, 0.75)]
-)
+@pytest.mark.parametrize(("reply", "expected"), [([1, 2, 1, 2], 1 / 3), ([1], 0.0), ([1, 2, 3], 0.0), ([1] * 5, 0.75)])
 def test_repetition_is_the_share_of_repeated_bigrams(reply, expected):
     assert measure.repetition(reply) == pytest.approx(expected)
 
 
-def test_a_changed_artefact_is_refused(tmp_path):
+def test_changed_artefact_is_refused(tmp_path):
     folder, base = write_artefacts(tmp_path)
     (folder / "reward.json").write_text('{"mean": 5, "std": 1}')
     with pytest.raises(ArtefactError, match=r"reward\.json is not the file"):
         load_reference(folder, base)
 
 
-def test_missing_artefacts_say_how_to_make_them(tmp_path):
-    with pytest.raises(ArtefactError, match="python -m assignment.lab"):
+def test_error_about_missing_artefacts_says_how_to_make_them(tmp_path):
+    with pytest.raises(ArtefactError, match=r"python -m assignment\.lab"):
         load_reference(tmp_path)

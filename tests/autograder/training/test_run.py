@@ -1,4 +1,4 @@
-"""Training tests from code to verdict, on a model of one layer: what is replaced, what passes, what is said."""
+"""Training tests from code to verdict on a model of one layer: what is replaced, what passes, and the messages."""
 
 from __future__ import annotations
 
@@ -41,48 +41,46 @@ def outcome(lab, stage, *, answers=None, results=None, session=None):
     return run.decide(session or LocalSession(), run.StageRun(lab, stage, code, SEED))
 
 
-def passing(value: str, *, passed: bool, near: bool = False) -> dict[str, Outcome]:
-    return {"sft_loss_trend": Outcome(passed, near, float(passed), "text.", value)}
+def passing(value: str, *, passed: bool, close: bool = False) -> dict[str, Outcome]:
+    return {"sft_loss_trend": Outcome(passed, close, float(passed), "text.", value)}
 
 
 @pytest.mark.parametrize("stage", run.STAGES, ids=lambda stage: stage.op)
-def test_the_reference_is_measured_the_same_twice(lab, stage):
+def test_same_seed_gives_the_same_outcome(lab, stage):
     first, again = outcome(lab, stage), outcome(lab, stage)
     assert not isinstance(first, Failure), first
     assert first == again
     assert set(first) == set(stage.items)
 
 
-@pytest.mark.parametrize(
-    "stage", [SFTStage(), RewardModelStage(), ComparisonStage()], ids=lambda stage: stage.op
-)
-def test_the_reference_passes(lab, stage):
+@pytest.mark.parametrize("stage", [SFTStage(), RewardModelStage(), ComparisonStage()], ids=lambda stage: stage.op)
+def test_reference_passes(lab, stage):
     found = outcome(lab, stage)
     assert not isinstance(found, Failure), found
     assert {item: one.status for item, one in found.items()} == dict.fromkeys(stage.items, "passed")
 
 
-def test_another_seed_draws_other_data(lab):
+def test_data_depend_on_the_seed_alone(lab):
     stage = SFTStage()
     assert stage.draw(lab, 1).rows != stage.draw(lab, 2).rows
     assert stage.draw(lab, 1) == stage.draw(lab, 1)
 
 
-def test_every_stage_shows_a_curve_of_at_least_five_points_where_it_trains(lab):
+def test_every_stage_that_trains_shows_a_curve_of_at_least_five_points(lab):
     for stage in (SFTStage(), RewardModelStage(), PPOStage()):
         curve = outcome(lab, stage)[stage.items[0]].evidence["curve"]
         assert len(curve["steps"]) >= 5
         assert {len(values) for values in curve.values()} == {len(curve["steps"])}
 
 
-def test_a_loop_that_updates_nothing_fails_and_is_told_why(lab):
+def test_loop_without_updates_fails_with_a_message_that_says_why(lab):
     found = outcome(lab, SFTStage(), answers=reference_answers(T05=NO_STEP), results=all_passed(T05="wrong"))
     one = found["sft_loss_trend"]
     assert one.status == "wrong"
     assert "left the weights as they were" in one.message
 
 
-def test_weights_of_nan_fail_and_do_not_crash_the_grader(lab):
+def test_nan_weights_fail(lab):
     results = all_passed(T04="passed")
     found = outcome(lab, SFTStage(), answers=reference_answers(T04=WRONG_LOSS), results=results)
     assert isinstance(found, Failure)
@@ -90,7 +88,7 @@ def test_weights_of_nan_fail_and_do_not_crash_the_grader(lab):
     assert "NaN" in found.message
 
 
-def test_a_slot_that_failed_its_own_test_is_replaced_and_costs_nothing_here(lab):
+def test_slot_that_failed_its_own_test_is_replaced_and_the_stage_passes(lab):
     answers, results = reference_answers(T04=WRONG_LOSS), all_passed(T04="wrong")
     code = run.code_for(SFTStage(), lab.spec, answers, results)
     assert code.replaced == ("T04",)
@@ -98,18 +96,18 @@ def test_a_slot_that_failed_its_own_test_is_replaced_and_costs_nothing_here(lab)
     assert outcome(lab, SFTStage(), answers=answers, results=results)["sft_loss_trend"].passed
 
 
-def test_the_loop_under_test_is_never_replaced(lab):
+def test_loop_under_test_is_never_replaced(lab):
     results = all_passed(T05="wrong")
     assert run.code_for(SFTStage(), lab.spec, reference_answers(), results).replaced == ()
 
 
-def test_a_slot_that_the_loop_calls_takes_part_even_outside_the_stage(lab):
+def test_failed_slot_that_the_loop_calls_is_replaced_although_it_is_outside_the_stage(lab):
     results = all_passed(T10="wrong")
     assert run.code_for(ComparisonStage(), lab.spec, reference_answers(), results).replaced == ("T10",)
     assert run.code_for(SFTStage(), lab.spec, reference_answers(), results).replaced == ()
 
 
-def test_an_exception_in_the_loop_names_the_slot_and_keeps_its_text_for_the_ta(lab):
+def test_message_of_a_crash_names_the_slot_and_leaves_the_exception_to_the_ta(lab):
     source = "def train_sft(model, batches, config, on_step=None):\n    raise ValueError('<secret>')\n"
     found = outcome(lab, SFTStage(), answers=reference_answers(T05=source))
     assert (found.status, "train_sft (T05)" in found.message) == ("crashed", True)
@@ -117,12 +115,12 @@ def test_an_exception_in_the_loop_names_the_slot_and_keeps_its_text_for_the_ta(l
     assert "<secret>" in found.evidence["error"]
 
 
-def test_a_placeholder_in_the_loop_is_not_attempted(lab):
+def test_placeholder_in_the_loop_is_not_attempted(lab):
     source = "def train_sft(model, batches, config, on_step=None):\n    raise NotImplementedError('T05')\n"
     assert outcome(lab, SFTStage(), answers=reference_answers(T05=source)).status == "not_attempted"
 
 
-def test_another_architecture_is_refused_with_a_reason(lab):
+def test_weights_of_another_architecture_fail_with_a_reason(lab):
     source = reference_source("T05").replace(
         "    losses: list[float] = []", "    model.extra = nn.Linear(2, 2)\n    losses: list[float] = []"
     )
@@ -134,7 +132,7 @@ def test_another_architecture_is_refused_with_a_reason(lab):
 @pytest.mark.parametrize(
     ("state", "status"), [("blank", "not_attempted"), ("missing", "not_attempted"), ("broken", "crashed")]
 )
-def test_a_stage_without_its_loop_is_not_run(lab, state, status):
+def test_stage_without_its_loop_is_not_run(lab, state, status):
     answers = reference_answers()
     answers = replace(answers, slots={**answers.slots, "T09": Answer("T09", state)})
     found = verdict.not_run(lab.spec, "rm_accuracy", answers, all_passed(T09=status))
@@ -143,16 +141,16 @@ def test_a_stage_without_its_loop_is_not_run(lab, state, status):
     assert verdict.not_run(lab.spec, "sft_loss_trend", answers, all_passed()) is None
 
 
-def test_a_loop_that_never_ended_in_its_own_test_is_not_waited_for_again(lab):
+def test_loop_that_timed_out_in_its_own_test_is_not_run_again(lab):
     found = verdict.not_run(lab.spec, "sft_loss_trend", reference_answers(), all_passed(T05="timeout"))
     assert found is not None
     assert found.status == "timeout"
 
 
 @pytest.mark.parametrize("kind", ["timeout", "out_of_memory", "invalid", "crashed"])
-def test_every_way_to_give_no_answer_has_a_message(lab, kind):
+def test_every_failure_has_a_message_without_text_of_the_student(lab, kind):
     class Dead:
-        def call(self, *args, **options):
+        def call(self, *_args, **_options):
             return Reply(False, kind, {"_output": "printed"}, error="own words")
 
     found = outcome(lab, PPOStage(), session=Dead())
@@ -162,14 +160,12 @@ def test_every_way_to_give_no_answer_has_a_message(lab, kind):
     assert found.evidence["output"] == "printed"
 
 
-@pytest.mark.parametrize(
-    ("again", "passed"), [([True, True], True), ([True, False], False), ([False, False], False)]
-)
-def test_a_near_miss_is_decided_by_the_majority_of_fresh_seeds(lab, monkeypatch, again, passed):
-    outcomes = [passing("first", passed=False, near=True), *(passing(f"run {p}", passed=p) for p in again)]
+@pytest.mark.parametrize(("again", "passed"), [([True, True], True), ([True, False], False), ([False, False], False)])
+def test_miss_within_the_retry_margin_is_decided_by_the_majority_of_three_runs(lab, monkeypatch, again, passed):
+    outcomes = [passing("first", passed=False, close=True), *(passing(f"run {p}", passed=p) for p in again)]
     seeds = []
 
-    def fake(session, stage_run):
+    def fake(_session, stage_run):
         seeds.append(stage_run.seed)
         return outcomes[len(seeds) - 1]
 
@@ -180,41 +176,41 @@ def test_a_near_miss_is_decided_by_the_majority_of_fresh_seeds(lab, monkeypatch,
     assert "majority of 3 runs" in found.message
 
 
-def test_a_near_miss_with_a_replaced_slot_is_not_run_again(lab, monkeypatch):
+def test_miss_within_the_retry_margin_is_not_run_again_if_a_slot_was_replaced(lab, monkeypatch):
     calls = []
 
-    def fake(*args, **options):
+    def fake(*_args, **_options):
         calls.append(1)
-        return passing("first", passed=False, near=True)
+        return passing("first", passed=False, close=True)
 
     monkeypatch.setattr(run, "run_stage", fake)
     found = outcome(lab, SFTStage(), results=all_passed(T04="wrong"))["sft_loss_trend"]
     assert (found.passed, len(calls)) == (False, 1)
 
 
-def test_verdicts_carry_value_and_threshold_of_success_criteria(lab):
+def test_results_hold_value_and_threshold_of_success_criteria(lab):
     stage = PPOStage()
     found = outcome(lab, stage)
     assert set(found) == {"ppo_reward", "ppo_kl"}
-    assert verdict.item_result(lab.spec, lab.bars, "ppo_reward", found["ppo_reward"], ("T11",)).replaced == ("T11",)
-    criterion = verdict.item_result(lab.spec, lab.bars, "ppo_kl", found["ppo_kl"]).criterion
+    assert verdict.item_result(lab.spec, lab.thresholds, "ppo_reward", found["ppo_reward"], ("T11",)).replaced == (
+        "T11",
+    )
+    criterion = verdict.item_result(lab.spec, lab.thresholds, "ppo_kl", found["ppo_kl"]).criterion
     assert criterion is not None
     assert criterion.threshold == "0 to 12 nats per sequence, this run's reward learned"
     assert "nats per sequence" in criterion.value
 
 
-@pytest.mark.parametrize(
-    ("status", "met"), [("not_gradable", None), ("crashed", False), ("not_attempted", False)]
-)
-def test_only_our_own_failure_leaves_a_criterion_open(lab, status, met):
+@pytest.mark.parametrize(("status", "met"), [("not_gradable", None), ("crashed", False), ("not_attempted", False)])
+def test_only_an_error_of_the_grader_leaves_a_criterion_undecided(lab, status, met):
     found = Failure(status, "text")
-    result = verdict.item_result(lab.spec, lab.bars, "sft_loss_trend", found)
+    result = verdict.item_result(lab.spec, lab.thresholds, "sft_loss_trend", found)
     assert result.criterion is not None
     assert result.criterion.met is met
     assert result.share == 0.0
 
 
-def test_the_cache_key_follows_code_and_seed(lab):
+def test_cache_key_depends_on_code_and_seed(lab):
     stage, answers = SFTStage(), reference_answers()
     code = run.code_for(stage, lab.spec, answers, all_passed())
     other = run.code_for(stage, lab.spec, reference_answers(T04=WRONG_LOSS), all_passed())
@@ -224,21 +220,14 @@ def test_the_cache_key_follows_code_and_seed(lab):
 
 
 @pytest.mark.parametrize("slot", [slot.id for slot in load_spec().slots])
-def test_a_replacement_defines_its_slot_and_leaks_no_helper(slot):
+def test_replacement_defines_its_slot_and_no_helper(slot):
     from autograder.inside.namespace import Namespace
 
     spec = load_spec()
     name = spec.slot(slot).name
-    space = Namespace(
-        {"prelude": "HUMAN = 'mine'", "slots": {slot: replacement(spec, slot)}, "names": {slot: name}}
-    )
+    space = Namespace({"prelude": "HUMAN = 'mine'", "slots": {slot: replacement(spec, slot)}, "names": {slot: name}})
     assert space.errors == []
     assert callable(space.get(name))
     assert space.globals["HUMAN"] == "mine"
-    added = {n for n in space.globals if not n.startswith("__")} - {
-        "HUMAN",
-        "get_ipython",
-        "grader",
-        "display",
-    }
+    added = {n for n in space.globals if not n.startswith("__")} - {"HUMAN", "get_ipython", "grader", "display"}
     assert added - {"annotations"} == {name, f"_reference_{slot}"}

@@ -1,4 +1,4 @@
-"""Executes the solved notebook as a student's machine would: fresh kernel, unpacked release, no repo."""
+"""Execute the solved notebook as on a student's machine: in a fresh kernel, from the unpacked release alone."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from assignment.release.release import NOTEBOOK
+from assignment.release.archive import NOTEBOOK
+from assignment.release.notebook import read_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-# Runs last in the same kernel: which files it imported from, and the most memory it held.
-_PROBE = """
+# The last cell: prints which files the kernel imported, and its peak memory.
+_USAGE_CELL = """
 import json as _json, resource as _resource, sys as _sys
 _files = sorted({str(m.__file__) for m in list(_sys.modules.values()) if getattr(m, "__file__", None)})
 _peak = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss
@@ -30,13 +33,13 @@ print(_json.dumps({"files": _files, "peak_kib": _peak, "path": _sys.path}))
 """
 
 
-class ExecutionFailed(Exception):
+class ExecutionError(Exception):
     """A cell of the solved notebook failed; the message names the cell and ends with its error."""
 
 
 @dataclass(frozen=True)
 class Executed:
-    """The executed notebook without the probe, seconds taken, peak memory in bytes, files imported."""
+    """The executed notebook, the seconds it took, its peak memory in bytes, and the files that it imported."""
 
     notebook: nbformat.NotebookNode
     seconds: float
@@ -45,7 +48,7 @@ class Executed:
 
 
 def kernel_environment(folder: Path) -> dict[str, str]:
-    """The caller's environment without anything that leads Python to the repo, and offline."""
+    """Return the environment for a kernel: this process's, without PYTHON variables and offline."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return {**env, "HF_HOME": str(folder / ".hf"), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -53,16 +56,17 @@ def kernel_environment(folder: Path) -> dict[str, str]:
 def execute(
     folder: Path, solved: bytes, cell_timeout: float, on_cell: Callable[[int, int, str], None] | None = None
 ) -> Executed:
-    """Run the notebook top to bottom in `folder`, the unpacked release.
+    """Run the notebook from top to bottom in `folder`, the unpacked release.
 
-    on_cell: called as on_cell(number, total, cell id) before each cell.
+    cell_timeout: seconds that a cell may take. on_cell: called as on_cell(number, total, cell id) before each cell.
+
     Raises:
-        ExecutionFailed: a cell raised, ran into `cell_timeout` (seconds), or the kernel died.
+        ExecutionError: a cell raised an error or took too long, or the kernel died.
     """
     (folder / NOTEBOOK).write_bytes(solved)
-    notebook = nbformat.reads(solved.decode("utf-8"), as_version=4)
+    notebook = read_notebook(solved.decode("utf-8"))
     total = len(notebook.cells)
-    notebook.cells.append(nbformat.v4.new_code_cell(_PROBE, id="probe"))
+    notebook.cells.append(nbformat.v4.new_code_cell(_USAGE_CELL, id="usage"))
     current = {"id": ""}
 
     def started(cell: Any, cell_index: int) -> None:
@@ -72,27 +76,27 @@ def execute(
 
     client = NotebookClient(
         notebook, timeout=cell_timeout, kernel_name="python3", on_cell_start=started,
-        record_timing=False, store_widget_state=False,  # neither belongs into a committed file
+        record_timing=False, store_widget_state=False,  # they do not belong in a committed file
         resources={"metadata": {"path": str(folder)}},
     )  # fmt: skip
     start = time.monotonic()
     try:
         client.execute(env=kernel_environment(folder))
     except CellTimeoutError as error:
-        raise ExecutionFailed(f"cell {current['id']} took longer than {cell_timeout:g} s") from error
+        raise ExecutionError(f"cell {current['id']} took longer than {cell_timeout:g} s") from error
     except CellExecutionError as error:
         text = _ANSI.sub("", str(error)).strip()[-2000:]
-        raise ExecutionFailed(f"cell {current['id']} failed: {text}") from error
+        raise ExecutionError(f"cell {current['id']} failed: {text}") from error
     except DeadKernelError as error:
-        raise ExecutionFailed(f"the kernel died in cell {current['id']} (out of memory?)") from error
+        raise ExecutionError(f"the kernel died in cell {current['id']} (out of memory?)") from error
     seconds = time.monotonic() - start
-    probe = notebook.cells.pop()
-    told = json.loads("".join(out.text for out in probe.outputs if out.output_type == "stream"))
-    return Executed(tidy(notebook, folder), seconds, told["peak_kib"] * 1024, tuple(told["files"]))
+    outputs = notebook.cells.pop().outputs
+    usage = json.loads("".join(out.text for out in outputs if out.output_type == "stream"))
+    return Executed(tidy(notebook, folder), seconds, usage["peak_kib"] * 1024, tuple(usage["files"]))
 
 
 def tidy(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
-    """Outputs as they would look on screen, and without this machine's paths: fit to be committed."""
+    """Clean the outputs for a commit: as they look on screen, and without the paths of this machine."""
     paths = {str(folder): ".", str(folder.resolve()): ".", sys.prefix: "<python>", str(Path.home()): "~"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -102,7 +106,7 @@ def tidy(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode
 
 
 def _joined(outputs: list[Any]) -> list[Any]:
-    """Neighbouring pieces of one stream as one output."""
+    """Join consecutive outputs of the same stream."""
     joined: list[Any] = []
     for output in outputs:
         before = joined[-1] if joined else None
@@ -114,15 +118,17 @@ def _joined(outputs: list[Any]) -> list[Any]:
 
 
 def _tidy_output(output: Any, paths: dict[str, str]) -> Any:
+    """Clean one output. paths: path -> what is written instead."""
+
     def clean(text: str) -> str:
         for path, name in sorted(paths.items(), key=lambda pair: -len(pair[0])):  # the longest first
             text = text.replace(path, name)
         return text
 
     if output.output_type == "stream":
-        # A carriage return rewrites the line: of a progress bar only its last state is left.
+        # A carriage return overwrites the line: only the last state of a progress bar is kept.
         output.text = "\n".join(clean(line.rstrip("\r").split("\r")[-1]) for line in output.text.split("\n"))
-    output.get("data", {}).pop(_WIDGET, None)  # a live progress bar; its text stays
+    output.get("data", {}).pop(_WIDGET, None)  # an interactive progress bar, which has a text version too
     for kind, value in output.get("data", {}).items():
         if isinstance(value, str) and kind.startswith("text/"):
             output["data"][kind] = clean(value)
@@ -130,8 +136,6 @@ def _tidy_output(output: Any, paths: dict[str, str]) -> Any:
 
 
 def text_of(cell: Any) -> str:
-    """What a code cell printed or showed, as plain text."""
-    shown = []
-    for output in cell.get("outputs", []):
-        shown.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
-    return "\n".join(shown)
+    """Return what a code cell printed or showed, as plain text."""
+    outputs = cell.get("outputs", [])
+    return "\n".join(out.get("text", "") or out.get("data", {}).get("text/plain", "") for out in outputs)

@@ -1,10 +1,10 @@
-"""Runs the public checks on solved and blank definitions; started as a script, in a process of its own.
+"""Run the public checks on solved and blank definitions. This file is started as a script, in its own process.
 
-    python -I probe.py RELEASE_FOLDER REQUEST.json REPLY.json
+    python -I check_runner.py RELEASE_FOLDER REQUEST.json REPLY.json
 
-REQUEST is {"slots": [...], "solved": code, "blank": code, "one_blank": {slot: code}}. REPLY maps each
-slot to what its check said: {"solved": [errors], "blank": [errors], "one_blank": [errors]}, one entry
-per test case, null where it passed. Imports nothing of ours but the kit in RELEASE_FOLDER.
+REQUEST is {"slots": [...], "solved": code, "blank": code, "one_blank": {slot: code}}. REPLY maps each slot to the
+results of its check, {"solved": [errors], "blank": [errors], "one_blank": [errors]}, with one entry per test case,
+null where it passed. Of the project, the process imports the kit in RELEASE_FOLDER alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 def main(folder: str, request_path: str, reply_path: str) -> None:
-    """Answer one request; progress goes to stdout, a slot a line."""
+    """Answer one request, and print each slot on stdout when its check is done."""
     sys.path.insert(0, folder)
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
     solved, blank = namespace(request["solved"], "solved"), namespace(request["blank"], "blank")
@@ -34,15 +34,15 @@ def main(folder: str, request_path: str, reply_path: str) -> None:
 
 
 def namespace(code: str, name: str) -> dict[str, Any]:
-    """The names that the code defines, as the globals of a module."""
+    """Run code as a module, and return the module's globals."""
     module = types.ModuleType(name)
-    sys.modules[name] = module  # dataclasses and pickling look their module up
+    sys.modules[name] = module  # dataclasses and pickle look their module up there
     exec(compile(code, f"<{name}>", "exec"), module.__dict__)
     return module.__dict__
 
 
 def errors(path: Path, names: dict[str, Any]) -> list[str | None]:
-    """One entry per test case of a public check: None, or the error as "Type: text"."""
+    """Run a public check, and return an entry per test case: None, or the error and its causes as "Type: text"."""
     from otter.test_files import ExceptionTestFile
 
     found: list[str | None] = []
@@ -50,13 +50,13 @@ def errors(path: Path, names: dict[str, Any]) -> list[str | None]:
         try:
             case.body.call_func(names)
             found.append(None)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (a slot may raise anything)
             found.append(" <- ".join(f"{type(e).__name__}: {e}" for e in chain(error)))
     return found
 
 
 def chain(error: BaseException | None) -> list[BaseException]:
-    """The error and those it came from: a check may wrap what the slot raised."""
+    """Return an error and its causes: a check may wrap the error that a slot raised."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)

@@ -1,35 +1,42 @@
-"""Do the tables of assignment.toml agree? One line per problem, which names the entry and says what is right."""
+"""Check that the tables of assignment.toml fit together. A problem is one line: the entry, and what would be right."""
 
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from assignment.registry.tables import QUALITY_ITEMS, ItemTable, SlotSpec, Tables
 from assignment.registry.thresholds import Thresholds
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
 BONUS = "bonus"  # id of the group of bonus items; no criterion may have it
-CENTS = 2  # decimals of points: amounts are summed in hundredths
+DECIMALS = 2  # of points, which are summed in hundredths
 
 
 def problems(tables: Tables) -> list[str]:
-    """Everything that does not agree, each once. Duplicates come alone: other problems may follow from them."""
+    """Return every problem once. Duplicate ids are reported alone, because other problems may follow from them."""
     if found := list(_duplicates(tables)):
         return found
-    checks = (_points, _slots, _calls, _items, _training, _written, _sums, _names_of_others)
+    checks = (_points, _slots, _calls, _items, _training, _written, _sums, _profiles_and_costs)
     return list(dict.fromkeys(line for check in checks for line in check(tables)))
 
 
 def _name(entry: SlotSpec | ItemTable) -> str:
+    """Name an entry as the file does: `[[slot]] T07`."""
     return f"[[{'slot' if isinstance(entry, SlotSpec) else 'item'}]] {entry.id}"
 
 
 def _repeated(values: Iterable[str]) -> list[str]:
-    seen: list[str] = list(values)
-    return [value for value in dict.fromkeys(seen) if seen.count(value) > 1]
+    """Return the values that occur more than once, in order."""
+    counts = Counter(values)
+    return [value for value, count in counts.items() if count > 1]
 
 
 def _duplicates(tables: Tables) -> Iterator[str]:
+    """Ids, slot names and the entries of each list occur once."""
     for table, entries in (("slot", tables.slot), ("item", tables.item), ("criterion", tables.criterion)):
         for id_ in _repeated(entry.id for entry in entries):
             yield f"[[{table}]] {id_}: duplicate id; each id stands for one entry"
@@ -47,13 +54,13 @@ def _duplicates(tables: Tables) -> Iterator[str]:
 
 
 def _points(tables: Tables) -> Iterator[str]:
-    """Points have two decimals; an entry counts to a criterion that there is, or is a bonus."""
+    """Points have two decimals. An entry belongs to an existing criterion or is a bonus, not both."""
     known = [criterion.id for criterion in tables.criterion]
     if BONUS in known:
         yield f"[[criterion]] {BONUS}: this id is kept for bonus items, which need no criterion"
     for entry in tables.entries:
-        if round(entry.points, CENTS) != entry.points:
-            yield f"{_name(entry)}: points may have {CENTS} decimals, not {entry.points!r}"
+        if round(entry.points, DECIMALS) != entry.points:
+            yield f"{_name(entry)}: points may have {DECIMALS} decimals, not {entry.points!r}"
         if entry.bonus and entry.criterion is not None:
             yield f"{_name(entry)}: a bonus belongs to no criterion; take out criterion or bonus"
         elif not entry.bonus and entry.criterion is None:
@@ -63,7 +70,7 @@ def _points(tables: Tables) -> Iterator[str]:
 
 
 def _slots(tables: Tables) -> Iterator[str]:
-    """A slot's part is that of its file, its name can be defined, and slots stand in the notebook's order."""
+    """A slot's part is the part of its file, its name is no Python keyword, and slots stand in the notebook's order."""
     part = 0
     for slot in tables.slot:
         if slot.file[1] != str(slot.part):
@@ -71,30 +78,31 @@ def _slots(tables: Tables) -> Iterator[str]:
         if slot.part < part:
             yield f"[[slot]] {slot.id}: part {slot.part} stands after part {part}; slots stand in the notebook's order"
         if keyword.iskeyword(slot.name):
-            yield f"[[slot]] {slot.id}: name {slot.name} is a word of the language; choose one that can be defined"
+            yield f"[[slot]] {slot.id}: name {slot.name} is a Python keyword; choose another name"
         part = max(part, slot.part)
 
 
 def _calls(tables: Tables) -> Iterator[str]:
+    """A slot calls other slots that exist; later ones also stand in `later`; no slot calls itself through others."""
     order = {slot.id: number for number, slot in enumerate(tables.slot)}
     for number, slot in enumerate(tables.slot):
         if slot.id in slot.calls:
-            yield f"[[slot]] {slot.id}: calls itself; calls names other slots"
+            yield f"[[slot]] {slot.id}: calls itself; calls may name other slots only"
         yield from _unknown(_name(slot), "calls", slot.calls, tuple(order))
         for other in slot.calls:
             if order.get(other, -1) > number and other not in slot.later:
                 yield (
                     f"[[slot]] {slot.id}: calls {other}, which comes later; a slot builds on earlier ones "
-                    "(one that a student may come back for stands in later as well)"
+                    "(list it in later too, if a student may come back to use it)"
                 )
         for other in slot.later:
             if other not in slot.calls or order.get(other, -1) <= number:
-                yield f"[[slot]] {slot.id}: later names {other}; it is for slots of calls that come later"
-    yield from _circles({slot.id: slot.calls for slot in tables.slot})
+                yield f"[[slot]] {slot.id}: later names {other}, which is not one of its calls to a later slot"
+    yield from _cycles({slot.id: slot.calls for slot in tables.slot})
 
 
-def _circles(calls: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    """A circle of calls, once, from the first of its slots."""
+def _cycles(calls: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """Report the first cycle of calls, once, starting at its smallest id."""
     for start in calls:
         path, queue = {start: [start]}, [start]
         while queue:
@@ -109,20 +117,21 @@ def _circles(calls: dict[str, tuple[str, ...]]) -> Iterator[str]:
 
 
 def _unknown(where: str, field: str, names: Sequence[str], known: Sequence[str]) -> Iterator[str]:
+    """Report each of these names that is not among the known ones."""
     for name in names:
         if name not in known:
             yield f"{where}: {field} names {name}; there are {', '.join(known)}"
 
 
 def _items(tables: Tables) -> Iterator[str]:
-    """Each kind of item names something that the grader has, and has the fields of its kind alone."""
+    """The grader has a test for each training and quality item, and an item has exactly the fields of its kind."""
     tests = {"training": tuple(Thresholds.model_fields), "quality": QUALITY_ITEMS}
     fields = {"training": ("loop", "stage_slots"), "written": ("questions",), "quality": ()}
     for item in tables.item:
         if item.kind in tests and item.id not in tests[item.kind]:
             yield f"{_name(item)}: the grader has no {item.kind} item of this id; it has {', '.join(tests[item.kind])}"
         if item.kind == "written" and item.id in (*tests["training"], *tests["quality"]):
-            yield f"{_name(item)}: this id is a test of the grader's; call a written item otherwise"
+            yield f"{_name(item)}: the grader has a test of this id; choose another id for a written item"
         for field in ("loop", "stage_slots", "questions"):
             given = bool(getattr(item, field))
             if given and field not in fields[item.kind]:
@@ -132,6 +141,7 @@ def _items(tables: Tables) -> Iterator[str]:
 
 
 def _training(tables: Tables) -> Iterator[str]:
+    """Training items name existing slots, and success criteria name training items that are no bonus."""
     slots = tuple(slot.id for slot in tables.slot)
     training = {item.id: item for item in tables.item if item.kind == "training"}
     for item in training.values():
@@ -146,6 +156,7 @@ def _training(tables: Tables) -> Iterator[str]:
 
 
 def _written(tables: Tables) -> Iterator[str]:
+    """Exactly one item asks each written question."""
     asked = [(item, question) for item in tables.item for question in item.questions]
     for item, question in asked:
         if question not in tables.written:
@@ -159,6 +170,7 @@ def _written(tables: Tables) -> Iterator[str]:
 
 
 def _sums(tables: Tables) -> Iterator[str]:
+    """Slots and items sum to their criterion, criteria to max_points, and the pass mark can be reached."""
     for criterion in tables.criterion:
         mine = [entry for entry in tables.entries if entry.criterion == criterion.id]
         total = sum(entry.points for entry in mine)
@@ -171,8 +183,8 @@ def _sums(tables: Tables) -> Iterator[str]:
         yield f"[assignment]: pass_mark {head.pass_mark:g} is above max_points {head.max_points:g}"
 
 
-def _names_of_others(tables: Tables) -> Iterator[str]:
-    """Thresholds for each profile, a cost for each slot and training item, and for nothing else."""
+def _profiles_and_costs(tables: Tables) -> Iterator[str]:
+    """Every profile has thresholds, every slot and training item has a reference cost, and nothing else has one."""
     for profile in tables.assignment.profiles:
         if profile not in tables.thresholds:
             yield f"[thresholds.{profile}]: is missing; profiles names {profile}"

@@ -1,4 +1,4 @@
-"""Operations and checks that look at the sandbox itself: for `doctor` and the tests, not for grading."""
+"""Operations that examine the sandbox itself, for choosing a tier, for `rlhf-lab doctor` and for the tests."""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from .registry import Report, op
+from .operations import Report, Result, op
 
 if TYPE_CHECKING:
     import torch
 
     from .namespace import Namespace
+
 STACK = ("torch", "transformers", "numpy", "safetensors", "rlhf_kit")
 
 
 @op("_echo")
-def echo(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Give back payload["value"] and the tensors."""
+def echo(_ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], _report: Report) -> Result:
+    """Return payload["value"] and the tensors."""
     return {"value": payload.get("value")}, tensors
 
 
 @op("_call")
-def call(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Call payload["name"](**tensors): a dict of tensors becomes the reply's tensors, else its value."""
+def call(ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], _report: Report) -> Result:
+    """Call payload["name"](**tensors). A dict of tensors becomes the reply's tensors, anything else its value."""
     value = ns.get(payload["name"])(**tensors)
     if isinstance(value, dict) and value and all(hasattr(item, "detach") for item in value.values()):
         return {}, value
@@ -37,9 +34,9 @@ def call(
 
 @op("_gpu")
 def compute_on_gpu(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """A matrix product on the GPU. Raises whatever CUDA says if there is none, or it is lost."""
+    _ns: Namespace, _payload: dict[str, Any], _tensors: dict[str, torch.Tensor], _report: Report
+) -> Result:
+    """Compute a matrix product on the GPU. Raises CUDA's error if there is no GPU or it has stopped responding."""
     import torch
 
     side = 64
@@ -50,9 +47,7 @@ def compute_on_gpu(
 
 
 @op("_report")
-def progress(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], report: Report
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def progress(_ns: Namespace, payload: dict[str, Any], _tensors: dict[str, torch.Tensor], report: Report) -> Result:
     """Send payload["count"] progress records."""
     for step in range(payload["count"]):
         report({"step": step, "loss": float("nan")})
@@ -60,8 +55,11 @@ def progress(
 
 
 def surroundings(request: dict[str, Any]) -> dict[str, Any]:
-    """What a process in here can see and do. request: {"hidden": paths that must not be readable,
-    "optimiser": import torch and step one first, which is what a benchmark compares with}."""
+    """Report what a process in the sandbox can see and do.
+
+    request: {"hidden": paths that must not be readable, "optimiser": whether to import torch and step an optimiser
+    first, which a benchmark uses as its baseline}.
+    """
     if request.get("optimiser"):
         from .preload import warm_up
 
@@ -78,10 +76,10 @@ def surroundings(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reachable() -> bool:
-    """Can a socket to the outside be had at all?"""
+    """Say whether this process can open a socket to the outside."""
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 53))  # TEST-NET-1 (RFC 5737); nothing is sent
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward:
+            outward.connect(("192.0.2.1", 53))  # TEST-NET-1 (RFC 5737); nothing is sent
         return True
     except OSError:
         return False
@@ -99,7 +97,7 @@ def _readable(path: str) -> bool:
 
 def _writable(folder: str) -> bool:
     try:
-        path = os.path.join(folder, ".probe")
+        path = os.path.join(folder, ".write-test")
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         os.unlink(path)
         return True
@@ -108,7 +106,7 @@ def _writable(folder: str) -> bool:
 
 
 def _importable(name: str) -> bool:
-    """Is the package there and readable? Does not import it."""
+    """Say whether the package exists and can be read, without importing it."""
     spec = importlib.util.find_spec(name)
     folders = spec.submodule_search_locations if spec else None
     return bool(folders) and any(_readable(folder) for folder in folders or ())

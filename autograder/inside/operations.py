@@ -1,9 +1,9 @@
 """The table of operations that a request may name.
 
-An operation is a function `op(ns, payload, tensors, report) -> (data, tensors)`:
-`ns` is the student's Namespace, `payload` the request's JSON, `tensors` its torch tensors (fresh,
-writable copies), `report(dict)` sends a small progress record. `data` must be JSON with finite
-numbers only: put numbers that a student computed into tensors, where NaN and Inf may travel.
+An operation is a function `op(ns, payload, tensors, report) -> (data, tensors)`. `ns` is the student's Namespace,
+`payload` the request's JSON, `tensors` its torch tensors (fresh, writable copies), and `report(dict)` sends a small
+progress record. `data` must be JSON with finite numbers only, so numbers that a student computed belong into tensors,
+which may hold NaN and Inf.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ if TYPE_CHECKING:
     from .namespace import Namespace
 
 Report = Callable[[dict[str, Any]], None]
-Op = Callable[
-    ["Namespace", dict[str, Any], "dict[str, torch.Tensor]", Report],
-    "tuple[dict[str, Any], dict[str, torch.Tensor]]",
-]
+Result = tuple[dict[str, Any], "dict[str, torch.Tensor]"]
+Op = Callable[["Namespace", dict[str, Any], "dict[str, torch.Tensor]", Report], Result]
 
 OPS: dict[str, Op] = {}
-LIGHT_MODULES = ("probes", "definitions", "drivers")  # these need no transformers, whose import takes seconds
+LIGHT_MODULES = ("diagnostics", "definitions", "drivers")  # these need no transformers, whose import takes seconds
 OP_MODULES = (*LIGHT_MODULES, "stages")
 
 
 def op(name: str) -> Callable[[Op], Op]:
-    """Register the decorated function under `name`; a second function of that name is an error."""
+    """Register the decorated function under `name`. Raises ValueError for a second function of that name."""
 
     def register(function: Op) -> Op:
         if name in OPS and OPS[name].__qualname__ != function.__qualname__:
@@ -41,7 +39,7 @@ def op(name: str) -> Callable[[Op], Op]:
 
 
 def load_ops(modules: tuple[str, ...] = OP_MODULES) -> list[str]:
-    """Import these modules of operations; returns the names of those that are not there."""
+    """Import these modules of operations and return the names of those that do not exist."""
     absent = []
     for module in modules:
         full = f"{__package__}.{module}"

@@ -1,22 +1,27 @@
-"""What is wrong with the form of assignment.toml, in sentences that name the entry as its author wrote it."""
+"""Turn pydantic's errors about assignment.toml into sentences that name the entry as its author wrote it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from assignment.registry.tables import FORMS, Tables
+from assignment.registry.tables import PATTERN_NAMES, Tables
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 LISTS = ("slot", "item", "criterion")  # arrays of tables: [[slot]]
-SHOWN = 60  # characters of a wrong value
-KINDS = {
+MAX_SHOWN = 60  # characters of a wrong value
+# What is expected, by the type of pydantic's error (https://docs.pydantic.dev/latest/errors/validation_errors/).
+EXPECTED = {
     "float_type": "a number", "int_type": "a whole number", "int_from_float": "a whole number",
     "string_type": "a text", "bool_type": "true or false", "tuple_type": "a list", "finite_number": "a finite number",
     "model_type": "a table", "mapping_type": "a table", "dict_type": "a table", "int_parsing_size": "a smaller number",
     "model_attributes_type": "a table",
 }  # fmt: skip
+# The same for bounds: the bound's key in the error's context, and the words before its value.
 BOUNDS = {
     "greater_than": ("gt", "more than"), "greater_than_equal": ("ge", "at least"), "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"), "multiple_of": ("multiple_of", "a multiple of"),
@@ -25,25 +30,29 @@ LENGTHS = {"string_too_short": ("min_length", "at least"), "string_too_long": ("
 
 
 def sentences(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
-    """One line per problem: the entry, a colon, what is wrong and what is right."""
+    """Return one line per problem: the entry, a colon, what is wrong and what is expected. raw: the file's tables."""
     return list(dict.fromkeys(_sentence(one, raw) for one in error.errors()))
 
 
 def label(table: str, entry: Any, number: int) -> str:
-    """`[[slot]] T07`, or `[[slot]] number 7` where it has no id to call it by."""
+    """Name an entry of a list: `[[slot]] T07`, or `[[slot]] number 7` if it has no id. number: counted from 0."""
     id_ = entry.get("id") if isinstance(entry, Mapping) else None
     return f"[[{table}]] {_short(id_)}" if isinstance(id_, str) and id_ else f"[[{table}]] number {number + 1}"
 
 
-def _sentence(error: Any, raw: Mapping[str, Any]) -> str:
+def _sentence(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
+    """Write the sentence for one of pydantic's errors."""
     where, field = _place(tuple(error["loc"]), raw, about_entry=error["type"] == "value_error")
-    if not where:  # the file lacks a table, or has one too many
+    if not where:  # a table is missing, or there is no such table
         return _about_table(field, error)
     return f"{where}: {_what(field, error)}"
 
 
 def _place(loc: tuple[Any, ...], raw: Mapping[str, Any], *, about_entry: bool) -> tuple[str, str]:
-    """(entry, field) of an error's path; no entry where the path is a table's name alone."""
+    """Return (entry, field) of an error's location; the entry is empty if the location is a table's name alone.
+
+    about_entry: the error is about the whole table at this location.
+    """
     rest = [str(part) for part in loc if part != "[key]"]
     if loc and loc[0] in LISTS and len(loc) > 1:
         field = str(loc[2]) if len(loc) > 2 else ""
@@ -57,17 +66,18 @@ def _place(loc: tuple[Any, ...], raw: Mapping[str, Any], *, about_entry: bool) -
     return (f"[{'.'.join(map(_short, rest[:-1]))}]" if len(rest) > 1 else ""), rest[-1] if rest else ""
 
 
-def _about_table(name: str, error: Any) -> str:
+def _about_table(name: str, error: ErrorDetails) -> str:
+    """Write the sentence about a whole table of the file."""
     brackets = f"[[{name}]]" if name in LISTS else f"[{_short(name)}]"
     if error["type"] == "extra_forbidden":
         return f"{brackets}: there is no such table; there are {_listed(Tables.model_fields)}"
-    if error["type"] == "missing" or error["type"] == "too_short":
+    if error["type"] in ("missing", "too_short"):
         return f"{brackets}: is missing"
     return f"{brackets}: {_what('', error)}"
 
 
-def _what(field: str, error: Any) -> str:
-    """The problem of one field, or of the whole entry where the field is empty."""
+def _what(field: str, error: ErrorDetails) -> str:
+    """Say what is wrong with one field, or with the whole entry if the field is empty."""
     kind, context, found = error["type"], error.get("ctx", {}), _short(error["input"])
     field = _short(field) if field else ""
     if kind == "missing":
@@ -77,7 +87,7 @@ def _what(field: str, error: Any) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind == "string_pattern_mismatch":
-        return f"{field} must be {FORMS[context['pattern']]}, not {found}".strip()
+        return f"{field} must be {PATTERN_NAMES[context['pattern']]}, not {found}".strip()
     if kind == "literal_error":
         return f"{field} must be {context['expected']}, not {found}"
     if kind == "too_short":
@@ -89,18 +99,18 @@ def _what(field: str, error: Any) -> str:
         limit, word = BOUNDS[kind]
         bound = "positive" if (limit, context[limit]) == ("gt", 0) else f"{word} {context[limit]:g}"
         return f"{field} must be {bound}, not {found}"
-    if kind in KINDS:
-        return f"{field} must be {KINDS[kind]}, not {found}".strip()
+    if kind in EXPECTED:
+        return f"{field} must be {EXPECTED[kind]}, not {found}".strip()
     return f"{field}: {error['msg']}".removeprefix(": ")
 
 
 def _keys(loc: Sequence[Any]) -> Sequence[str]:
-    """The keys of the table that the last part of this path stands in."""
+    """Return the keys that the table at this location may have."""
     model: Any = Tables
     for part in loc[:-1]:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             model = model.model_fields[part].annotation
-        else:  # one of a list, or of a mapping
+        else:  # a list or a mapping: go on with the type of its entries
             model = next(one for one in reversed(get_args(model)) if one is not Ellipsis)
     return tuple(model.model_fields)
 
@@ -110,7 +120,7 @@ def _listed(names: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value on one line, as its author wrote it or nearly so."""
+    """Write a value on one line, cut after MAX_SHOWN characters."""
     plain = isinstance(value, str) and value.isprintable() and value != "" and " " not in value
     text = value if plain else ("true" if value else "false") if isinstance(value, bool) else repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
