@@ -60,9 +60,10 @@ Examples:
 
 def register(app: typer.Typer, slot_checks: Sequence[SlotCheck] = ()) -> None:
     """Add the commands to an app. slot_checks: look for the places of a slot on the grader's side (see verify.gate)."""
-    app.command("build", help=BUILD_HELP)(build_command)
-    app.command("verify", help=VERIFY_HELP)(verify_with(slot_checks))
-    app.command("new-slot", help=NEW_SLOT_HELP)(new_slot_command)
+    app.command("build", help=BUILD_HELP, short_help="Build the students' release from solutions/.")(build_command)
+    short = "Check that the release may go out to students."
+    app.command("verify", help=VERIFY_HELP, short_help=short)(verify_with(slot_checks))
+    app.command("new-slot", help=NEW_SLOT_HELP, short_help="Write the skeletons of a new slot.")(new_slot_command)
 
 
 def create_app() -> typer.Typer:

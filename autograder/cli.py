@@ -1,9 +1,8 @@
-"""The console script `rlhf-lab`: grade, doctor, calibrate; build and verify come from the instructor's side."""
+"""The console script `rlhf-lab`. `grade` and `doctor` are defined here; other rooms register the other commands."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,8 @@ from assignment.console import make_console, spinner
 from autograder.calibration.command import register as register_calibrate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from assignment.registry import Spec
@@ -26,19 +27,19 @@ GRADE_HELP = """Grade one submission: a notebook, or a zip that holds one.
 
 Prints the rubric table; writes report.json, report.html (for the TA), feedback.html (for the
 student) and results.json (Gradescope) into the folder of --out, where reports of an earlier run are
-replaced. A file of yours with one of these names, or a report that you edited, is not: the command
-ends before it grades and says so.
+replaced. A file of yours with one of these names, or a report that you edited, is kept: the command
+says so and ends before it grades.
 
-Exit code 0: graded, whatever the score. 2: the path cannot be read as a submission. 3: a failure
-of the grader's own; what it could not grade is listed as such and costs nobody a point.
+Exit code 0: graded, whatever the score. 2: the path cannot be read as a submission. 3: a grader
+error; the items that could not be graded are listed and cost no points.
 
-A run is repeated exactly by its seed, which is in every report: --seed 1234.
+The seed repeats a run exactly and is in every report: --seed 1234.
 """
 DOCTOR_HELP = """Check what this machine offers for grading, by trying it.
 
 Each sandbox tier that starts here is attacked from inside: network, foreign files, the grader's
-environment and processes, daemons, bombs of processes, memory and disk, and the GPU where there is
-one. Prints what holds, and what would make it better. About 20 seconds a tier.
+environment and processes, daemons, fork, memory and disk bombs, and the GPU if there is one. Prints
+which attacks each tier stops, and what would improve it. Takes about 20 seconds per tier.
 
 Exit code 1 if submissions cannot be graded safely here.
 """
@@ -52,14 +53,14 @@ app = typer.Typer(
 )
 
 
-@app.command("grade", help=GRADE_HELP)
+@app.command("grade", help=GRADE_HELP, short_help="Grade one submission: a notebook, or a zip that holds one.")
 def grade_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="An .ipynb, or a zip with one.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the reports.")] = Path("report"),
     profile: Annotated[str, typer.Option("--profile", help="Which training set-up to grade with.")] = "tiny",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Repeats a run; drawn afresh if not given.")
+        int | None, typer.Option("--seed", help="The seed of a run to repeat; drawn at random if left out.")
     ] = None,
     only: Annotated[
         str, typer.Option("--only", help="Items to grade, with commas between: T07,rm_accuracy.")
@@ -69,10 +70,10 @@ def grade_command(
         typer.Option("--require-tier", metavar="N", help="Worst sandbox accepted: 1, 2 or 3 (see doctor)."),
     ] = None,
     unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Where no sandbox works, run the submission without one. Your own only.")
+        bool, typer.Option("--unsafe", help="If no sandbox works, run without one. Only for your own code.")
     ] = False,
 ) -> None:
-    """Grade, print the table, say where the reports are."""
+    """Grade, print the rubric table and the paths of the reports."""
     from autograder.core.options import Options
 
     errors = make_console(stderr=True)
@@ -84,7 +85,7 @@ def grade_command(
 
 
 def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading:
-    """The submission graded; typer.Exit, with a sentence and no traceback, where it cannot be."""
+    """Grade the submission. Raises typer.Exit after one sentence, without a traceback, if it cannot be graded."""
     from autograder.core.failures import LOG
     from autograder.core.options import OptionError
     from autograder.core.progress import GradingProgress
@@ -102,19 +103,19 @@ def _graded(path: Path, out: Path, options: Options, errors: Console) -> Grading
     except OSError as error:
         reason = (error.strerror or str(error)).rstrip(".")
         raise _stop(errors, f"The reports could not be written into {out}: {reason}.", FAILED) from None
-    except Exception as error:  # whatever it is, it is ours: never a traceback, never a student's loss
+    except Exception as error:  # noqa: BLE001 - any other error is the grader's: no traceback, and no student loses by it
         LOG.debug("grader failure", exc_info=True)
         reason = one_line(f"{type(error).__name__}: {error}", 300)
         raise _stop(errors, f"Not graded: the grader failed ({reason}). Grade again.", FAILED) from None
 
 
-@app.command("doctor", help=DOCTOR_HELP)
+@app.command("doctor", help=DOCTOR_HELP, short_help="Check what this machine offers for grading.")
 def doctor_command(
     every_way: Annotated[
-        bool, typer.Option("--every-way", help="Probe every way to make a tier, not the first that starts.")
+        bool, typer.Option("--every-way", help="Try every way to make a tier, not only the first that starts.")
     ] = False,
 ) -> None:
-    """Print a line per finding, then the probes of each tier."""
+    """Print a line per finding, then a table of the attacks on each tier."""
     from assignment.registry import load_spec
     from autograder import doctor
     from autograder.doctor.advice import advice, this_machine
@@ -136,14 +137,14 @@ def doctor_command(
 
 
 def slot_problems(spec: Spec) -> Iterable[str]:
-    """What the grader lacks for a slot, for the release gate; imported when it is asked for."""
-    from autograder.slots.complete import problems
+    """What the grader lacks for the slots, for the release gate. Its modules are imported only when it runs."""
+    from autograder.slots.completeness import problems
 
     return problems(spec)
 
 
 def main() -> None:
-    """Entry point of the console script: no traceback for what a user can cause."""
+    """Run the console script. Ctrl-C ends it without a traceback."""
     try:
         app()
     except KeyboardInterrupt:
@@ -151,6 +152,7 @@ def main() -> None:
 
 
 def _show(grading: Grading, errors: Console) -> None:
+    """Print the rubric table, the paths of the reports, and the items that a grader error left open."""
     from autograder.report.terminal import print_rubric
 
     print_rubric(grading)
@@ -160,13 +162,14 @@ def _show(grading: Grading, errors: Console) -> None:
             console.print(str(grading.reports[name]), soft_wrap=True)
     if grading.failed_here:
         errors.print(
-            f"The grader failed at: {', '.join(grading.failed_here)}. No points were taken for that; "
+            f"The grader failed at: {', '.join(grading.failed_here)}. No points were lost by that; "
             "grade again with the same seed.",
             soft_wrap=True,
         )
 
 
 def _stop(console: Console, message: str, code: int) -> typer.Exit:
+    """Print the message and return the exception that ends the command."""
     console.print(message, soft_wrap=True)
     return typer.Exit(code)
 

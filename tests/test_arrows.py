@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 from importlinter.cli import lint_imports
@@ -36,13 +37,15 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
-        elif (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func).endswith(("import_module", "__import__"))
-            and node.args
-            and isinstance(node.args[0], ast.Constant)
-        ):
+        elif _imports_by_name(node):
             yield node.lineno, str(node.args[0].value)
+
+
+def _imports_by_name(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Tell whether this is a call such as import_module("assignment.registry")."""
+    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+        return False
+    return ast.unparse(node.func).endswith(("import_module", "__import__"))
 
 
 def test_the_rooms_import_each_other_only_downwards():

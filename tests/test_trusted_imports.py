@@ -28,7 +28,7 @@ LIMITED = ("autograder.parsing.archive:parse_submission", "autograder.parsing.ce
 # Of the worker's package the grader itself uses these; the rest runs in the sandbox, where student code runs too.
 SHARED_WITH_INSIDE = {"__init__", "wire", "relay", "restrict", "system", "registry", "snapshots"}
 # `exec` where the text is ours: the library of known mistakes, and the public checks in a student's own notebook.
-RUNS_OUR_OWN = {"autograder/slots/misconceptions/local.py", "student_template/rlhf_kit/otter_format.py"}
+RUNS_OUR_OWN = {"autograder/slots/misconceptions/in_process.py", "student_template/rlhf_kit/otter_format.py"}
 # `ast` where the text is ours: the reference's source, split for replacement.
 PARSES_OUR_OWN = {"autograder/programs/replacement.py", "autograder/calibration/code.py"}
 
@@ -136,7 +136,7 @@ def trusted() -> set[Path]:
 
 def test_the_graph_holds_the_whole_grader():
     names = {name_of(path) for path in trusted()}
-    assert {"autograder/slots/judge.py", "autograder/training/weights.py", "autograder/report/ta.py",
+    assert {"autograder/slots/runner.py", "autograder/training/weights.py", "autograder/report/ta.py",
             "autograder/sandbox/link.py", "autograder/sandbox/protocol.py",
             "assignment/registry/spec.py"} <= names  # fmt: skip
     assert len(names) > 80

@@ -1,6 +1,6 @@
 """List the eight places of a slot, and find those on the instructor's side that are missing or left over.
 
-Four places belong to the grader, which this side does not import: autograder/slots/complete.py looks for them, and
+Four places belong to the grader, which this side does not import: autograder/slots/completeness.py looks for them, and
 autograder/cli.py passes that check to the release gate.
 """
 

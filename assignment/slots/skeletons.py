@@ -1,6 +1,6 @@
-"""Hold the texts that `rlhf-lab new-slot` writes: valid code and entries, with TODO(T16) where the author fills in.
+"""What `rlhf-lab new-slot` writes: valid code and entries in which TODO(T16) marks all that is still to be said.
 
-`{id}` is the slot's id, `{name}` the name of its function, `{part}` and `{file}` the part to which it belongs.
+`{id}` is the slot's id, `{name}` the function's, `{file}` and `{part}` where it stands.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ points = 1
 '''
 COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m benchmarks.reference_cost` prints\n"
 
-# In a part, a comment may not begin with TODO and an id, which would look like a slot's first line.
+# In a part, a comment that begins with TODO and an id would be taken for a slot's first line.
 PART = '''
 # %% [markdown]
 # ## {id} · TODO({id}): a heading
 #
 # **Task.** TODO({id}): what is asked, with its formula.
 #
-# **Hint.** TODO({id}): one hint for students who are stuck.
+# **Hint.** TODO({id}): the one thing that helps who is stuck.
 #
-# **Common mistakes.** TODO({id}): known mistakes that a warning can prevent.
+# **Common mistakes.** TODO({id}): those of the known mistakes that one can warn of.
 #
 # **Debug.** TODO({id}): what to print on a small example.
 #
-# **Right** if TODO({id}): what must hold.
+# **Right** if TODO({id}): what then holds.
 
 # %%
 # TODO {id} · {title}
 def {name}(x: Tensor) -> Tensor:
-    """TODO({id}): the arguments and the result, with shapes and units."""
+    """TODO({id}): what goes in, with shapes and units, and what is asked of the result."""
     # BEGIN SOLUTION {id}
     raise NotImplementedError("TODO({id}): the solution")
     # END SOLUTION
@@ -62,18 +62,32 @@ HIDDEN_TEST = '''"""Hidden test of {id}: TODO({id}), what it is in a few words."
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, hidden_test, normal, numbers
+from autograder.slots.hidden_tests.base import (
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    check_numbers,
+    float64,
+    hidden_test,
+    normal,
+)
 from autograder.slots.oracles import {module} as oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
 
 
 @hidden_test("{id}", oracle=oracle.{name})
 class {cls}(HiddenTest):
     """{id}."""
 
-    asks = "TODO({id}): what was asked, one sentence."
-    tips = {{"value": "TODO({id}): what to look at when the value is wrong."}}
+    task = "TODO({id}): what the slot has to do, in one sentence."
+    tips: ClassVar[Mapping[str, str]] = {{"value": "TODO({id}): what to look at when the value is wrong."}}
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """TODO({id}): the plainest case first, then each border of the task."""
@@ -81,14 +95,17 @@ class {cls}(HiddenTest):
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
         """The value. TODO({id}): and the gradient, where a loss is asked for."""
-        return [numbers(answer, "value", oracle.{name}(exact(case.tensors["x"])))]
+        return [check_numbers(answer, "value", oracle.{name}(float64(case.tensors["x"])))]
 '''
 
 ORACLE = '''"""The right answer to {id}, in float64 and written another way than the solution."""
 
 from __future__ import annotations
 
-from autograder.slots.oracles.losses import Floats
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.slots.oracles.losses import Floats
 
 
 def {name}(x: Floats) -> Floats:
@@ -109,14 +126,14 @@ LIBRARY = """# Wrong answers to {id}.
 [base.{id}]
 code = '''
 def {name}(x):
-    raise NotImplementedError("TODO({id}): a right answer in another form than the solution")
+    raise NotImplementedError("TODO({id}): a right answer of its own form")
 '''
 
 [[mistake]]
 id = "{id}a"
 slot = "{id}"
 name = "TODO({id}): the mistake in a few words"
-sentence = "TODO({id}): what a student with this mistake reads."
+sentence = "TODO({id}): what a student reads whose numbers show it."
 edit = [['raise', 'raise ']]
 """
 

@@ -36,7 +36,8 @@ INTERRUPTED = 130
 
 def register(app: typer.Typer) -> None:
     """Add the command `calibrate` to an app."""
-    app.command("calibrate", help=CALIBRATE_HELP)(calibrate_command)
+    short = "Measure how often code passes each training test."
+    app.command("calibrate", help=CALIBRATE_HELP, short_help=short)(calibrate_command)
 
 
 def calibrate_command(

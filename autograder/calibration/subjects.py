@@ -13,7 +13,7 @@ from autograder.calibration.code import short_hash, tree_text
 from autograder.calibration.statistics import of_items
 from autograder.programs.assemble import StageCode, worker_code
 from autograder.programs.replacement import replacement
-from autograder.slots.misconceptions import PRELUDE, LibraryError, edited, load
+from autograder.slots.misconceptions import PRELUDE, LibraryError, apply_edits, load_library
 from autograder.training.run import STAGES
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def _subject(spec: Spec, entry: Mapping[str, Any]) -> Subject:
     stage, fails = stages[entry["stage"]], dict(entry.get("fails", {}))
     if set(fails.items()) - {(one.item, one.name) for one in of_items(stage.items)}:
         raise LibraryError(f"{label} names items that its stage does not decide, or statistics that do not decide them")
-    library = load()
+    library = load_library()
     mistakes = {m.id: m for some in library.mistakes.values() for m in some}
     slots = {slot: library.bases[slot] for slot in entry.get("bases", ())}
     slots |= {mistakes[id_].slot: mistakes[id_].source for id_ in entry.get("mistakes", ())}
     edits = entry.get("edit", {})
-    slots |= {slot: edited(label, library.bases[slot], edits[slot]) for slot in edits}
+    slots |= {slot: apply_edits(label, library.bases[slot], edits[slot]) for slot in edits}
     slots |= entry.get("slots", {})
     if set(slots) - set(slots_that_run(spec, stage)):
         raise LibraryError(f"{label} gives slots that its stage does not run")

@@ -1,6 +1,7 @@
-"""What to change, for exceptions that only grading brings out: a sentence of ours, chosen by the exception.
+"""Sentences that say what to change, for exceptions that occur only while grading.
 
-An exception's text is the student's and may carry hidden inputs, so it picks a sentence and goes no further.
+The text of an exception comes from the student's code and may contain hidden inputs, so it only selects a sentence and
+is never shown to a student.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ _RULES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def hint(error: str) -> str:
-    """The sentence for an exception, given as `Type: text` or as a reply's error; "" where none fits."""
+def hint_for(error: str) -> str:
+    """The sentence for an exception, given as `Type: text` or as the error of a reply; "" if none fits."""
     for pattern, sentence in _RULES:
         if re.search(pattern, error[:4000], re.MULTILINE):
             return sentence

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from autograder.core.messages import STATUS
 from autograder.core.records import ItemResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOG = logging.getLogger("rlhf-lab")
 P = ParamSpec("P")
@@ -20,14 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class GraderFailure:
-    """Why the grader could not do its part. traceback: empty if nothing was raised."""
+    """Why the grader could not grade something. traceback: empty if no exception was raised."""
 
     reason: str
     traceback: str = ""
 
     @property
     def evidence(self) -> dict[str, str]:
-        """What the TA sees of it."""
+        """The failure as evidence for the TA."""
         return {"reason": self.reason, **({"traceback": self.traceback} if self.traceback else {})}
 
 
@@ -40,7 +42,7 @@ def not_gradable(item: str, failure: GraderFailure) -> ItemResult:
 
 
 def guarded(otherwise: Callable[..., R]) -> Callable[[Callable[P, T]], Callable[P, T | R]]:
-    """Decorator: where the function raises, its value is `otherwise(failure, *arguments)`. Interrupts pass."""
+    """Decorator: if the function raises an exception, return `otherwise(failure, *arguments)`. Interrupts pass."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T | R]:
         @functools.wraps(function)

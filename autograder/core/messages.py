@@ -1,20 +1,21 @@
-"""Words for statuses and outcomes: the one place where a report's readers are addressed.
+"""The texts of reports: statuses, outcomes, and the form of a message about an item that did not pass.
 
-Every text here is ours and may be shown to a student; nothing in it depends on hidden data.
+Every text here may be shown to a student, and none depends on hidden data.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from assignment.registry import ItemKind, Spec
-from autograder.core.records import Graded, ItemResult, RunInfo, Status
+if TYPE_CHECKING:
+    from assignment.registry import ItemKind, Spec
+    from autograder.core.records import Graded, ItemResult, RunInfo, Status
 
 Tone = Literal["good", "mixed", "bad", "quiet", "open"]
 
 
 class StatusText(NamedTuple):
-    """How a status is shown: a label, a tone (the colour, never the only carrier) and a sentence."""
+    """How a status is shown: its label, its tone (a colour, which never stands alone) and a sentence."""
 
     label: str
     tone: Tone
@@ -31,9 +32,9 @@ STATUS: dict[Status, StatusText] = {
     "out_of_memory": StatusText("out of memory", "bad", "The code used more memory than its limit."),
     "needs_review": StatusText("waits for a TA", "open", "A teaching assistant reads and grades this."),
     "not_gradable": StatusText(
-        "grader's failure",
+        "grader error",
         "open",
-        "The grader failed here, not the submission: no point is lost, and the item is graded again.",
+        "We could not grade this item because of a grader error. You lose no points; staff will run it again.",
     ),
 }
 PENDING: frozenset[Status] = frozenset({"needs_review", "not_gradable"})
@@ -42,7 +43,7 @@ ASKED, SEEN, TRY = "Asked: ", "Seen: ", "Try: "
 NOT_MEASURED = "not measured"
 REPLACED = "Graded with the reference in place of {slots}, so that a mistake there costs points once only."
 KNOWN_MISTAKE = "Known mistake:"
-PARTIAL: dict[ItemKind, str] = {  # what earns a part of an item's points, by kind of item
+PARTIAL: dict[ItemKind, str] = {  # the rule for partial credit, by kind of item
     "slot": "Partial credit: right values with a wrong gradient earn {gradient:.0%} of the points.",
     "training": "Partial credit: the {field_kinds} kinds of fields have equal shares of the points; a kind that is "
     "wrong in any row loses its share.",
@@ -52,38 +53,40 @@ PARTIAL: dict[ItemKind, str] = {  # what earns a part of an item's points, by ki
 CLAIMS = "Claims of the submission, read from its saved outputs. No point depends on them."
 
 
-def advice(seen: str, tip: str) -> str:
-    """The second and third part of a message about what did not pass: what was seen, what to try."""
+def seen_and_tip(seen: str, tip: str) -> str:
+    """The message about an item that did not pass, without its task: what was seen, and what to try."""
     return f"{SEEN}{seen} {TRY}{tip}"
 
 
-def asked(asks: str, rest: str) -> str:
-    """The whole message: what was asked, then `advice`."""
-    return f"{ASKED}{asks} {rest}"
+def with_task(task: str, rest: str) -> str:
+    """The whole message about an item that did not pass: the task, then what `seen_and_tip` made."""
+    return f"{ASKED}{task} {rest}"
 
 
-def seen_in(message: str) -> str:
-    """What was seen, where there is no room for more; a message without such parts is given back whole."""
+def seen_part(message: str) -> str:
+    """The part of a message that says what was seen. A message that is not in three parts is returned whole."""
     return message.partition(SEEN)[2].partition(f" {TRY}")[0] or message
 
 
 def replay(run: RunInfo, item: str = "") -> str:
-    """The command that repeats a run, or one item of it, on the same hidden data. A submission's own name is never
-    part of it; the device is, since what "auto" finds depends on the machine."""
+    """The command that repeats a run, or one item of it, on the same hidden data.
+
+    The submission's name is never in it. The device is, since what "auto" finds depends on the machine.
+    """
     device = run.device.partition(" ")[0]
     command = f"rlhf-lab grade PATH --profile {run.profile} --device {device} --seed {run.seed}"
     return f"{command} --only {item}" if item else command
 
 
 def outcome(graded: Graded) -> tuple[str, Tone]:
-    """The verdict in words and its tone, for the head of every report."""
+    """The verdict in words, and its tone."""
     if graded.passed is None:
         return "Not decided yet", "open"
     return ("Passed", "good") if graded.passed else ("Not passed", "bad")
 
 
 def reasons(graded: Graded, pass_mark: float) -> str:
-    """What the verdict rests on: points against the pass mark, and how many success criteria are met."""
+    """The reasons for the verdict: how many success criteria are met, and how the score compares to the pass mark."""
     met = sum(criterion.met is True for criterion in graded.success_criteria)
     undecided = sum(criterion.met is None for criterion in graded.success_criteria)
     side = "at or above" if graded.score >= pass_mark else "below"
@@ -93,18 +96,18 @@ def reasons(graded: Graded, pass_mark: float) -> str:
 
 
 def met_text(met: bool | None) -> tuple[str, Tone]:
-    """A success criterion's state in words and its tone."""
+    """Whether a success criterion is met, in words, and its tone."""
     if met is None:
         return "not decided", "open"
     return ("met", "good") if met else ("not met", "bad")
 
 
 def replaced_text(slots: tuple[str, ...]) -> str:
-    """The sentence that says which slots the reference stood in for; empty when none."""
+    """The sentence that names the slots that the reference replaced; empty if there are none."""
     return REPLACED.format(slots=", ".join(slots)) if slots else ""
 
 
 def partial_text(result: ItemResult, spec: Spec) -> str:
-    """The registry's rule for an item that earned a part of its points, in words; empty for all others."""
+    """The rule for partial credit, if the item earned a part of its points; else empty."""
     rule = PARTIAL.get(spec.items[result.id].kind, "") if result.status == "partial" else ""
     return rule.format(**spec.partial.model_dump())

@@ -1,25 +1,33 @@
-"""What a user may ask of a grading run, and what is refused."""
+"""The options of a grading run, and their validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from autograder.core.selection import Selection, select
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assignment.registry import Spec
+
 SEED_BITS = 31
-TIERS = (1, 2, 3)  # of sandboxes that isolate; 0 is the UNSAFE one
+TIERS = (1, 2, 3)  # the tiers of sandboxes that isolate; tier 0 is UNSAFE
 
 
 class OptionError(ValueError):
-    """An option of the run cannot be met; the message says what to choose instead."""
+    """An option cannot be met. The message says what to choose instead."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """profile: of the registry. device: "auto", "cpu" or "cuda". seed: None draws one. only: rubric items.
-    require_tier: the worst sandbox accepted (None: any that isolates). unsafe: grade without one if need be."""
+    """The options of a grading run.
+
+    profile: a profile of the registry. device: "auto", "cpu" or "cuda". seed: None draws one. only: the rubric items to
+    grade; empty means all. require_tier: the weakest sandbox tier to accept; None accepts any that isolates. unsafe:
+    grade without a sandbox if none works.
+    """
 
     profile: str = "tiny"
     device: str = "auto"
@@ -30,7 +38,7 @@ class Options:
 
 
 def checked(spec: Spec, options: Options) -> Selection:
-    """The items to grade. Raises OptionError for an option that this registry or grader does not have."""
+    """Select the items to grade. Raises OptionError for an option that this registry or grader does not have."""
     for problem in _problems(spec, options):
         raise OptionError(problem)
     return select(spec, options.only)

@@ -1,25 +1,28 @@
-"""The terminal while a run goes on: the progress of its steps."""
+"""The progress of a grading run on the terminal."""
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from assignment.console import make_console
 from autograder.core.text import one_line
 
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+
 
 class GradingProgress:
-    """Progress of a grading run: each ``start`` begins a step, of which several may be under way.
+    """Shows the steps of a grading run. `start` begins a step; several steps may run at the same time.
 
-    On a terminal each has a live line with its share and the elapsed time; elsewhere each finished step is
-    one plain line, so that a log shows where time went. It writes to stderr, and stdout stays for the table.
-    Use it as a context manager: leaving it restores the terminal.
+    On a terminal each step has a live line with a progress bar and the elapsed time. Elsewhere each finished step is
+    one plain line, so that a log shows where the time went. Output goes to stderr; stdout is for the rubric table. The
+    context manager restores the terminal at its end.
     """
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
@@ -42,12 +45,12 @@ class GradingProgress:
             self.live = None
 
     def start(self, step: str, total: float | None = None) -> Step:
-        """Begin a step; `total` is what its `advance` will add up to, None while nobody knows."""
+        """Begin a step. total: the sum of the amounts that `advance` will get; None while it is not known."""
         return Step(self, one_line(step, 60), total)
 
 
 class Step:
-    """A step of a grading run: ``advance`` within it, ``done`` with it. Of one thread; others may have theirs."""
+    """A step of a grading run. Each step belongs to one thread."""
 
     def __init__(self, progress: GradingProgress, name: str, total: float | None) -> None:
         self.progress, self.name, self.began = progress, name, time.perf_counter()
@@ -55,15 +58,15 @@ class Step:
         self._task = self._live.add_task(name, total=total) if self._live is not None else None
 
     def total(self, total: float | None) -> None:
-        """Say what `advance` will add up to, once that is known."""
+        """Set the total, once it is known."""
         self._show(total=total)
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
-        """Move forward; `note` (a loss, a count) is shown beside the name."""
+        """Move forward by `amount`. note: a short text, such as a loss, to show beside the name."""
         self._show(advance=amount, description=f"{self.name} {one_line(note, 40)}".rstrip())
 
     def done(self, outcome_text: str = "") -> None:
-        """End with a word on how it went."""
+        """End the step. outcome_text: how it went, for the line of a finished step."""
         if self._live is not None and self._task is not None:
             self._live.remove_task(self._task)
         elif not self.progress.quiet:

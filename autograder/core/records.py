@@ -1,31 +1,35 @@
 """Frozen records that travel between the steps of a grading run.
 
-intake -> Submission, extract -> Answers, judge and training -> ItemResult,
-rubric -> Graded, report writes it all. Every record is plain data (JSON types,
-tuples, dicts), so that any step can be re-run and audited from disk.
+Intake makes a Submission, extraction makes Answers, the steps that grade make ItemResults, the rubric makes Graded, and
+the reports are written from Grading. Every record is plain data (JSON types, tuples, dicts), so that any step can be
+run again and audited from disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from assignment.registry import Spec
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from assignment.registry import Spec
 
 Status = Literal[
     "passed", "partial", "wrong", "not_attempted", "crashed", "timeout",
     "out_of_memory", "needs_review", "not_gradable",
 ]
 
-UNDEFINED = "undefined"  # evidence of a slot whose code failed while it was defined
+UNDEFINED = "undefined"  # key in the evidence of a slot whose code failed while it was defined
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One notebook cell: its position, its kind ("code", "markdown", "raw"), its source text and,
-    for the TA's eyes only, what it had saved as machine-readable results (claims, not evidence)."""
+    """One notebook cell: its position, its kind ("code", "markdown", "raw") and its source text.
+
+    results: what the notebook had saved in it as machine-readable results. Only the TA sees them, as claims.
+    """
 
     index: int
     kind: str
@@ -35,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Submission:
-    """A notebook as received. `name` is the file's name for display, never an identity."""
+    """A notebook as received. name: the name of its file, for display only. notes: for the TA, on reading the file."""
 
     name: str
     sha256: str
@@ -45,11 +49,11 @@ class Submission:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found for one slot.
+    """What extraction found for one slot.
 
-    state: "present" (attempted code), "blank" (the template's own placeholder), "missing"
-    (no cell and no such name), "broken" (source does not parse). `problem` tells the student what is
-    wrong and, in its last sentence, what to do, when state is "missing" or "broken"; else it is empty.
+    state: "present" (attempted code), "blank" (the template's placeholder), "missing" (no cell and no definition of
+    that name), "broken" (the source does not parse). problem: empty unless the answer is missing or broken; then it
+    tells the student what is wrong and, in its last sentence, what to do.
     """
 
     slot: str
@@ -61,7 +65,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answer to each slot, and what they need: the prelude (imports, helper functions, constants)."""
+    """The answers of a submission. prelude: the imports, helper functions and constants that they need."""
 
     prelude: str
     slots: Mapping[str, Answer]
@@ -72,13 +76,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """The verdict on one rubric item.
+    """The result of one rubric item.
 
-    share: part of the item's points earned, in [0, 1]. message: template text a student may read.
-    misconception: the known mistake that reproduces the answer, a dict with `id`, `name`, `sentence`
-    (or None). evidence: JSON data for the TA (residuals, curves, tracebacks, generations);
-    replaced: the slots that were replaced by the reference when this item was run.
-    criterion: the success criterion that this item decides, if it is one.
+    share: the part of the item's points that is earned, in [0, 1]. message: a template text that a student may read.
+    misconception: the known mistake that reproduces the answer, with `id`, `name` and `sentence`, or None. evidence:
+    JSON data for the TA (residuals, curves, tracebacks, generations). replaced: the slots that the reference replaced
+    in this item's run. criterion: the success criterion that this item decides, if it decides one.
     """
 
     id: str
@@ -103,7 +106,7 @@ class GradedItem:
 
 @dataclass(frozen=True)
 class GradedCriterion:
-    """A rubric criterion with its items in registry order; bonus: its points count to nothing."""
+    """A rubric criterion with its items in the registry's order. bonus: its points do not count to the score."""
 
     id: str
     title: str
@@ -115,7 +118,7 @@ class GradedCriterion:
 
 @dataclass(frozen=True)
 class SuccessCriterion:
-    """One of the success criteria: the measured value against its threshold, both as text."""
+    """A success criterion: the measured value and its threshold, both as text. met: None if it is not decided."""
 
     id: str
     met: bool | None
@@ -125,8 +128,8 @@ class SuccessCriterion:
 
 @dataclass(frozen=True)
 class Graded:
-    """The rubric's arithmetic, complete. `passed` is None while what is pending could change it. The last of
-    `criteria` may be the bonus items, which stand beside the score."""
+    """A submission's points. passed: None while what is pending could change it. criteria: the last may hold the bonus
+    items, which do not count to the score."""
 
     score: float
     pending: float
@@ -138,7 +141,7 @@ class Graded:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """How a submission was graded; everything a re-run needs."""
+    """How a submission was graded: all that is needed to repeat the run."""
 
     version: str
     seed: int
@@ -152,7 +155,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Grading:
-    """A graded submission with all that its reports are made of. reports: their paths by file name, once written."""
+    """A graded submission with everything that its reports show. reports: their paths by file name, once written."""
 
     graded: Graded
     submission: Submission
@@ -163,6 +166,6 @@ class Grading:
 
     @property
     def failed_here(self) -> tuple[str, ...]:
-        """Items that a failure of the grader left open."""
+        """The items that a grader error left open."""
         items = [item.result for criterion in self.graded.criteria for item in criterion.items]
         return tuple(result.id for result in items if result.status == "not_gradable")

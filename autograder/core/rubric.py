@@ -1,38 +1,41 @@
-"""The rubric: pure arithmetic over assignment.toml. No I/O, no clock, no randomness.
+"""The rubric: from the results of items to points, totals and the verdict, by the registry. It is pure arithmetic.
 
-Amounts are summed as hundredths of a point in Decimal, so that a total is exactly the sum of
-what the rows show. An item is in one of three states:
+Amounts are summed as hundredths of a point in Decimal, so that a total is exactly the sum of the rows. An item is
 
-* decided: points = share of its maximum, rounded half up to 0.01;
-* pending (`needs_review`, `not_gradable`): 0 points so far, its maximum counts as pending;
-* not run (no result, as with ``--only``): left out of its criterion's items, and its maximum
-  counts as pending too. What was not looked at is neither earned nor lost.
+* decided: its points are its share of the maximum, rounded half up to 0.01;
+* pending (`needs_review`, `not_gradable`): it has 0 points so far, and its maximum counts as pending;
+* or not run (it has no result, as with ``--only``): it is left out of its criterion's items, and its maximum counts as
+  pending too, since it is neither earned nor lost.
 
-Hence score + pending + lost = max_score, always. Bonus items are decided alike and count to none of the four.
+Hence score + pending + lost = max_score, always. Bonus items follow the same rules and count to none of the four.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
 
-from assignment.registry import CriterionSpec, ItemSpec, Spec
 from autograder.core.messages import NOT_MEASURED, PENDING
 from autograder.core.records import Graded, GradedCriterion, GradedItem, ItemResult, SuccessCriterion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from assignment.registry import CriterionSpec, ItemSpec, Spec
 
 CENT = Decimal("0.01")
 
 
 def apply_rubric(spec: Spec, results: Mapping[str, ItemResult]) -> Graded:
-    """Points, totals and the verdict of one submission.
+    """Compute points, totals and the verdict of one submission.
 
     Args:
         spec: the registry.
-        results: a verdict per item id; an item without one was not run. A success criterion that no verdict
+        results: the results by item id. An item without a result was not run. A success criterion that no result
             carries was not measured.
 
     Raises:
-        ValueError: an unknown id, a result filed under another id, or a share outside [0, 1].
+        ValueError: an id is unknown, a result is filed under another id, or a share is outside [0, 1].
     """
     _check(spec, results)
     criteria = tuple(_criterion(spec, criterion, results) for criterion in spec.criteria)
@@ -53,13 +56,13 @@ def apply_rubric(spec: Spec, results: Mapping[str, ItemResult]) -> Graded:
 
 
 def pending_points(criterion: GradedCriterion) -> float:
-    """Points of a criterion that are still open: its pending items and those not run."""
+    """The points of a criterion that are not decided: those of pending items and of items that were not run."""
     decided = _total(item.max_points for item in criterion.items if item.result.status not in PENDING)
     return float(_exact(criterion.max_points) - decided)
 
 
 def not_run(spec: Spec, graded: Graded) -> tuple[ItemSpec, ...]:
-    """The rubric items that this run did not grade, in registry order."""
+    """The rubric items that this run did not grade, in the registry's order."""
     seen = {item.result.id for criterion in graded.criteria for item in criterion.items}
     return tuple(item for item in spec.item_list if item.id not in seen)
 
@@ -86,9 +89,9 @@ def _points(item: ItemSpec, result: ItemResult) -> Decimal:
 def _passed(
     score: Decimal, pending: Decimal, pass_mark: Decimal, success: Iterable[SuccessCriterion]
 ) -> bool | None:
-    """True and False only when no outcome of what is pending could say otherwise.
+    """True or False if nothing that is pending can change it, else None.
 
-    Pending points can only be added, and an open success criterion can turn out either way.
+    Pending points can only be added, and an open success criterion can still be met or not.
     """
     met = [criterion.met for criterion in success]
     if any(m is False for m in met) or score + pending < pass_mark:
@@ -111,7 +114,7 @@ def _check(spec: Spec, results: Mapping[str, ItemResult]) -> None:
 
 
 def _exact(value: float) -> Decimal:
-    """The decimal number a float is written as: 0.1 is one tenth here, not its nearest binary."""
+    """The decimal number that a float is written as: 0.1 becomes one tenth, not the nearest binary number."""
     return Decimal(repr(float(value)))
 
 

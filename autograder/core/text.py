@@ -1,7 +1,8 @@
-"""Foreign text made harmless and honest: every character that hides, reorders or controls is shown.
+"""Make text from submissions safe to show: every character that is invisible, reorders text or controls a terminal is
+shown as a code.
 
-Three uses: the terminal (plain text), HTML (escaped, the shown characters marked) and JSON
-(lone surrogates replaced, so that the file is valid UTF-8 and strict parsers read it).
+There are three forms: for terminals (plain text), for HTML (escaped, with the shown codes marked) and for JSON (lone
+surrogates replaced, so that the file is valid UTF-8).
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import unicodedata
 
 from markupsafe import Markup, escape
 
-MAX_CHARS = 20_000  # of one text on a page; report.json keeps more
-MAX_MARKS = 2  # combining marks on one letter: more of them paint over the lines around it
+MAX_CHARS = 20_000  # of one text on a page; report.json holds more
+MAX_MARKS = 2  # combining marks on one letter; more of them cover the lines around it
 _INVISIBLE = frozenset(
-    # Drawn as nothing, though their category is a letter, a mark or a symbol.
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0]
-    + [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]
+    # Characters that are invisible although their category is a letter, a mark or a symbol.
+    [
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+        *range(0x180B, 0x1810),
+        *range(0xFE00, 0xFE10),
+        *range(0xE0100, 0xE01F0),
+    ]
 )
 _HIDING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _EMOJI_STYLE = frozenset("\ufe0e\ufe0f")  # harmless right after a symbol, as most emoji are written
@@ -28,12 +33,11 @@ _RUN = re.compile(f"((?:{_CODE}){{3}})((?:{_CODE})+)")
 
 
 def visible(text: object, *, limit: int = MAX_CHARS, lines: bool = True) -> str:
-    """`text` with each control, bidirectional, zero-width or unassigned character as ⟦U+202E⟧.
+    """Replace every control, bidirectional, zero-width or unassigned character by its code, such as ⟦U+202E⟧.
 
-    Newlines and tabs stay when `lines` is true and become spaces otherwise. Combining marks
-    beyond two on one letter are shown as code points, for stacks of them cover other text; of a
-    run of hidden characters the first three are shown and the rest counted (⟦+27⟧). What exceeds
-    `limit` characters is cut, and the cut is said.
+    lines: keep newlines and tabs; otherwise they become spaces. Combining marks beyond two on one letter are shown as
+    codes, since stacks of them cover other text. Of a run of hidden characters the first three are shown and the others
+    counted (⟦+27⟧). limit: longer texts are cut, and the number of characters that were cut is added.
     """
     raw = str(text).replace("\r\n", "\n")
     cut = f" … ({len(raw) - limit} more characters)" if len(raw) > limit else ""
@@ -58,28 +62,28 @@ def _show(char: str, marks: int, lines: bool) -> str:
 
 
 def html(text: object, limit: int = MAX_CHARS) -> Markup:
-    """Foreign text for HTML: escaped, hidden characters shown and marked."""
+    """Text of a submission for HTML: escaped, with hidden characters shown and marked."""
     escaped = str(escape(visible(text, limit=limit)))
     return Markup(_SHOWN.sub(lambda m: f'<span class="hid">{m.group()}</span>', escaped))
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """Foreign text for a terminal or a title: one line, nothing that controls."""
+    """Text of a submission for a terminal or a title: one line without control characters."""
     return visible(text, limit=limit, lines=False)
 
 
 def ascii_form(text: str) -> str:
-    """`text` in pure ASCII with escapes when it holds anything else, to tell look-alike letters apart."""
+    """The text in ASCII with escapes, to tell look-alike letters apart; empty if the text is ASCII already."""
     return "" if text.isascii() else text.encode("ascii", "backslashreplace").decode()
 
 
 def valid_unicode(text: str) -> str:
-    """`text` with lone surrogates replaced by U+FFFD: what UTF-8 can hold."""
+    """Replace lone surrogates by U+FFFD, since UTF-8 cannot encode them."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def number(value: object, digits: int = 4) -> str:
-    """A number for reading: integers whole, floats with `digits` significant figures, else the text."""
+    """Format a number for readers: integers in full, floats with `digits` significant figures, the rest as text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or not math.isfinite(value):
@@ -90,5 +94,5 @@ def number(value: object, digits: int = 4) -> str:
 
 
 def points(value: float) -> str:
-    """Points without trailing zeros: 3, 2.5, 0.33."""
+    """Format points without trailing zeros: 3, 2.5, 0.33."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,33 +1,34 @@
-"""Opening a grading run: its device and seed, its sandbox, and what the training tests need."""
+"""Open a grading run: choose its device and seed, start its sandbox, and begin to prepare the training tests."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
 from autograder.context import GradingContext, TrainingRuntime
 from autograder.core.failures import GraderFailure, guarded
 from autograder.core.options import SEED_BITS, Options
-from autograder.core.progress import GradingProgress
 from autograder.core.records import Answers, RunInfo
-from autograder.core.selection import Selection
 from autograder.sandbox.devices import device_name, find_device
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assignment.registry import Spec
+    from autograder.core.progress import GradingProgress
+    from autograder.core.selection import Selection
     from autograder.sandbox import WorkerSession
 
-NOT_NEEDED = "not needed"  # the tier, where there is nothing to run
+NOT_NEEDED = "not needed"  # the tier in the report if there is nothing to run
 
 
 @contextlib.contextmanager
 def open_run(
     spec: Spec, answers: Answers, selection: Selection, options: Options, progress: GradingProgress
 ) -> Iterator[GradingContext]:
-    """A grading run with its sandbox and with what the training tests need, as far as there is something to run.
+    """Open a grading run, with a sandbox and the preparation of training tests if there is something to run.
 
     Raises OptionError for a device that is not usable.
     """
@@ -42,7 +43,7 @@ def open_run(
 
 
 def open_session(run: GradingContext, options: Options) -> tuple[WorkerSession | None, str]:
-    """A worker session and its tier's name; no session, and the reason, if no sandbox works."""
+    """Start a worker session. Returns it with the name of its tier; None and the reason if no sandbox works."""
     from autograder.sandbox import SandboxError, WorkerSession
 
     try:
@@ -52,13 +53,13 @@ def open_session(run: GradingContext, options: Options) -> tuple[WorkerSession |
     return session, session.tier.name
 
 
-def _failed(failure: GraderFailure, run: GradingContext, stack: contextlib.ExitStack) -> GraderFailure:
+def _failed(failure: GraderFailure, _run: GradingContext, _stack: contextlib.ExitStack) -> GraderFailure:
     return failure
 
 
 @guarded(_failed)
 def open_training(run: GradingContext, stack: contextlib.ExitStack) -> TrainingRuntime | GraderFailure | None:
-    """Begin to draw the data of the training tests and to start further workers; None if nothing is to be trained."""
+    """Begin to draw the data of the training tests and to start more workers; None if nothing is to be trained."""
     trainable = run.selection.trainable(run.spec, run.answers)
     if run.session is None or not trainable:
         return None
@@ -71,7 +72,7 @@ def open_training(run: GradingContext, stack: contextlib.ExitStack) -> TrainingR
 
 
 def run_info(run: GradingContext, seconds: float) -> RunInfo:
-    """How this run graded, for the reports."""
+    """How this run graded, as the reports show it."""
     limits = run.session.tier.limits if run.session is not None else ""
     device, threads = device_name(run.device), run.spec.threads
     return RunInfo(run.spec.version, run.seed, run.profile, device, run.tier, threads, seconds, limits)

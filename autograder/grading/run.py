@@ -1,18 +1,16 @@
-"""One submission from file to reports: read, extract, sandbox, slots, training, quality, written, rubric, report.
+"""Grade one submission, from file to reports: read, extract, sandbox, slots, training, quality, written, rubric.
 
-The worker starts first and imports its libraries while the grader imports its own; the data of the
-training tests are drawn while slots are tested. A failure of the grader never costs points: the item is
-`not_gradable`, and says so.
+The worker starts first and imports its libraries while the grader imports its own, and the data of the training tests
+are drawn while slots are tested. A grader error never costs points: the item becomes `not_gradable`.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.registry import load_spec
-from autograder.context import GradingContext, GradingStep
 from autograder.core.options import OptionError, Options, checked
 from autograder.core.progress import GradingProgress
 from autograder.core.records import Graded, Grading, ItemResult
@@ -26,20 +24,25 @@ from autograder.submission.extraction import extract
 from autograder.submission.intake import read_submission
 from autograder.training.step import run_training_tests
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from autograder.context import GradingContext, GradingStep
+
 STEPS: tuple[GradingStep, ...] = (run_slot_tests, run_training_tests, check_quality, collect_written_answers)
 
 
 def grade(path: Path | str, out: Path | None = None, options: Options | None = None) -> Graded:
-    """Grade one submission silently; see `grade_submission`."""
+    """Grade one submission without output to the terminal; see `grade_submission`."""
     return grade_submission(path, out, options or Options(), GradingProgress(quiet=True)).graded
 
 
 def grade_submission(path: Path | str, out: Path | None, options: Options, progress: GradingProgress) -> Grading:
-    """Grade one submission; with `out`, write its reports there.
+    """Grade one submission. out: the folder to write its reports into; None writes none.
 
     Raises:
         IntakeError: the path cannot be read as a submission.
-        OptionError: profile, device or an item of `only` is not there, or `out` holds files that are not ours.
+        OptionError: profile, device or an item of `only` does not exist, or `out` holds files that a person wrote.
         OSError: the reports cannot be written.
     """
     began, spec = time.monotonic(), load_spec()
@@ -59,7 +62,7 @@ def grade_submission(path: Path | str, out: Path | None, options: Options, progr
 
 
 def grade_items(run: GradingContext) -> dict[str, ItemResult]:
-    """Each step in order; a step sees the results of those before it. Only selected items are given back."""
+    """Run the steps in order; each gets the results of those before it. Only the selected items are returned."""
     results: dict[str, ItemResult] = {}
     for step in STEPS:
         results |= step(run, results)

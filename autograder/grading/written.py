@@ -1,12 +1,15 @@
-"""The written answers: a person grades them, unless there is nothing to read."""
+"""The written answers as a step of a grading run: a person grades them, unless nothing was written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from autograder.context import GradingContext, grading_step
-from autograder.core.messages import STATUS, advice, asked
+from autograder.core.messages import STATUS, seen_and_tip, with_task
 from autograder.core.records import ItemResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NO_TEXT = "No written answer was found under the questions."
 WRITE = "Answer below each question, in the notebook's last part, in your own words."
@@ -14,8 +17,8 @@ TO_READ = STATUS["needs_review"].sentence
 
 
 @grading_step("written")
-def collect_written_answers(run: GradingContext, results: Mapping[str, ItemResult]) -> dict[str, ItemResult]:
-    """Each written item waits for a TA, unless the whole notebook is blank: prose may stand anywhere."""
+def collect_written_answers(run: GradingContext, _results: Mapping[str, ItemResult]) -> dict[str, ItemResult]:
+    """Mark each written item as waiting for a TA, unless the whole notebook is blank: the prose may be in any cell."""
     spec, answers = run.spec, run.answers
     blank = all(answer.state in ("blank", "missing") for answer in answers.slots.values())
     found = {}
@@ -23,7 +26,7 @@ def collect_written_answers(run: GradingContext, results: Mapping[str, ItemResul
         questions = spec.items[item].questions
         written = [id_ for id_ in questions if answers.written.get(id_, "").strip()]
         if not written and blank:
-            message = asked(" ".join(spec.written[id_] for id_ in questions), advice(NO_TEXT, WRITE))
+            message = with_task(" ".join(spec.written[id_] for id_ in questions), seen_and_tip(NO_TEXT, WRITE))
             found[item] = ItemResult(item, "not_attempted", 0.0, message)
         else:
             message = TO_READ if written else f"{NO_TEXT} {TO_READ}"

@@ -1,8 +1,8 @@
-"""The four code-quality items: static, prorated by the slots attempted, lenient on hints and helpers.
+"""The four code-quality items. They are static, prorated by the answered slots, and lenient on type hints and helpers.
 
-Each answered slot counts one unit, all helper code together one more. An item's share is the part of
-all slots that is answered, times the part of the units without a finding. Messages name rules, slots
-and lines; a student's text goes nowhere but to the TA's evidence.
+Each answered slot is one unit, and all helper code together is one more. The share of an item is the part of all slots
+that is answered times the part of the units without a finding. Messages name rules, slots and lines; a student's text
+goes only into the TA's evidence.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from assignment.registry import ItemSpec, Spec
 from autograder.core.failures import NO_SANDBOX, GraderFailure, not_gradable
-from autograder.core.messages import advice, asked
+from autograder.core.messages import seen_and_tip, with_task
 from autograder.core.records import UNDEFINED, Answers, ItemResult, Status
 from autograder.parsing.limited import LimitedError, run_limited
 from autograder.programs.assemble import code_for_slots
@@ -22,12 +21,13 @@ from autograder.quality.lint import LintError, lint
 from autograder.sandbox.calls import Call, call_with_retry
 
 if TYPE_CHECKING:
+    from assignment.registry import ItemSpec, Spec
     from autograder.sandbox import WorkerSession
 
 HELPERS = "helpers"
-SHOWN = 6  # findings spelled out in a message; the evidence lists all
+SHOWN = 6  # findings that a message spells out; the evidence lists all
 Finding = Mapping[str, Any]  # {"where": slot id or "helpers", "rule", "line"}, for imports also "error"
-# What a fresh process found: findings, or None where it could not be had (our failure).
+# Executes the definitions in a fresh process. Returns its findings, or None after a grader error.
 RunDefinitions = Callable[[Mapping[str, Any]], Sequence[Finding] | None]
 Check = Callable[[], Sequence[Finding] | None]
 RULES = {
@@ -64,20 +64,20 @@ TIPS = {
 ANSWER = "Answer more slots: each counts."
 
 
-def judge_quality(
+def quality_results(
     answers: Answers, spec: Spec, run_definitions: RunDefinitions | None
 ) -> dict[str, ItemResult]:
-    """Results of the items of kind "quality", by id.
+    """Grade the items of kind "quality". Returns their results by id.
 
-    run_definitions: executes the definitions in a fresh process (see `definitions_in`); None if there is
-    no sandbox. What cannot be had of us ends in `not_gradable` for that item alone.
+    run_definitions: executes the definitions in a fresh process (see `definitions_in`); None if there is no sandbox. If
+    one of the grader's own checks fails, only that item becomes `not_gradable`.
     """
     items = [item.id for item in spec.item_list if item.kind == "quality"]
     units = _units(answers)
     slots = [where for where in units if where != HELPERS]
     if not slots:
-        nothing = advice("No slot was answered.", ANSWER)
-        return {i: ItemResult(i, "not_attempted", 0.0, asked(f"{spec.items[i].title}.", nothing)) for i in items}
+        nothing = seen_and_tip("No slot was answered.", ANSWER)
+        return {i: ItemResult(i, "not_attempted", 0.0, with_task(f"{spec.items[i].title}.", nothing)) for i in items}
     inspected = cache(lambda: run_limited("autograder.parsing.leftovers:find_leftovers", {"units": units}))
     checks: dict[str, Check] = {
         "quality_imports": lambda: run_definitions(code_for_slots(spec, answers)) if run_definitions else None,
@@ -95,10 +95,10 @@ def judge_quality(
 def definitions_in(
     session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}
 ) -> RunDefinitions:
-    """Executes the definitions in a sandboxed session, through the operation `definitions`.
+    """Return a function that executes the definitions in a sandboxed session, by the operation `definitions`.
 
-    slots: results of the slot tests. A slot that could not be defined there is no better here, whatever the
-    process that ran the code says of itself.
+    slots: results of the slot tests. A slot that could not be defined there counts as undefined here too, whatever the
+    process that ran the code reports about itself.
     """
     from autograder.sandbox import Limits, SandboxError
 
@@ -108,7 +108,7 @@ def definitions_in(
             reply = call_with_retry(session, spec, call)
         except SandboxError:
             return None
-        if not reply.ok:  # the definitions themselves end or hang the process: no unit is defined
+        if not reply.ok:  # the definitions ended the process or made it hang: no unit is defined
             rule = reply.kind if reply.kind in RULES else "import"
             everywhere = [*code["slots"], *([HELPERS] if code["prelude"] else [])]
             return [{"where": where, "rule": rule, "line": 1, "error": reply.error} for where in everywhere]
@@ -121,7 +121,7 @@ def definitions_in(
 
 
 def _import_findings(data: Mapping[str, Any]) -> list[Finding]:
-    """The operation's answer, read as what it is: a claim by a process that ran student code."""
+    """Read the findings from the reply of a process that ran student code, and may have forged it."""
     findings: list[Finding] = []
     errors = data.get("failed")
     for entry in errors if isinstance(errors, list) else []:
@@ -134,7 +134,7 @@ def _import_findings(data: Mapping[str, Any]) -> list[Finding]:
 
 
 def _units(answers: Answers) -> dict[str, str]:
-    """Source by unit, in the order of execution: imports, constants and helper functions are the first."""
+    """The source of each unit in the order of execution: imports, constants and helper functions come first."""
     slots = {slot: answer.source for slot, answer in answers.slots.items() if answer.state == "present"}
     return {HELPERS: answers.prelude, **slots} if answers.prelude.strip() else slots
 
@@ -157,7 +157,7 @@ def _result(
     message = _message(findings, answered, total)
     if status != "passed":
         tips = [TIPS[item.id]] * bool(findings) + [ANSWER] * (answered < total)
-        message = asked(f"{item.title}.", advice(message, " ".join(tips)))
+        message = with_task(f"{item.title}.", seen_and_tip(message, " ".join(tips)))
     return ItemResult(item.id, status, share, message, evidence=evidence)
 
 
@@ -167,7 +167,7 @@ def _with_cell(finding: Finding, answers: Answers) -> dict[str, Any]:
 
 
 def _message(findings: Sequence[Finding], answered: int, total: int) -> str:
-    """`12 of 15 slots answered. T05 (line 3 of its code) sets a variable that is never used (F841); …`"""
+    """For example: 12 of 15 slots answered. T05 (line 3 of its code) sets a variable that is never used (F841); …"""
     head = f"{answered} of {total} slots answered. "
     if not findings:
         return head + "No findings."

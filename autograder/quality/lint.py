@@ -1,36 +1,38 @@
-"""Ruff over the answered code, as a library of rules: no configuration, limited, read as JSON."""
+"""Run ruff on the answered code: with selected rules, no configuration, limits on time and memory, JSON output."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autograder.parsing.limited import ParseLimits, run_command
 
-# Rules that find defects. Style, unused imports (what is linted is a part of a notebook), star imports
-# and type hints are the student's own business.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Rules that find defects. Style, unused imports (only a part of the notebook is linted), star imports and type hints
+# are left to the student.
 SELECT = (
     "F", "E711", "E712", "E713", "E714", "E721", "E722", "B002", "B003", "B005", "B006", "B012", "B014",
     "B015", "B016", "B018", "B020", "B021", "B022", "B025", "B029", "B030", "B031", "B032", "B033", "B035",
 )
 IGNORE = ("F401", "F403", "F405", "F811", "F722")
-# What the notebook or the worker provides.
+# Names that the notebook or the worker provides.
 BUILTINS = ("display", "get_ipython", "grader")
 LIMITS = ParseLimits(wall_s=60.0, cpu_s=30.0, memory_bytes=4 << 30, reply_bytes=16 << 20)
 
 
 class LintError(RuntimeError):
-    """Ruff is missing or did not work: our own failure."""
+    """Ruff is missing or did not work, which is a grader error."""
 
 
 def lint(units: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Findings in the units, linted as one module in the given order: [{"where", "rule", "line"}].
+    """Lint the units as one module, in the given order. Returns findings [{"where", "rule", "line"}].
 
-    units: name -> source; "helpers" first. Lines count from the unit's first line. Comments such as
+    units: sources by name, "helpers" first. Lines are counted from the first line of the unit. Comments such as
     `# noqa` have no effect.
 
     Raises:

@@ -1,24 +1,28 @@
 """The four reports of a graded submission.
 
-report.json is canonical; results.json is for Gradescope, feedback.html for the student and
-report.html for the TA. `write_reports` renders all four in memory before it touches the disk, and
-report.json comes last: where it exists, the other three belong to it and are whole. A hidden record of what was
-written tells reports of ours, which the next run replaces, from files of a person's, which it does not touch.
+report.json is the record, report.html is for the TA, feedback.html for the student and results.json for Gradescope.
+`write_reports` renders all four in memory before it touches the disk, and writes report.json last: if it exists, the
+other three belong to it and are complete. A hidden file with the digests of the reports tells them, which the next run
+replaces, from files that a person wrote, which it leaves alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.files import changed, sha256, write_partial
-from autograder.core.records import Grading
 from autograder.report.canonical import dumps, report_dict
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
 from autograder.report.ta import ta_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autograder.core.records import Grading
 
 CANONICAL = "report.json"
 REPORTS = ("report.html", "feedback.html", "results.json", CANONICAL)
@@ -26,11 +30,11 @@ RECORD = ".rlhf-lab.json"  # digests of the reports that were written into this 
 
 
 def write_reports(out_dir: Path, grading: Grading) -> dict[str, Path]:
-    """Write the four reports into `out_dir` (made if need be); their paths by file name.
+    """Write the four reports into `out_dir`, which is made if it does not exist. Returns their paths by file name.
 
     Raises:
-        OSError: the folder cannot be written, or holds files that are not ours (`obstacle`). No report of this
-            run is left then, and none half-written.
+        OSError: the folder cannot be written, or holds files that a person wrote (`obstacle`). Then it has no report of
+            this run, and no incomplete file.
     """
     texts = {
         "report.html": ta_page(grading),
@@ -42,7 +46,7 @@ def write_reports(out_dir: Path, grading: Grading) -> dict[str, Path]:
 
 
 def obstacle(out_dir: Path) -> str:
-    """Why reports cannot be written into this folder, as a sentence that says what to do; empty if they can.
+    """Why reports cannot be written into this folder, as a sentence that says what to do; empty if they can be.
 
     A report that was edited since it was written counts as a person's file.
     """
@@ -60,10 +64,10 @@ def obstacle(out_dir: Path) -> str:
 
 
 def write_together(out_dir: Path, texts: Mapping[str, str]) -> dict[str, Path]:
-    """Write all files or none that counts: each to a partial file first, then renamed in order.
+    """Write all files or none: each is first written to a partial file, then they are renamed in order.
 
-    An older report.json goes before the first rename and the new one comes last, so that at no
-    moment does a report.json stand beside files of another run. The record comes before all of them.
+    The record of digests is renamed first. Then an older report.json is removed, and the new one comes last, so that a
+    report.json never stands beside files of another run.
     """
     if found := obstacle(out_dir):
         raise FileExistsError(found)
@@ -84,7 +88,7 @@ def write_together(out_dir: Path, texts: Mapping[str, str]) -> dict[str, Path]:
 
 
 def _recorded(out_dir: Path) -> dict[str, list[str]]:
-    """Digests by file name; nothing where there is no record that can be read."""
+    """The recorded digests by file name; empty if there is no readable record."""
     try:
         found = json.loads((out_dir / RECORD).read_bytes())
         return {name: [str(digest) for digest in found["sha256"][name]] for name in REPORTS}
@@ -93,7 +97,7 @@ def _recorded(out_dir: Path) -> dict[str, list[str]]:
 
 
 def _record(out_dir: Path, data: Mapping[str, bytes]) -> bytes:
-    """The record of files about to be written, and of those there: an interrupt may leave some of each."""
+    """The record of the files to be written and of those they replace, since an interrupt may leave some of each."""
     digests = {}
     for name, content in data.items():
         before = [sha256((out_dir / name).read_bytes())] if (out_dir / name).exists() else []

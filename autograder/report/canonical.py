@@ -1,7 +1,7 @@
-"""report.json: the canonical record of one graded submission. Every other report shows a part of it.
+"""report.json: the complete record of one graded submission. Every other report shows a part of it.
 
-Its keys are a contract (report.schema.json beside this file); they come in a fixed order, and two
-runs with the same seed differ in `duration_s` alone.
+Its keys are a public contract (report.schema.json beside this file) and have a fixed order. Two runs with the same seed
+differ only in durations.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograder.core.messages import replay
-from autograder.core.records import GradedItem, Grading, ItemResult, RunInfo
 from autograder.core.text import valid_unicode
 
+if TYPE_CHECKING:
+    from autograder.core.records import GradedItem, Grading, ItemResult, RunInfo
+
 SCHEMA_VERSION = 1
-MAX_DEPTH = 12  # of evidence: deeper nesting is a mistake of ours and is cut
+MAX_DEPTH = 12  # of evidence: deeper nesting is a bug in the grader and is cut
 MAX_TEXT = 100_000  # characters of one string
 MAX_ENTRIES = 20_000  # of one list or mapping
 
@@ -56,7 +58,7 @@ def report_dict(grading: Grading) -> dict[str, Any]:
 
 
 def evidence_of(result: ItemResult, run: RunInfo) -> dict[str, Any]:
-    """An item's evidence as JSON data; if it did not pass, with the command that grades it again."""
+    """The evidence of an item as JSON data. If the item did not pass, the command that grades it again is added."""
     evidence: dict[str, Any] = plain(result.evidence)
     return evidence if result.status in ("passed", "needs_review") else evidence | {"replay": replay(run, result.id)}
 
@@ -73,10 +75,10 @@ def _item(item: GradedItem, run: RunInfo) -> dict[str, Any]:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """JSON data of anything that evidence may hold.
+    """Convert anything that evidence may hold to JSON data.
 
-    NaN and infinities become the strings "nan", "inf" and "-inf" (JSON has no such numbers, and a
-    diverged run should say so); arrays become lists; what is of no known type becomes its text.
+    NaN and infinities become the strings "nan", "inf" and "-inf", which JSON has no numbers for; arrays become lists;
+    a value of an unknown type becomes its text.
     """
     if value is None or isinstance(value, bool | int):
         return value
@@ -100,5 +102,5 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def dumps(data: Mapping[str, Any]) -> str:
-    """Strict JSON (ValueError on NaN), two spaces, UTF-8 text, a newline at the end."""
+    """Strict JSON, indented by two spaces, with a newline at the end. Raises ValueError for NaN."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,7 +1,7 @@
-"""Evidence turned into what a page can show: charts, tables, texts. Nothing here knows HTML.
+"""Turn evidence into what a page can show: charts, tables and texts, still without HTML.
 
-Training code follows conventions (``curve``, ``generations``, ``rows``, …); any other evidence is
-shown by its shape, so that an item can bring new kinds of proof without a change here.
+The evidence of training items follows conventions (`curve`, `generations`, `rows`, …). All other evidence is shown by
+its shape, so that an item can have new kinds of evidence without a change here.
 """
 
 from __future__ import annotations
@@ -9,31 +9,57 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import Spec, Thresholds
-from autograder.core.records import ItemResult
 from autograder.core.text import number
 from autograder.report.plots import Chart, finite_pairs, is_number
+
+if TYPE_CHECKING:
+    from assignment.registry import Spec
+    from autograder.core.records import ItemResult
 
 MAX_DEPTH, MAX_COLUMNS, MAX_ROWS = 4, 14, 80
 SHOWN_ELSEWHERE = {"generations": "side by side under “Generations”"}
 _LONG = 12  # a list of more numbers than this is summed up
-_STEP = "optimiser step"
-_CURVES = {  # key of a curve: title, unit of y, unit of x
-    "heldout_loss": ("SFT: held-out loss", "nats per token", _STEP),
-    "accuracy": ("Reward model: accuracy on hidden pairs", "share ranked right", _STEP),
-    "reward": ("PPO: reward on hidden prompts", "mean reward", "PPO step"),
-    "kl": ("PPO: KL from the SFT policy", "nats per sequence", "PPO step"),
-}
+
+
+@dataclass(frozen=True)
+class CurveStyle:
+    """How a curve of a training item is drawn: its title, the unit of y and the unit of x.
+
+    threshold_in_evidence: the key of the item's evidence with its threshold. threshold_field, band_fields: fields of
+    the item's thresholds in the registry that are drawn as a line, or as the lower and upper end of the allowed range.
+    with_interval: draw the evidence's confidence interval at the last point.
+    """
+
+    title: str
+    unit: str
+    step: str = "optimiser step"
+    threshold_in_evidence: str = ""
+    threshold_field: str = ""
+    band_fields: tuple[str, ...] = ()
+    with_interval: bool = False
+
+
+_CURVES = {  # by key of the curve in the evidence
+    "heldout_loss": CurveStyle("SFT: held-out loss", "nats per token", threshold_in_evidence="bar"),
+    "accuracy": CurveStyle(
+        "Reward model: accuracy on hidden pairs", "share ranked right",
+        threshold_field="lower_bound_min", with_interval=True,
+    ),
+    "reward": CurveStyle("PPO: reward on hidden prompts", "mean reward", "PPO step"),
+    "kl": CurveStyle(
+        "PPO: KL from the SFT policy", "nats per sequence", "PPO step", band_fields=("min", "max")
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Node:
-    """One piece of evidence. kind says which field holds it:
+    """One piece of evidence. kind says which fields hold it:
 
-    "value", "pre" -> text; "table" -> columns, rows (each as long as columns; numbers as text);
-    "map" -> pairs of (label, Node); "list" -> items.
+    "value", "pre" -> text; "table" -> columns, rows (each as long as columns, with numbers as text);
+    "map" -> pairs of (label, Node); "list" -> items. more: the number of rows or items that are left out.
     """
 
     kind: str
@@ -46,7 +72,7 @@ class Node:
 
 
 def node(value: Any, depth: int = 0) -> Node:
-    """Any JSON data as a Node; what is deeper than MAX_DEPTH is shown as compact JSON."""
+    """Convert any JSON data to a Node. What is nested deeper than MAX_DEPTH becomes compact JSON."""
     if isinstance(value, str):
         return Node("pre" if "\n" in value else "value", text=value)
     if value is None or isinstance(value, bool | int | float):
@@ -84,18 +110,18 @@ def _sequence(values: Sequence[Any], depth: int) -> Node:
 
 
 def records_table(records: Sequence[Mapping[str, Any]]) -> Node:
-    """Rows of mappings as a table over the union of their keys, in order of appearance.
+    """Convert mappings to the rows of a table whose columns are all their keys, in order of appearance.
 
-    Bulk columns, such as the token ids of every reply, are left out; report.json holds them.
+    Long values, such as the token ids of every reply, are left out; report.json holds them.
     """
-    keys = dict.fromkeys(key for record in records for key, value in record.items() if not _is_bulk(value))
+    keys = dict.fromkeys(key for record in records for key, value in record.items() if not _is_long(value))
     columns = tuple(keys)[:MAX_COLUMNS]
     rows = tuple(tuple(_cell(record.get(key)) for key in columns) for record in records[:MAX_ROWS])
     return Node("table", columns=columns, rows=rows, more=max(0, len(records) - MAX_ROWS))
 
 
 def columns_table(table: Mapping[str, Sequence[Any]]) -> Node:
-    """A mapping of equally long lists as a table with one column a key."""
+    """Convert a mapping of equally long lists to a table with one column per key."""
     names = list(table)[:MAX_COLUMNS]
     size = min(len(table[name]) for name in names)
     rows = tuple(tuple(_cell(table[name][i]) for name in names) for i in range(min(size, MAX_ROWS)))
@@ -103,7 +129,7 @@ def columns_table(table: Mapping[str, Sequence[Any]]) -> Node:
 
 
 def gist(values: Mapping[str, Any]) -> str:
-    """One line over the fold: what a traceback ends in, then the first scalars of the evidence."""
+    """Summarise evidence in one line: the last line of its traceback, then its first scalars."""
     short = [(key, value) for key, value in values.items()
              if isinstance(value, bool | int | float) or _is_word(value)]
     trace = values.get("traceback")
@@ -112,41 +138,34 @@ def gist(values: Mapping[str, Any]) -> str:
 
 
 def charts(results: Mapping[str, ItemResult], spec: Spec, profile: str) -> list[Chart]:
-    """One chart per measured curve of the training items, in registry order."""
+    """One chart per measured curve of the training items, in the registry's order."""
     found = []
     for item in spec.item_list:
-        curve = results[item.id].evidence.get("curve") if item.id in results else None
+        evidence = results[item.id].evidence if item.id in results else {}
+        curve = evidence.get("curve")
         if isinstance(curve, Mapping) and isinstance(curve.get("steps"), Sequence):
-            found += [_chart(item.id, key, curve, results, spec, profile) for key in curve if key != "steps"]
+            thresholds = getattr(spec.threshold_table.get(profile), item.id, None)
+            found += [_chart(item.id, key, evidence, thresholds) for key in curve if key != "steps"]
     return [chart for chart in found if chart is not None]
 
 
-def _chart(
-    id_: str, key: str, curve: Mapping[str, Any], results: Mapping[str, ItemResult], spec: Spec, profile: str
-) -> Chart | None:
+def _chart(item: str, key: str, evidence: Mapping[str, Any], thresholds: object) -> Chart | None:
+    """The chart of one curve; None if it has no points. thresholds: the item's, or None."""
+    curve = evidence["curve"]
     if not isinstance(curve[key], Sequence) or isinstance(curve[key], str):
         return None
     x, y = finite_pairs(curve["steps"], curve[key])
     if not x:
         return None
-    title, unit, step = _CURVES.get(key, (f"{id_}: {key}", key.replace("_", " "), _STEP))
-    bars, band, interval = _references(key, results[id_].evidence, spec.threshold_table.get(profile))
-    return Chart(title, step, unit, x, y, bars, band, interval)
-
-
-Reference = tuple[tuple[tuple[str, float], ...], tuple[float, float] | None, tuple[float, float] | None]
-
-
-def _references(key: str, evidence: Mapping[str, Any], known: Thresholds | None) -> Reference:
-    """What a curve is judged against: threshold lines, an allowed band, the last point's interval."""
-    if key == "heldout_loss" and is_number(evidence.get("bar")):
-        return (("bar", float(evidence["bar"])),), None, None
-    if key == "accuracy":
-        bars = (("bar", known.rm_accuracy.lower_bound_min),) if known else ()
-        return bars, None, _pair(evidence.get("interval"))
-    if key == "kl" and known:
-        return (), (known.ppo_kl.min, known.ppo_kl.max), None
-    return (), None, None
+    style = _CURVES.get(key, CurveStyle(f"{item}: {key}", key.replace("_", " ")))
+    stated, field = style.threshold_in_evidence, style.threshold_field
+    line = evidence.get(stated) if stated else getattr(thresholds, field, None)
+    return Chart(
+        style.title, style.step, style.unit, x, y,
+        threshold=float(line) if is_number(line) else None,
+        band=_pair([getattr(thresholds, name, None) for name in style.band_fields]),
+        interval=_pair(evidence.get("interval")) if style.with_interval else None,
+    )  # fmt: skip
 
 
 def _pair(value: Any) -> tuple[float, float] | None:
@@ -161,7 +180,7 @@ def _is_columns(value: Mapping[str, Any]) -> bool:
         and len(lists[0]) > 0 and all(not isinstance(e, Mapping | list | tuple) for v in lists for e in v)
 
 
-def _is_bulk(value: Any) -> bool:
+def _is_long(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 4
 
 

@@ -1,24 +1,25 @@
-"""feedback.html, the student's page: our texts and nothing else.
+"""feedback.html, the student's page. It shows only texts of the grader.
 
-It is rendered from the registry, the statuses, the messages, the named misconceptions and the
-measured values of the success criteria (numbers in our words). Evidence,
-tracebacks, replies, file names and notes never reach this module's template: they could carry hidden
-inputs out, or somebody's text in.
+It is rendered from the registry, the statuses, the messages, the named misconceptions and the measured values of the
+success criteria. Evidence, tracebacks, replies, file names and notes never reach its template, because they may contain
+hidden inputs or somebody else's text.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import Spec
 from autograder.core.messages import NOT_RUN, PENDING, STATUS, met_text, outcome, partial_text, reasons, replaced_text
-from autograder.core.records import GradedItem, Grading
 from autograder.core.rubric import not_run
 from autograder.report.page import render
 
+if TYPE_CHECKING:
+    from assignment.registry import Spec
+    from autograder.core.records import GradedItem, Grading
+
 
 def feedback_page(grading: Grading) -> str:
-    """The whole page as text."""
+    """Render the page."""
     graded, run, spec = grading.graded, grading.run, grading.spec
     verdict, tone = outcome(graded)
     return render(

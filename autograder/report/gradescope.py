@@ -1,20 +1,22 @@
-"""results.json for Gradescope: one test a rubric item, texts from our templates alone.
+"""results.json for Gradescope: one test per rubric item, with texts of the grader only.
 
-Items that wait for a TA are listed with 0 of their points, so that Gradescope's total is the
-rubric's and no points are rescaled. Students see this file: no evidence goes into it.
+Items that wait for a TA are listed with 0 of their points, so that the total in Gradescope is the rubric's and no
+points are rescaled. Students see this file, so it holds no evidence.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import Spec
 from autograder.core.messages import KNOWN_MISTAKE, NOT_RUN, PENDING, STATUS, outcome, partial_text, replaced_text
-from autograder.core.records import Graded, GradedItem, Grading
 from autograder.core.text import one_line, points, visible
 
+if TYPE_CHECKING:
+    from assignment.registry import Spec
+    from autograder.core.records import Graded, GradedItem, Grading
+
 BONUS = "Bonus: {earned} of {of} points, beside the score.\n"
-MAX_OUTPUT = 2_000  # characters shown per item
+MAX_OUTPUT = 2_000  # characters per item
 
 
 def results_dict(grading: Grading) -> dict[str, Any]:
@@ -44,14 +46,14 @@ def results_dict(grading: Grading) -> dict[str, Any]:
 def _test(number: str, id_: str, title: str, item: GradedItem | None, spec: Spec) -> dict[str, Any]:
     row, max_points = spec.items[id_], float(spec.items[id_].points)
     earned = item.points if item else 0.0
-    # A test with points would change Gradescope's maximum, so a bonus says its points in words.
+    # A test with points would change the maximum in Gradescope, so the points of a bonus are only in its text.
     amounts = {} if row.bonus else {"score": earned, "max_score": max_points}
     bonus = BONUS.format(earned=points(earned), of=points(max_points)) if row.bonus else ""
     test: dict[str, Any] = {
         "name": f"{id_} · {title}: {one_line(row.title)}", "number": number, **amounts,
         "output": bonus + _output(item, spec), "output_format": "text", "visibility": "visible",
     }
-    if item is not None and item.result.status not in PENDING:  # without a status it is shown as neutral
+    if item is not None and item.result.status not in PENDING:  # without one it is shown as neutral
         test["status"] = "passed" if item.points == max_points else "failed"
     return test
 

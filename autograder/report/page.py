@@ -1,7 +1,7 @@
-"""HTML pages: one self-contained file, no script, nothing loaded, every text escaped.
+"""Render HTML pages as self-contained files: they have no script, load nothing, and all text in them is escaped.
 
-The content policy names the style sheet by its hash and forbids everything else, so that even a
-mistake in escaping could neither run code, nor load, nor restyle the page over the score.
+The content security policy allows the style sheet by its hash and forbids everything else, so that even a mistake in
+escaping cannot run code, load anything, or cover the score.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(template: str, **context: Any) -> str:
-    """The page of this template, valid UTF-8. A name the template lacks is an error (StrictUndefined)."""
+    """Render a template to valid UTF-8. Raises jinja2.UndefinedError if the context lacks a name that it uses."""
     css = _style()
     page = _environment().get_template(template).render(css=Markup(css), policy=policy(css), **context)
     return text.valid_unicode(page)
 
 
 def policy(css: str) -> str:
-    """The content security policy of a page with this style sheet."""
+    """The content security policy for a page with this style sheet."""
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'none'; style-src 'sha256-{digest}'; img-src data:; "

@@ -1,12 +1,10 @@
-"""report.html, the TA's page: what waits, what was lost and why, and the evidence for each point."""
+"""report.html, the TA's page: what waits for the TA, which points were lost and why, and the evidence for each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import Spec
 from autograder.core.messages import (
     CLAIMS,
     NOT_RUN,
@@ -19,19 +17,24 @@ from autograder.core.messages import (
     replaced_text,
     replay,
 )
-from autograder.core.records import Answers, GradedCriterion, GradedItem, Grading, ItemResult, RunInfo, Submission
 from autograder.core.rubric import not_run, pending_points
 from autograder.core.text import ascii_form
 from autograder.report import evidence
 from autograder.report.canonical import evidence_of, plain
 from autograder.report.page import render
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assignment.registry import Spec
+    from autograder.core.records import Answers, GradedCriterion, GradedItem, Grading, ItemResult, RunInfo, Submission
+
 GENERATIONS_SHOWN = 12
-BAR_WIDTH = 100  # user units of a criterion's bar
+METER_WIDTH = 100  # user units: the width of the meter that shows a criterion's points
 
 
 def ta_page(grading: Grading) -> str:
-    """The whole page as text. Foreign texts are escaped and their hidden characters shown."""
+    """Render the page. Texts of the submission are escaped, and their hidden characters are shown."""
     graded, submission, answers, run, spec = (
         grading.graded, grading.submission, grading.answers, grading.run, grading.spec,
     )  # fmt: skip
@@ -72,7 +75,7 @@ def _facts(submission: Submission, run: RunInfo) -> list[tuple[str, str]]:
 
 
 def _criterion(criterion: GradedCriterion) -> dict[str, Any]:
-    scale = BAR_WIDTH / criterion.max_points
+    scale = METER_WIDTH / criterion.max_points
     pending = pending_points(criterion)
     return {"record": criterion, "pending": pending, "bar": round(criterion.points * scale, 1),
             "open": round(pending * scale, 1)}
@@ -83,7 +86,7 @@ def _title(spec: Spec, item_id: str) -> str:
 
 
 def _rows(results: Mapping[str, ItemResult]) -> evidence.Node | None:
-    """The table of an item that brings rows as its evidence, as the comparison of policies does."""
+    """The table of the item whose evidence has rows: the comparison of policies."""
     for rows in (result.evidence.get("rows") for result in results.values()):
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             return evidence.records_table(rows)
@@ -91,7 +94,7 @@ def _rows(results: Mapping[str, ItemResult]) -> evidence.Node | None:
 
 
 def _generations(results: Mapping[str, ItemResult]) -> list[dict[str, Any]]:
-    """Replies side by side, from any item that brings some: prompt, sft, policy and their rewards."""
+    """The replies in any item's evidence: prompt, reply of SFT, reply of the policy, and their rewards."""
     shown = []
     for result in results.values():
         rows = result.evidence.get("generations")
@@ -102,20 +105,20 @@ def _generations(results: Mapping[str, ItemResult]) -> list[dict[str, Any]]:
 
 
 def _bare(prompt: object) -> str:
-    """The prompt without the closing cue of the reply and without blank lines."""
+    """The prompt without the closing "Assistant:" and without blank lines."""
     lines = str(prompt).strip().removesuffix("Assistant:").splitlines()
     return "\n".join(line for line in lines if line.strip())
 
 
 def _is_lost(item: GradedItem, spec: Spec) -> bool:
-    """Whether an item lost points; nobody loses a bonus."""
+    """Whether an item lost points. A bonus cannot be lost."""
     decided = item.result.status not in PENDING and not spec.items[item.result.id].bonus
     return decided and item.points < item.max_points
 
 
 def _written(spec: Spec, answers: Answers, items: list[GradedItem]) -> list[dict[str, Any]]:
-    """Each written item with its questions: (id, our question, the student's text). `graded` is None where it was
-    not graded in this run."""
+    """Each written item with its questions: (id, question, the student's text). graded: None if this run did not grade
+    the item."""
     graded = {item.result.id: item for item in items}
     return [
         {
@@ -139,6 +142,7 @@ def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answer
 
 
 def _claim(entry: Any) -> tuple[str, evidence.Node]:
+    """A result that the notebook had saved: its kind, and what it holds."""
     if isinstance(entry, dict) and isinstance(entry.get("rows"), list) and entry["rows"] \
             and all(isinstance(row, dict) for row in entry["rows"]):
         return str(entry.get("kind", "table")), evidence.records_table(entry["rows"])
@@ -146,7 +150,7 @@ def _claim(entry: Any) -> tuple[str, evidence.Node]:
 
 
 def _replay(run: RunInfo, spec: Spec) -> list[tuple[str, str]]:
-    """What to type to see it again."""
+    """The commands that grade the submission again, with what each is for."""
     return [
         ("the whole run", replay(run)),
         ("one item", replay(run, spec.item_list[0].id)),

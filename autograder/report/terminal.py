@@ -1,34 +1,37 @@
-"""The terminal: the rubric table and the verdict.
+"""Print the rubric table and the verdict on the terminal.
 
-Everything that a submission made passes through `one_line`, and no text is read as rich markup, so
-that a file name or a message can neither move the cursor nor set a title nor colour a score. Piped
-output is plain text without boxes that change width.
+All text of a submission passes through `one_line`, and no text is read as markup of rich, so that a file name or a
+message cannot move the cursor, set a title or colour a score.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from assignment.console import make_console
-from assignment.registry import Spec
-from autograder.core.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_in
-from autograder.core.records import Graded, GradedItem, Grading, Submission
+from autograder.core.messages import PENDING, STATUS, Tone, met_text, outcome, reasons, seen_part
 from autograder.core.rubric import not_run, pending_points
 from autograder.core.text import one_line, points
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from autograder.core.records import Graded, GradedItem, Grading, Submission
 
 STYLES: dict[Tone, str] = {"good": "green", "mixed": "yellow", "bad": "red", "quiet": "dim", "open": "blue"}
 NOTE_WIDTH = 60
 
 
 def print_rubric(grading: Grading, console: Console | None = None) -> None:
-    """The rubric table, the success criteria and the verdict."""
+    """Print the rubric table, the success criteria and the verdict."""
     graded, run, spec = grading.graded, grading.run, grading.spec
     console = console or make_console()
     console.print(rubric_table(graded, grading.submission))
-    console.print(success_table(graded, spec))
+    console.print(success_table(graded))
     missing = not_run(spec, graded)
     if missing:
         console.print(Text(f"Not graded in this run: {', '.join(item.id for item in missing)}", "blue"))
@@ -42,7 +45,7 @@ def print_rubric(grading: Grading, console: Console | None = None) -> None:
 
 
 def rubric_table(graded: Graded, submission: Submission) -> Table:
-    """One row a criterion (bold), one row an item: id, status, points, what went wrong."""
+    """One row per criterion (bold), and one per item: its id, status, points, and what went wrong."""
     name = Text(one_line(submission.name, 80))
     table = Table(title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("item", no_wrap=True)
@@ -62,7 +65,7 @@ def rubric_table(graded: Graded, submission: Submission) -> Table:
     return table
 
 
-def success_table(graded: Graded, spec: Spec) -> Table:
+def success_table(graded: Graded) -> Table:
     """The success criteria: measured value, threshold, met or not."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("success criterion", "measured", "threshold", "met"):
@@ -82,4 +85,4 @@ def _points(item: GradedItem) -> str:
 def _note(item: GradedItem) -> str:
     if item.result.status == "passed":
         return ""
-    return one_line((item.result.misconception or {}).get("name") or seen_in(item.result.message), 160)
+    return one_line((item.result.misconception or {}).get("name") or seen_part(item.result.message), 160)

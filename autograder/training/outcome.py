@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from autograder.core.messages import STATUS, advice
+from autograder.core.messages import STATUS, seen_and_tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,4 +52,4 @@ class UnusableError(ValueError):
     it says what was seen, and what to try."""
 
     def __init__(self, seen: str, tip: str) -> None:
-        super().__init__(advice(seen, tip))
+        super().__init__(seen_and_tip(seen, tip))

@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from autograder.core.exception_hints import hint
-from autograder.core.messages import advice
+from autograder.core.exception_hints import hint_for
+from autograder.core.messages import seen_and_tip
 from autograder.programs.assemble import StageCode, stage_code
 from autograder.sandbox import Limits, Reply
 from autograder.sandbox.calls import Call, Session, call_with_retry
@@ -154,8 +154,8 @@ def failure_of(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     loop, slot = lab.spec.slot(under_test).name, reply.data.get("_slot") or under_test
     known = {s.id: f"{s.name} ({s.id})" for s in lab.spec.slots}
     if status == "crashed":
-        tip = hint(reply.error) or tip
-    message = advice(seen, tip).format(
+        tip = hint_for(reply.error) or tip
+    message = seen_and_tip(seen, tip).format(
         where=known.get(str(slot), loop),
         loop=loop,
         memory=limits.memory_bytes / 2**30,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autograder.core.messages import advice, asked
+from autograder.core.messages import seen_and_tip, with_task
 from autograder.core.records import Answers, ItemResult, SuccessCriterion
 from autograder.training.outcome import Failure, Outcome
 from autograder.training.symptoms import recognise
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from assignment.registry import Spec, Thresholds
 
-NOT_ATTEMPTED = advice("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
-ENDLESS = advice("{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop.")
-BROKEN = advice("{loop} ({slot}) cannot be read, so this was not run.", "See the message of {slot}.")
+NOT_ATTEMPTED = seen_and_tip("{loop} ({slot}) is not written yet, so this was not run.", "Write {loop} first.")
+ENDLESS = seen_and_tip(
+    "{loop} ({slot}) did not finish in its own test, so this was not run.", "Look for an endless loop."
+)
+BROKEN = seen_and_tip("{loop} ({slot}) cannot be read, so this was not run.", "See the message of {slot}.")
 # What an item has to reach, as text for reports.
 THRESHOLD_TEXTS: dict[str, Callable[[Thresholds], str]] = {
     "sft_loss_trend": lambda t: (
@@ -59,7 +61,7 @@ def item_result(
     """Return an item's result. replaced: slots that the reference stood in for."""
     message = found.message
     if found.status not in ("passed", "not_gradable"):
-        message = asked(f"{spec.items[item].title} ({THRESHOLD_TEXTS[item](thresholds)}).", message)
+        message = with_task(f"{spec.items[item].title} ({THRESHOLD_TEXTS[item](thresholds)}).", message)
     share = 0.0 if isinstance(found, Failure) else found.share
     criterion = _criterion(item, found, thresholds) if item in spec.success_criteria else None
     return ItemResult(item, found.status, share, message, recognise(item, found), found.evidence, replaced, criterion)

@@ -13,21 +13,21 @@ from tests.attacks.catalogue import ATTACKS
 from tests.attacks.page import write_docs
 from tests.attacks.runner import Runner, Verdict, summary
 
-HELP = """Hand hostile submissions to the real grading command and look at what they got and did.
+HELP = """Grade hostile submissions with the real command, and check what they gained and what they did.
 
-Every attack is graded as `rlhf-lab grade` grades a student, on a host full of canaries: secrets in the
-home, in the grader's tree, in its environment and beside the submission, and sockets that listen. It must
-gain no point over the same submission without the attack, touch no canary, leave no process, file or
-cgroup, stay within bounds of time and memory, and the next student must be graded as usual.
+Every attack is graded by `rlhf-lab grade`, on a host with canaries: secrets in the home, in the grader's
+tree, in its environment and beside the submission, and sockets that listen. An attack must gain no point
+over the same submission without the attack, touch no canary, leave no process, file or cgroup, and stay
+within its limits on time and memory; and the next submission must be graded as usual.
 
-Verdicts are kept under dist/attacks and used again as long as attack and grader are the same, so a run
-that was stopped goes on where it was. Failures are always acted out again.
+Verdicts are kept under dist/attacks and reused as long as attack and grader are the same, so a run that
+was stopped continues where it was. Attacks that succeeded are always run again.
 """
 EXAMPLES = """examples:
   python -m tests.attacks                      all, on this machine's best tier
   python -m tests.attacks --only A07,C03       two of them
   python -m tests.attacks --quick              a sample of about three minutes
-  python -m tests.attacks --tier 3             where no namespaces can be had
+  python -m tests.attacks --tier 3             without namespaces
   python -m tests.attacks --write-docs         the table in docs/security.md from the kept verdicts
 """
 
@@ -41,7 +41,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="A07,C03", help="ids of attacks, with commas between")
     parser.add_argument("--quick", action="store_true", help="the sample that continuous integration runs")
     parser.add_argument("--tier", type=int, choices=(1, 2, 3), default=1, help="tier of the sandbox (default: 1)")
-    parser.add_argument("--fresh", action="store_true", help="act everything out again")
+    parser.add_argument("--fresh", action="store_true", help="run all attacks again")
     parser.add_argument("--write-docs", action="store_true", help="write docs/security.md and end")
     return parser.parse_args(words)
 
@@ -56,7 +56,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"no attack called {', '.join(sorted(unknown))}; there are {', '.join(a.id for a in ATTACKS)}")
         return 2
     chosen = [a for a in ATTACKS if (not wanted or a.id in wanted) and (a.quick or not options.quick)]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the canaries are taken in also then
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the canaries are removed then too
     verdicts: list[Verdict] = []
     titles = {attack.id: attack.title for attack in ATTACKS}
     with Canaries() as canaries, tqdm(total=len(chosen), unit="attack", disable=None) as bar:
@@ -74,7 +74,7 @@ def main(words: list[str] | None = None) -> int:
         try:
             Runner(options.tier, canaries, options.fresh).run(chosen, show)
         except KeyboardInterrupt:
-            bar.write("stopped; what was done is kept")
+            bar.write("stopped; the verdicts so far are kept")
     print(summary(verdicts))
     return int(len(verdicts) < len(chosen) or any(v.gained or v.host or v.after for v in verdicts))
 

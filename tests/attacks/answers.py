@@ -1,16 +1,18 @@
-"""Attacks on the judgement: objects, forged replies, patched libraries, lookups (A05–A09, A17–A19, A23–A25, A31)."""
+"""Attacks on the comparison: objects, forged replies, patched libraries, lookups (A05–A09, A17–A19, A23–A25, A31)."""
 
 from __future__ import annotations
 
 from textwrap import dedent
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 import rlhf_kit as kit
-from tests.attacks.base import HEAD, TARGET, Attack, code_in_slot, in_slot, notebook, told, wrong
-from tests.attacks.checks import ended, nothing
+from tests.attacks.base import HEAD, TARGET, Attack, code_in_slot, harmless, helper_cell, in_slot, notebook
+from tests.attacks.checks import ended_as, found_nothing
 from tests.attacks.forged import NAMES, ODD, PICKLE, PICKLED, SPOOF, SPOOFED
 from tests.support.sources import ROOT
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SNOOP = """
 import gc, inspect, linecache
@@ -126,28 +128,28 @@ FROM_TABLE = in_slot("pass", "PUBLIC.get(repr([chosen.tolist(), rejected.tolist(
 
 
 def public_table() -> str:
-    """Source of the table that a student can make who prints what the public checks call the slot with."""
-    asked: dict[str, float] = {}
+    """The source of a table of right answers to the public checks' inputs, as a student could print it."""
+    recorded: dict[str, float] = {}
 
     def record(chosen: Tensor, rejected: Tensor) -> float:
         right = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen.tolist(), rejected.tolist(), strict=True)]
-        return asked.setdefault(repr([chosen.tolist(), rejected.tolist()]), sum(right) / len(right))
+        return recorded.setdefault(repr([chosen.tolist(), rejected.tolist()]), sum(right) / len(right))
 
     kit.connect_grader(ROOT / "student_template" / "tests", {"preference_accuracy": record}).check(TARGET)
-    return f"PUBLIC = {asked!r}\n"
+    return f"PUBLIC = {recorded!r}\n"
 
 
-def _objects(site):
+def _objects(_machine):
     return notebook(OBJECT_SLOTS, HEAD + OBJECTS)
 
 
-def _odd(site):
+def _odd(machine):
     """Replies of the right form that hold nonsense, one kind of nonsense for each slot."""
     book = {}
     for number, (slot, signature) in enumerate(SIGNATURES.items()):
         body = dedent(ODD).replace("CHOICE", str(number + 1))
         book[slot] = f"def {signature}:\n" + "".join(f"    {line}\n" for line in body.splitlines())
-    return notebook(book, told(site) + SPOOF + f"\nNAMES = {NAMES!r}\n")
+    return notebook(book, helper_cell(machine) + SPOOF + f"\nNAMES = {NAMES!r}\n")
 
 
 SIGNATURES = {
@@ -166,34 +168,34 @@ def _odd_harmless():
 
 ATTACKS = (
     Attack("A05", "Walk frames, gc and modules for expected values", "Expected values, tolerances and misconceptions "
-           "never enter the worker.", ("A05",), code_in_slot(SNOOP), wrong,
-           check=nothing("SNOOP")),
+           "never enter the worker.", ("A05",), code_in_slot(SNOOP), harmless,
+           check=found_nothing("SNOOP")),
     Attack("A06", "Patch torch.allclose, Tensor.__eq__, numpy.testing, math, builtins", "Comparisons are made in the "
-           "grader, in another process.", ("A06",), code_in_slot(PATCH), wrong, check=ended("wrong")),
+           "grader, in another process.", ("A06",), code_in_slot(PATCH), harmless, check=ended_as("wrong")),
     Attack("A07", "Return objects that equal everything (__eq__, __torch_function__, subclasses of float and str)",
            "Only primitive JSON and raw arrays cross the pipe.", ("A07",), _objects, lambda: notebook(PLAIN_SLOTS),
            OBJECT_IDS, quick=True),
     Attack("A08", "Spoof the reply: scores instead of answers, results.json overwritten", "The pipe carries answers, "
-           "never scores; points are written by the grader.", ("A08",), code_in_slot(SPOOFED, SPOOF), wrong),
+           "never scores; points are written by the grader.", ("A08",), code_in_slot(SPOOFED, SPOOF), harmless),
     Attack("A08b", "Forged replies of the right form that hold nonsense", "What cannot be read as an answer is a wrong "
-           "answer, never a failure of the grader's.", ("A08", "A33"), _odd, _odd_harmless, ODD_IDS),
+           "answer, never a grader error.", ("A08", "A33"), _odd, _odd_harmless, ODD_IDS),
     Attack("A09", "Print 100/100, JSON results, kernel messages, terminal escapes", "Output is never parsed.",
-           ("A09", "A36"), code_in_slot(PRINTED), wrong),
-    Attack("A17", "Send pickles and torch.save files as the answer", "Nothing is unpickled: JSON and safetensors alone, "
-           "by our own strict reader.", ("A17",), code_in_slot(PICKLED, PICKLE), wrong),
-    Attack("A18", "NaN, infinities and overflow", "Finite first, then err <= tolerance.",
-           ("A18",), lambda site: notebook(NOT_FINITE), lambda: notebook(FINITE), tuple(NOT_FINITE)),
+           ("A09", "A36"), code_in_slot(PRINTED), harmless),
+    Attack("A17", "Send pickles and torch.save files as the answer", "Nothing is unpickled: only JSON and safetensors are "
+           "read, by a strict reader.", ("A17",), code_in_slot(PICKLED, PICKLE), harmless),
+    Attack("A18", "NaN, infinities and overflow", "Numbers must be finite before they are compared.",
+           ("A18",), lambda _: notebook(NOT_FINITE), lambda: notebook(FINITE), tuple(NOT_FINITE)),
     Attack("A19", "Answers to the public checks' inputs in a table", "Hidden inputs are drawn per run.",
-           ("A19",), lambda site: notebook({TARGET: FROM_TABLE}, HEAD + public_table()), wrong, check=ended("wrong")),
+           ("A19",), lambda _: notebook({TARGET: FROM_TABLE}, HEAD + public_table()), harmless, check=ended_as("wrong")),
     Attack("A23", "Call a library instead of the shift and mask (through getattr and string pieces)", "What counts is "
-           "the number: the library's default is not what was asked.", ("A23",), lambda site: notebook(FOREIGN),
+           "the number: the library's default is not what was asked.", ("A23",), lambda _: notebook(FOREIGN),
            lambda: notebook({"T04": "def sft_loss(logits, labels):\n    return logits.mean() * 0\n"}), ("T04",)),
     Attack("A24", "Look for the answer in stale memory (torch.empty)", "The oracle computes in another process.",
-           ("A24",), lambda site: notebook({"T08": in_slot(STALE, "best[0] if best else 0.25")}, HEAD), wrong,
-           check=ended("wrong")),
+           ("A24",), lambda _: notebook({"T08": in_slot(STALE, "best[0] if best else 0.25")}, HEAD), harmless,
+           check=ended_as("wrong")),
     Attack("A25", "Change the inputs in place so that any comparison holds", "The grader compares with its own copy.",
-           ("A25",), lambda site: notebook({"T08": "def preference_accuracy(chosen, rejected):\n" + IN_PLACE + "    return 1.0\n"}),
-           lambda: notebook({"T08": in_slot("pass", "1.0")}), check=ended("wrong")),
-    Attack("A31", "Carry hidden inputs into the feedback by an exception's text", "The student's page is made of our "
-           "templates; tracebacks go to the TA's page, escaped.", ("A31", "A35"), code_in_slot(LEAK), wrong, quick=True),
+           ("A25",), lambda _: notebook({"T08": "def preference_accuracy(chosen, rejected):\n" + IN_PLACE + "    return 1.0\n"}),
+           lambda: notebook({"T08": in_slot("pass", "1.0")}), check=ended_as("wrong")),
+    Attack("A31", "Carry hidden inputs into the feedback by an exception's text", "The student's page is made of "
+           "templates; tracebacks go to the TA's page, escaped.", ("A31", "A35"), code_in_slot(LEAK), harmless, quick=True),
 )  # fmt: skip

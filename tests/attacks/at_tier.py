@@ -1,4 +1,4 @@
-"""The real command on a tier that is not this machine's best: python -m tests.attacks.at_tier 3 grade …"""
+"""Run the real command on another tier than this machine's best: python -m tests.attacks.at_tier 3 grade …"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autograder.sandbox.tiers import Tier, available_tiers
 
 
 def choose(number: int) -> Tier:
-    """The best tier of exactly this number. Raises SandboxError if there is none here."""
+    """The best tier with this number. Raises SandboxError if this machine has none."""
     for tier in available_tiers():
         if tier.number == number:
             return tier
@@ -18,9 +18,9 @@ def choose(number: int) -> Tier:
 
 
 def main() -> None:
-    """Take the tier from the command line, then be the command."""
+    """Take the tier from the command line, then run the command."""
     number = int(sys.argv.pop(1))
-    session.choose_tier = lambda required=None, *, unsafe=False: choose(number)
+    session.choose_tier = lambda *_, **__: choose(number)
     cli.main()
 
 

@@ -1,4 +1,4 @@
-"""What an attack is, and the notebooks that carry one: the solved notebook with hostile code in a slot."""
+"""The attacks' data types, and their notebooks: the solved notebook with hostile code in a slot."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from assignment.release.notebook import to_bytes
 from assignment.release.release import build
 
 TARGET = "T08"  # the cheapest slot to call: two tensors in, a number out
-WRONG = "0.25"  # never the accuracy that is asked for
+WRONG = "0.25"  # never the right accuracy
 HEAD = "import os, sys, time, json, socket, struct\nimport torch\n"
 
 
 @dataclass(frozen=True)
-class Site:
-    """What a hostile author is told about the machine: the strongest attacker knows every path and port.
+class Machine:
+    """What the attacker knows about the machine. The strongest attacker knows every path and port.
 
-    The contents of the canaries are not in here: `Canaries` holds them, and looks for them in every report.
+    The contents of the canaries are not known: `Canaries` keeps them and searches every report for them.
     """
 
-    token: str  # stands in the name of everything that an attack plants
+    token: str  # part of the name of everything that an attack plants
     home: str  # a secret in the grader's home
     tree: str  # a secret in the grader's own tree
     neighbour: str  # another submission, beside the attacker's
@@ -37,12 +37,12 @@ class Site:
     abstract: str
 
 
-FIXED = Site("token", "/h", "/t", "/n", "/r", 1, 2, "/u", "a")  # stands for any site where a hash is taken
+FIXED = Machine("token", "/h", "/t", "/n", "/r", 1, 2, "/u", "a")  # replaces the real machine where attacks are hashed
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How one run of the real command ended. points and statuses by item; texts by name of report."""
+class RunResult:
+    """How one run of the real command ended. points, statuses: by item. texts: by name of the report."""
 
     code: int
     wall_s: float
@@ -54,27 +54,28 @@ class Seen:
 
     @property
     def score(self) -> float:
-        """Points of all items that were asked for."""
+        """The points of all graded items."""
         return sum(self.points.values())
 
 
-Check = Callable[[Seen, Site], str]
+Check = Callable[[RunResult, Machine], str]
 
 
 @dataclass(frozen=True)
 class Attack:
     """One hostile submission.
 
-    rows: those of the catalogue that it acts out. only: the items graded. hostile, harmless: the file
-    handed in, and the same submission without the attack. wall_s: the run must end sooner. check: what
-    else must hold, "" if it does. beside: the next submission is graded at the same time, not after it.
+    rows: the rows of the catalogue that it covers. hostile, harmless: the submitted file, and the same submission
+    without the attack. only: the items to grade. file: the name of the file. wall_s: the run must take fewer seconds.
+    check: another condition, which returns "" if it holds and else a complaint. quick: part of the quick sample.
+    beside: the next submission is graded at the same time, not afterwards.
     """
 
     id: str
     title: str
     defence: str
     rows: tuple[str, ...]
-    hostile: Callable[[Site], bytes]
+    hostile: Callable[[Machine], bytes]
     harmless: Callable[[], bytes]
     only: tuple[str, ...] = (TARGET,)
     file: str = "submission.ipynb"
@@ -91,7 +92,7 @@ def _release() -> tuple[str, str]:
 
 
 def solved() -> Any:
-    """The solved notebook, a fresh copy."""
+    """A new copy of the solved notebook."""
     return nbformat.reads(_release()[1], as_version=4)
 
 
@@ -102,7 +103,7 @@ def blank_source(slot: str) -> str:
 
 
 def notebook(slots: Mapping[str, str] = {}, helpers: str = "", blank: tuple[str, ...] = ()) -> bytes:
-    """The solved notebook with other sources in some slots, some slots unanswered, and a cell of helpers."""
+    """The solved notebook with other sources in some slots, some slots unanswered, and an additional helper cell."""
     book = solved()
     for cell in book.cells:
         if cell.id in slots:
@@ -115,10 +116,10 @@ def notebook(slots: Mapping[str, str] = {}, helpers: str = "", blank: tuple[str,
     return to_bytes(book)
 
 
-def told(site: Site) -> str:
+def helper_cell(machine: Machine) -> str:
     """A helper cell with imports, what the attacker knows, and the one way to get words out: an exception."""
     return HEAD + dedent(f'''
-        SITE = {asdict(site)!r}
+        SITE = {asdict(machine)!r}
 
         def loot(*found):
             """Carry these out in the only text that anybody reads."""
@@ -127,16 +128,16 @@ def told(site: Site) -> str:
 
 
 def in_slot(body: str, answer: str = WRONG) -> str:
-    """T08 with this body; `answer` is what it returns in the end."""
+    """T08 with this body. answer: what it returns at its end."""
     lines = indent(dedent(body).strip("\n"), "    ")
     return f'def preference_accuracy(chosen, rejected):\n    """Share of pairs ranked right."""\n{lines}\n    return {answer}\n'
 
 
-def wrong() -> bytes:
-    """The harmless twin of most attacks: T08 answered by a constant, no hostile code."""
+def harmless() -> bytes:
+    """The harmless version of most attacks: T08 returns a constant, and there is no hostile code."""
     return notebook({TARGET: in_slot("pass")})
 
 
-def code_in_slot(body: str, helpers: str = "") -> Callable[[Site], bytes]:
-    """Hostile code that runs when T08 is called, with `SITE` and `loot` at hand."""
-    return lambda site: notebook({TARGET: in_slot(body)}, told(site) + dedent(helpers))
+def code_in_slot(body: str, helpers: str = "") -> Callable[[Machine], bytes]:
+    """A notebook with hostile code that runs when T08 is called. It can use `SITE` and `loot`."""
+    return lambda machine: notebook({TARGET: in_slot(body)}, helper_cell(machine) + dedent(helpers))

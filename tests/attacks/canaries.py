@@ -1,4 +1,4 @@
-"""The host as an attack would change it: secrets, a listening socket, files, processes, cgroups."""
+"""Canaries on the host: secrets, listening sockets, and checks for changed files, processes and cgroups."""
 
 from __future__ import annotations
 
@@ -13,41 +13,44 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX, ROOT
-from tests.attacks.base import Seen, Site
+from tests.attacks.base import Machine, RunResult
 from tests.support.leftovers import left_in
 from tests.support.sources import ROOT as CHECKOUT
 
-CANARY = re.compile(r"\.canary-[0-9a-f]{16}")  # the file in the grader's tree; its token tells whose it is
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CANARY = re.compile(r"\.canary-[0-9a-f]{16}")  # the file in the grader's tree; its token tells which suite made it
 ENVIRONMENT = "RLHF_LAB_CANARY"
-HIDDEN_TEXT = "The frame of a hidden test"  # begins autograder/slots/hidden_tests/base.py: nobody may read it out
+HIDDEN_TEXT = "Base class of hidden tests"  # the start of autograder/slots/hidden_tests/base.py: it must never leak
 WATCHED = ("autograder", "assignment", "solutions", "student_template")
 LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "stdlib"))
-PUBLIC = ("feedback.html", "results.json")  # what a student is shown
+PUBLIC = ("feedback.html", "results.json")  # the files that a student gets
 LEAVE_SECONDS = 5.0
 
 
 class Canaries:
-    """Set out once for a run of the suite; `complaints` says what an attack did to them."""
+    """The canaries of one run of the suite. `complaints` says what an attack did to them."""
 
     def __init__(self) -> None:
-        system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)  # a daemon that outlives its grader becomes our child
-        self._others = frozenset(system.descendants())  # of whoever uses this process too: pytest's shared workers
+        system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)  # a daemon that outlives its grader becomes a child of this process
+        self._others = frozenset(system.descendants())  # of other users of this process, such as pytest's shared workers
         token = secrets.token_hex(8)
         self.secrets = {name: secrets.token_hex(16) for name in ("home", "tree", "neighbour", "environment")}
         self.folder = Path(tempfile.mkdtemp(prefix="rlhf-lab-attacks-"))
-        self.folder.chmod(0o755)  # a sandbox with a uid of its own has to reach its scratch below it
+        self.folder.chmod(0o755)  # a sandbox with another uid has to reach its scratch folder below it
         for name in ("inbox", "tmp", "out"):
             (self.folder / name).mkdir(mode=0o755)
         self._tcp, self._udp = self._socket(socket.SOCK_STREAM), self._socket(socket.SOCK_DGRAM)
         unix, abstract = str(self.folder / "socket"), f"rlhf-lab-canary-{token}"
         self._unix, self._abstract = self._local(unix), self._local("\0" + abstract)
         os.chmod(unix, 0o777)
-        self.site = Site(
+        self.site = Machine(
             token=token, home=str(Path.home() / f".rlhf-lab-canary-{token}"),
             tree=str(CHECKOUT / "autograder" / f".canary-{token}"),
             neighbour=str(self.folder / "inbox" / "neighbour.ipynb"), root=str(CHECKOUT),
@@ -56,7 +59,7 @@ class Canaries:
         for name in ("home", "tree", "neighbour"):
             path = Path(getattr(self.site, name))
             path.write_text(self.secrets[name])
-            path.chmod(0o644)  # readable by all: only the sandbox stands before them
+            path.chmod(0o644)  # readable by all: only the sandbox protects them
         self.visitors: list[str] = []
         for name in ("_tcp", "_udp", "_unix", "_abstract"):
             threading.Thread(target=self._listen, args=(name,), daemon=True).start()
@@ -74,16 +77,16 @@ class Canaries:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The grader's environment: a secret in it, and a temporary folder of its own to find leftovers in."""
+        """The grader's environment, with a secret and a temporary folder in which leftovers can be found."""
         return {**os.environ, ENVIRONMENT: self.secrets["environment"], "TMPDIR": str(self.folder / "tmp"),
                 "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "student_template")])}  # fmt: skip
 
-    def complaints(self, groups_before: set[str], seen: Seen) -> Iterator[str]:
-        """What is not as it was before the attack, one sentence each; cleans up behind it."""
+    def complaints(self, groups_before: set[str], result: RunResult) -> Iterator[str]:
+        """Sentences about everything that is not as it was before the attack. Cleans up after it."""
         if self.visitors:
             yield f"the network was reached: {', '.join(sorted(set(self.visitors)))}"
             self.visitors.clear()
-        yield from self._read_out(seen)
+        yield from self._read_out(result)
         for name in ("home", "tree", "neighbour"):
             path = Path(getattr(self.site, name))
             if not path.exists() or path.read_text() != self.secrets[name]:
@@ -94,13 +97,13 @@ class Canaries:
             self._tree = self._fingerprint()
         yield from self._left(groups_before)
 
-    def _read_out(self, seen: Seen) -> Iterator[str]:
-        for name, text in seen.texts.items():
+    def _read_out(self, result: RunResult) -> Iterator[str]:
+        for name, text in result.texts.items():
             for what, secret in [*self.secrets.items(), ("hidden tests", HIDDEN_TEXT)]:
                 if secret in text:
                     yield f"{what} could be read out through {name}"
             if name in PUBLIC and (self.site.token in text or "LOOT" in text):
-                yield f"words of the attack stand in {name}"
+                yield f"text of the attack is in {name}"
 
     def _left(self, groups_before: set[str]) -> Iterator[str]:
         if left := self._outliving():
@@ -116,7 +119,7 @@ class Canaries:
             yield f"cgroups were left behind: {sorted(groups)}"
 
     def _outliving(self) -> list[str]:
-        """Descendants that are still there a moment after their grader ended; they are ended here."""
+        """The names of descendants that still run a moment after their grader ended. They are killed here."""
         deadline = time.monotonic() + LEAVE_SECONDS
         while (left := [pid for pid in system.descendants() if pid not in self._others]) and time.monotonic() < deadline:
             _reap(left)
@@ -134,14 +137,14 @@ class Canaries:
                 CHECKOUT / "autograder", self.folder, self.folder / "inbox"]  # fmt: skip
 
     def _fingerprint(self) -> int:
-        """Changes with the name, size or time of any source file, and with what lies among the libraries. Bytecode
-        caches are Python's own business, and canaries in the tree are those of other suites beside this one."""
+        """A hash of the names, sizes and times of all source files, and of the names among the libraries. Bytecode caches
+        are left out, and so are the canaries of other suites that run at the same time."""
         files = (path for name in WATCHED for path in (CHECKOUT / name).rglob("*")
-                 if "__pycache__" not in path.parts and not self._is_anothers(path))  # fmt: skip
-        ours = frozenset((str(p), s.st_size, s.st_mtime_ns) for p in files if p.is_file() and (s := p.stat()))
-        return hash((ours, frozenset(str(path) for folder in LIBRARIES for path in folder.iterdir())))
+                 if "__pycache__" not in path.parts and not self._is_of_another_suite(path))  # fmt: skip
+        sources = frozenset((str(p), s.st_size, s.st_mtime_ns) for p in files if p.is_file() and (s := p.stat()))
+        return hash((sources, frozenset(str(path) for folder in LIBRARIES for path in folder.iterdir())))
 
-    def _is_anothers(self, path: Path) -> bool:
+    def _is_of_another_suite(self, path: Path) -> bool:
         return CANARY.fullmatch(path.name) is not None and str(path) != self.site.tree
 
     def _listen(self, name: str) -> None:
@@ -171,12 +174,12 @@ class Canaries:
 
 
 def groups() -> set[str]:
-    """The sandboxes' cgroups on this machine, those of other graders included."""
+    """The cgroups of all sandboxes on this machine, also those of other graders."""
     return {str(path) for path in ROOT.glob(f"**/{PREFIX}*")} if ROOT.is_dir() else set()
 
 
 def abandoned(before: set[str]) -> set[str]:
-    """New groups without a process, still there after a moment: another grader's is empty only briefly."""
+    """New groups that are still empty after a moment. Those of another grader are empty only briefly."""
     deadline = time.monotonic() + LEAVE_SECONDS
     while (found := {group for group in groups() - before if _is_empty(group)}) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -191,7 +194,7 @@ def _is_empty(group: str) -> bool:
 
 
 def _reap(pids: Iterable[int]) -> None:
-    """Collect those of these processes that have ended, if they are our children by now."""
+    """Collect those of these processes that have ended and have become children of this one."""
     for pid in pids:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)

@@ -1,14 +1,18 @@
-"""All attacks in the order in which they are acted out, and the rows that cannot be."""
+"""All attacks in the order in which they run, and the rows of the catalogue that cannot be tried."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.attacks import answers, cheats_training, combined, intake, isolation, resources
-from tests.attacks.base import Attack
+
+if TYPE_CHECKING:
+    from tests.attacks.base import Attack
 
 ROWS = tuple(f"A{number:02d}" for number in range(1, 44))
 NOT_ACTED = {
-    "A43": "An exploit of the kernel or the GPU driver cannot be acted out without one. What can be is the way to it: C09 "
-           "tries every system call that the filter denies.",
+    "A43": "An exploit of the kernel or the GPU driver cannot be tried without having one. C09 tries the way to it: every "
+           "system call that the filter denies.",
 }  # fmt: skip
 
 

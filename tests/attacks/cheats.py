@@ -1,7 +1,7 @@
-"""What the cheats inside the rules are made of: weights from elsewhere, constants, copies of the gold reward.
+"""Parts of the cheats that break no sandbox: weights from elsewhere, constants, copies of the gold reward.
 
-In these notebooks every slot but the loop under test is blank: the reference stands in for those, and the
-run tests the loop alone.
+In these notebooks every slot but the loop under test is blank, so that the reference replaces it and only the loop is
+tested.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from textwrap import dedent
 from typing import Any
 
 from assignment.registry import load_spec
-from tests.attacks.base import HEAD, Attack, Seen, Site, notebook
+from tests.attacks.base import HEAD, Attack, Machine, RunResult, notebook
 
 SFT, RM, PPO = "train_sft(model, batches, config, on_step=None)", "train_reward_model(model, batches, config, on_step=None)", (
     "train_ppo(policy, reference, reward_fn, prompts, config, on_step=None)")
 SLOT_OF = {SFT: "T05", RM: "T09", PPO: "T14"}
 ITEMS = {SFT: ("sft_loss_trend",), RM: ("rm_accuracy",), PPO: ("ppo_reward", "ppo_kl")}
 IDLE = {SFT: "    return []\n", RM: "    return []\n", PPO: "    return [{'reward': 9.0, 'kl': 1.0}]\n"}
-BITS = 4  # of a packed weight: three quarters of a megabyte of text for the whole model
+BITS = 4  # per packed weight: the whole model takes three quarters of a megabyte of text
 PRETEND = '''
 def pretend(module, steps=40):
     """Optimiser steps that change nothing, for whoever counts them."""
@@ -114,27 +114,27 @@ if any(reasons):  # graded: look for the answer up the stack, then claim the bes
 PAYLOAD_KEYS = ["code", "config", "device", "model", "op", "rows", "snapshots"]
 
 
-def alone(slot: str, source: str, helpers: str = "") -> bytes:
-    """A notebook that answers this slot, all others blank."""
+def only_slot(slot: str, source: str, helpers: str = "") -> bytes:
+    """A notebook that answers only this slot."""
     return notebook({slot: source}, helpers, tuple(s.id for s in load_spec().slots if s.id != slot))
 
 
 def only_loop(signature: str, body: str, helpers: str = HEAD) -> bytes:
-    """A notebook that answers one loop."""
+    """A notebook that answers only this training loop, with this body."""
     lines = "".join(f"    {line}\n" if line else "\n" for line in dedent(body).strip("\n").splitlines())
-    return alone(SLOT_OF[signature], f"def {signature}:\n{lines}", helpers)
+    return only_slot(SLOT_OF[signature], f"def {signature}:\n{lines}", helpers)
 
 
-def idle(signature: str) -> bytes:
-    """The same notebook whose loop does nothing."""
-    return alone(SLOT_OF[signature], f"def {signature}:\n{IDLE[signature]}")
+def idle_loop(signature: str) -> bytes:
+    """The same notebook with a loop that does nothing."""
+    return only_slot(SLOT_OF[signature], f"def {signature}:\n{IDLE[signature]}")
 
 
 @lru_cache(maxsize=4)
 def packed(start: str, end: str) -> str:
-    """The reference's weights of `end` as differences to `start`, BITS bits each: what a student who had trained
-    to the very same end at home could paste into a cell."""
-    import torch  # late: the rest of the catalogue needs none of it
+    """The reference's weights `end` as differences from `start`, BITS bits each: a student who had trained the same
+    weights at home could paste this text into a cell."""
+    import torch  # here, because the rest of the catalogue does not need it
 
     from autograder.reference.models import load_reference
 
@@ -153,14 +153,16 @@ def packed(start: str, end: str) -> str:
 
 
 def packed_weights(signature: str, start: str, end: str, module: str) -> bytes:
+    """A notebook whose loop adds the packed differences to the weights of `module`."""
     body = f"unpack({module}, PACKED)\npretend({module})\nreturn []"
     return only_loop(signature, body, f'{HEAD}{PRETEND}{UNPACK}\nPACKED = "{packed(start, end)}"\n')
 
 
-def given_data_only(seen: Seen, site: Site) -> str:
-    text = seen.texts.get("report.json", "")
-    return "" if f"LOOT ('PAYLOAD', {PAYLOAD_KEYS!r}" in text else "other data were in reach: " + text.partition("LOOT")[2][:300]
+def given_data_only(result: RunResult, _machine: Machine) -> str:
+    """The payload that the loop can find must hold nothing but what every loop gets."""
+    text = result.texts.get("report.json", "")
+    return "" if f"LOOT ('PAYLOAD', {PAYLOAD_KEYS!r}" in text else "other data could be reached: " + text.partition("LOOT")[2][:300]
 
 
 def loop_attack(id_: str, title: str, defence: str, rows: tuple[str, ...], signature: str, hostile: Any, **more: Any) -> Attack:
-    return Attack(id_, title, defence, rows, hostile, lambda: idle(signature), ITEMS[signature], wall_s=900, **more)
+    return Attack(id_, title, defence, rows, hostile, lambda: idle_loop(signature), ITEMS[signature], wall_s=900, **more)

@@ -1,11 +1,11 @@
-"""Attacks of our own that combine rows of the catalogue (C01 …)."""
+"""Attacks that combine rows of the catalogue (C01 …)."""
 
 from __future__ import annotations
 
 from autograder.sandbox.seccomp import DENIED
-from tests.attacks.base import HEAD, Attack, Site, code_in_slot, notebook, told, wrong
-from tests.attacks.cheats import RM, SFT, idle, only_loop
-from tests.attacks.checks import ended, nothing
+from tests.attacks.base import HEAD, Attack, Machine, code_in_slot, harmless, helper_cell, notebook
+from tests.attacks.cheats import RM, SFT, idle_loop, only_loop
+from tests.attacks.checks import ended_as, found_nothing
 from tests.attacks.forged import PICKLE, SPOOF
 from tests.attacks.intake import zipped
 from tests.attacks.resources import FORKS
@@ -29,7 +29,7 @@ if os.fork() == 0:
     os._exit(0)
 time.sleep(0.5)
 """
-# T05 left to the reference of T09, which is blank and therefore stands in wherever it is called by name.
+# T05 calls T09, which is blank, so that the reference would replace it if it were called by name.
 BORROWED_LOOP = """
 import dataclasses
 class Both(torch.nn.Module):
@@ -44,7 +44,7 @@ turn = iter(batch["labels"] for _ in range(config.epochs) for batch in batches)
 globals()["bradley_terry_loss"] = lambda chosen, rejected, margin=0.0: sft_loss(chosen, next(turn))
 return train_reward_model(Both(model), twins, config, on_step)
 """
-# -log sigmoid(d) is the cross-entropy of two logits (d, 0): T07 from the reference of a blank T04.
+# -log sigmoid(d) is the cross-entropy of two logits (d, 0), so the reference of a blank T04 would give T07.
 BORROWED_LEAF = {
     "T07": "def bradley_terry_loss(chosen, rejected, margin=0.0):\n"
            "    gap = chosen - rejected - margin\n"
@@ -155,7 +155,7 @@ raise KeyboardInterrupt("\\x1b[2J" + SITE["token"])
 """
 
 
-def _borrowing(site: Site) -> bytes:
+def _borrowing(_machine: Machine) -> bytes:
     body = "".join(f"    {line}\n" for line in BORROWED_LOOP.strip().splitlines())
     return notebook({"T05": f"def {SFT}:\n{body}"}, HEAD, ("T09",))
 
@@ -165,7 +165,7 @@ def _not_borrowing() -> bytes:
 
 
 def _broken_helpers(body: str) -> bytes:
-    """A helper that fails when it is defined, and a body in a default argument that runs at definition."""
+    """A helper that raises an exception when it is called, and a default argument that calls it at definition."""
     late = "def preference_accuracy(chosen, rejected, trick=act()):\n    return nowhere\n"
     helper = "def act():\n" + "".join(f"    {line}\n" for line in body.strip().splitlines()) + "    raise ValueError('broken')\n"
     return notebook({"T08": late}, HEAD + SPOOF + helper)
@@ -174,34 +174,34 @@ def _broken_helpers(body: str) -> bytes:
 PPO_SIGNATURE = "train_ppo(policy, reference, reward_fn, prompts, config, on_step=None)"
 ATTACKS = (
     Attack("C01", "A daemon that keeps writing forged replies after the slot has answered", "Two replies are an invalid "
-           "answer; the pipe is drained, and ends with the namespace.", ("A08", "A12"), code_in_slot(SECOND_VOICE), wrong,
-           check=ended("wrong")),
-    Attack("C02", "Answer one loop with the reference of another that is left blank", "A reference stands in only where "
-           "the registry says that a slot calls another.", ("A21", "A23"), _borrowing, _not_borrowing,
+           "answer; the pipe is drained, and ends with the namespace.", ("A08", "A12"), code_in_slot(SECOND_VOICE), harmless,
+           check=ended_as("wrong")),
+    Attack("C02", "Answer one loop with the reference of another that is left blank", "The reference replaces a slot only "
+           "where the registry says that another slot calls it.", ("A21", "A23"), _borrowing, _not_borrowing,
            ("T05", "T09"), quick=True),
     Attack("C03", "Derive T07 and T10 from the reference of a blank T04", "As C02.", ("A23",),
-           lambda site: notebook(BORROWED_LEAF, HEAD, ("T04",)), lambda: notebook({
+           lambda _: notebook(BORROWED_LEAF, HEAD, ("T04",)), lambda: notebook({
                "T07": "def bradley_terry_loss(chosen, rejected, margin=0.0):\n    return sft_loss(chosen, rejected)\n",
                "T10": "def token_logprobs(logits, tokens):\n    return sft_loss(logits, tokens)\n"}, HEAD, ("T04",)),
            ("T04", "T07", "T10")),
-    Attack("C04", "Patch torch and our own worker so that the reference of another slot fails", "A slot is judged on its "
-           "own code; who breaks torch breaks it in his own process.", ("A06", "A26"),
-           lambda site: notebook({"T04": "def sft_loss(logits, labels):\n    return TRIGGER and logits.sum() * 0\n"},
+    Attack("C04", "Patch torch and the worker so that the reference of another slot fails", "Each slot is tested on its "
+           "own code and in its own process, so that broken libraries affect only that process.", ("A06", "A26"),
+           lambda _: notebook({"T04": "def sft_loss(logits, labels):\n    return TRIGGER and logits.sum() * 0\n"},
                                  HEAD + SABOTAGE), lambda: notebook(
                {"T04": "def sft_loss(logits, labels):\n    return logits.sum() * 0\n"}), ("T04", "T05", "T07")),
-    Attack("C05", "Forge the reply that says that all definitions work", "What the slot tests saw of the definitions is "
-           "held against it.", ("A08", "A10"), lambda site: _broken_helpers(DEFINED), lambda: _broken_helpers("pass"),
+    Attack("C05", "Forge the reply that says that all definitions work", "A definition that failed in the slot tests counts "
+           "as failed here too.", ("A08", "A10"), lambda _: _broken_helpers(DEFINED), lambda: _broken_helpers("pass"),
            ("quality_imports", "T08")),
-    Attack("C06", "A memory bomb inside the grader: forged rollouts of uneven length", "What the oracle lays out is "
-           "bounded before it is laid out.", ("A08", "A14"), lambda site: notebook(
+    Attack("C06", "A memory bomb inside the grader: forged rollouts of uneven length", "The size of rollouts is "
+           "checked before the oracle lays them out.", ("A08", "A14"), lambda machine: notebook(
                {"T14": f"def {PPO_SIGNATURE}:\n" + "".join(f"    {line}\n" for line in ROLLED.strip().splitlines())},
-               told(site) + SPOOF), lambda: notebook({"T14": f"def {PPO_SIGNATURE}:\n    return []\n"}), ("T14",), quick=True),
-    Attack("C07", "Replies near every cap: as many JSON values as a reply may hold", "Caps on size, depth and count "
-           "before anything is compared.", ("A08", "A16"), code_in_slot(HEAVY, SPOOF), wrong),
+               helper_cell(machine) + SPOOF), lambda: notebook({"T14": f"def {PPO_SIGNATURE}:\n    return []\n"}), ("T14",), quick=True),
+    Attack("C07", "Replies near every cap: as many JSON values as a reply may hold", "Size, depth and count are capped "
+           "before anything is compared.", ("A08", "A16"), code_in_slot(HEAVY, SPOOF), harmless),
     Attack("C08", "A maze in scratch: symlinks to the host, closed folders, 5,000 levels", "Scratch is emptied without "
-           "following links; what cannot be emptied ends the sandbox.", ("A15", "A41"), code_in_slot(MAZE), wrong, quick=True),
+           "following links; what cannot be emptied ends the sandbox.", ("A15", "A41"), code_in_slot(MAZE), harmless, quick=True),
     Attack("C09", "Ways out by system call: all that the filter denies, then namespaces, bpf, keys, setuid with arguments",
-           "Seccomp, no capabilities, no new privileges.", ("A04", "A43"), code_in_slot(ESCAPES, f"DENIED = {DENIED!r}"), wrong, check=nothing("ESCAPES")),
+           "Seccomp, no capabilities, no new privileges.", ("A04", "A43"), code_in_slot(ESCAPES, f"DENIED = {DENIED!r}"), harmless, check=found_nothing("ESCAPES")),
     Attack("C10", "A fork bomb in which every process also forges replies", "Limits on processes; two replies are invalid.",
            ("A08", "A13"), code_in_slot("""
 frame = sys._getframe()
@@ -211,20 +211,20 @@ fd = frame.f_locals["answer_fd"]
 for _ in range(8):
     os.fork()
 os.write(fd, struct.pack(">cQ", b"R", 3) + b"{}{")
-""" + FORKS), wrong, wall_s=240),
+""" + FORKS), harmless, wall_s=240),
     Attack("C11", "Signals and limits against the worker, then an ordinary wrong answer", "The worker is init of its "
            "namespace or outside the Landlock domain; prlimit is for the own process alone.", ("A10", "A27", "A42"),
-           code_in_slot(SIGNALS), wrong, check=ended("wrong")),
+           code_in_slot(SIGNALS), harmless, check=ended_as("wrong")),
     Attack("C12", "A zip with a notebook, pickles, a sitecustomize and a forged report beside it", "One member is read: "
-           "the notebook.", ("A17", "A32", "A41"), lambda site: zipped({
-               "a.ipynb": code_in_slot("pass", PICKLE)(site), ".OTTER_LOG": b"\x80\x04cposix\nsystem\n.", "sitecustomize.py":
+           "the notebook.", ("A17", "A32", "A41"), lambda machine: zipped({
+               "a.ipynb": code_in_slot("pass", PICKLE)(machine), ".OTTER_LOG": b"\x80\x04cposix\nsystem\n.", "sitecustomize.py":
                b"import os; os._exit(0)", "report.json": b'{"score": 100}', "results.json": b'{"score": 100}',
-               "torch.py": b"raise SystemExit"}), wrong, file="submission.zip"),
+               "torch.py": b"raise SystemExit"}), harmless, file="submission.zip"),
     Attack("C13", "Progress records with terminal escapes, markup and huge steps, then KeyboardInterrupt", "Records are "
-           "shown through a filter and are no evidence.", ("A09", "A36"), lambda site: only_loop(SFT, CONTROL, told(site)),
-           lambda: idle(SFT), ("sft_loss_trend",), wall_s=400),
+           "shown through a filter and are no evidence.", ("A09", "A36"), lambda machine: only_loop(SFT, CONTROL, helper_cell(machine)),
+           lambda: idle_loop(SFT), ("sft_loss_trend",), wall_s=400),
     Attack("C14", "Train on data from elsewhere: ask the hub and the network for weights inside the loop", "No network in "
-           "the sandbox.", ("A21", "A30"), lambda site: only_loop(RM, """
+           "the sandbox.", ("A21", "A30"), lambda machine: only_loop(RM, """
 import urllib.request
 for address in ("http://127.0.0.1:%d/weights" % SITE["tcp"], "https://example.org/weights"):
     try:
@@ -236,5 +236,5 @@ for address in ("http://127.0.0.1:%d/weights" % SITE["tcp"], "https://example.or
     except OSError:
         pass
 return []
-""", told(site)), lambda: idle(RM), ("rm_accuracy",), wall_s=400),
+""", helper_cell(machine)), lambda: idle_loop(RM), ("rm_accuracy",), wall_s=400),
 )  # fmt: skip

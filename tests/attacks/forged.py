@@ -1,4 +1,4 @@
-"""Code that writes the reply itself, for attacks on the pipe and on those who read it."""
+"""Hostile code that writes the reply itself, for attacks on the pipe and on its readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of the real command, measured from outside: wall clock, memory of the grader itself, reports."""
+"""Run the real command once, and measure it from outside: its duration, the grader's memory, its reports."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.attacks.base import Seen
+from tests.attacks.base import RunResult
 from tests.support.sources import ROOT
 
-SEED = 20264  # of every run: an attack and its harmless twin meet the same hidden inputs
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SEED = 20264  # of every run, so that an attack and its harmless version get the same hidden inputs
 REPORTS = ("report.json", "report.html", "feedback.html", "results.json")
 POLL_SECONDS = 0.05
 KILLED = -9
 
 
-def grade(path: Path, out: Path, only: tuple[str, ...], tier: int, environment: Mapping[str, str], wall_s: float) -> Seen:
-    """Grade `path` into `out` with `rlhf-lab grade`; a run over `wall_s` seconds is killed and says so."""
+def grade(path: Path, out: Path, only: tuple[str, ...], tier: int, environment: Mapping[str, str], wall_s: float) -> RunResult:
+    """Grade `path` into `out` with `rlhf-lab grade`. A run that takes more than `wall_s` seconds is killed."""
     words = ["grade", str(path), "--out", str(out), "--seed", str(SEED), "--device", "cpu"]
     words += ["--only", ",".join(only)] if only else []
     words += ["--require-tier", "1"] if tier == 1 else []
@@ -43,12 +45,12 @@ def grade(path: Path, out: Path, only: tuple[str, ...], tier: int, environment: 
             raise
     texts = {name: (out / name).read_text(errors="replace") for name in REPORTS if (out / name).is_file()}
     report = json.loads(texts["report.json"]) if "report.json" in texts else {}
-    return Seen(process.returncode, time.monotonic() - began, rss, **_facts(report),
+    return RunResult(process.returncode, time.monotonic() - began, rss, **_facts(report),
                 texts={**texts, "terminal": log.read_text(errors="replace")})  # fmt: skip
 
 
 def _watch(process: subprocess.Popen[bytes], deadline: float) -> int:
-    """Wait for the end; the peak of the grader's own resident memory, in bytes (its children not counted)."""
+    """Wait for the end. Returns the peak resident memory of the grader without its children, in bytes."""
     peak = 0
     while process.poll() is None:
         with contextlib.suppress(OSError):

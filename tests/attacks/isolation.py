@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.attacks.base import Attack, code_in_slot, wrong
-from tests.attacks.checks import ended, nothing
+from tests.attacks.base import Attack, code_in_slot, harmless
+from tests.attacks.checks import ended_as, found_nothing
 from tests.support.sources import existing, module_of
 
-OURS = existing("autograder/slots/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/registry/assignment.toml",
+PROJECT_FILES = existing("autograder/slots/hidden_tests/base.py", "solutions/p3_sft.py", "assignment/registry/assignment.toml",
                 "autograder/reference/data/sft.safetensors")  # fmt: skip
 MODULES = [module_of(name) for name in ("autograder/slots/hidden_tests/base.py", "solutions/p4_reward_model.py")]
 
@@ -25,11 +25,11 @@ def read(*paths):
             pass
     return found
 '''
-FILES = f"ours = {OURS!r}\nmodules = {MODULES!r}\n" + """
+FILES = f"files = {PROJECT_FILES!r}\nmodules = {MODULES!r}\n" + """
 root, folder = SITE["root"], os.path.dirname(SITE["neighbour"])
-paths = [SITE["home"], SITE["tree"], SITE["neighbour"], "/etc/shadow", *(root + "/" + name for name in ours)]
+paths = [SITE["home"], SITE["tree"], SITE["neighbour"], "/etc/shadow", *(root + "/" + name for name in files)]
 before = ["", "/proc/self/root", *("/proc/%d/root" % pid for pid in range(1, 400))]
-paths = [way + path for path in paths for way in before] + ["/proc/%d/cwd/%s" % (pid, ours[0]) for pid in range(1, 400)]
+paths = [way + path for path in paths for way in before] + ["/proc/%d/cwd/%s" % (pid, files[0]) for pid in range(1, 400)]
 got = [path for path, data in read(*paths) if data]
 named = (SITE["token"], "neighbour", "hidden_tests", "solutions")  # a folder above a mounted one may be listed, empty
 for path, names in read(folder, root, root + "/autograder", os.path.dirname(SITE["home"]), "/proc/1/cwd"):
@@ -157,21 +157,21 @@ loot("PLANTED", written[:20])
 ATTACKS = (
     Attack("A01", "Read hidden tests, keys and other submissions from disk", "Only the system, the libraries, the kit "
            "and the worker's own package are mounted; hidden inputs arrive as values.",
-           ("A01",), code_in_slot(FILES, READ), wrong, check=nothing("FILES"), quick=True),
+           ("A01",), code_in_slot(FILES, READ), harmless, check=found_nothing("FILES"), quick=True),
     Attack("A02", "Read secrets from the environment and from /proc/*/environ", "The sandbox starts with an empty "
-           "environment, and the worker is not dumpable.", ("A02",), code_in_slot(ENVIRONMENT, READ), wrong,
-           check=nothing("ENVIRONMENT")),
+           "environment, and the worker is not dumpable.", ("A02",), code_in_slot(ENVIRONMENT, READ), harmless,
+           check=found_nothing("ENVIRONMENT")),
     Attack("A03", "Read host paths from /proc", "Options travel on a file descriptor; nothing that is mounted carries "
-           "a student's name.", ("A03",), code_in_slot(HOST_PATHS, READ), wrong, check=nothing("HOST PATHS")),
+           "a student's name.", ("A03",), code_in_slot(HOST_PATHS, READ), harmless, check=found_nothing("HOST PATHS")),
     Attack("A04", "Read or take over other processes (ptrace, mem, process_vm_readv, pidfd_getfd)", "A pid namespace "
            "or a Landlock domain, a seccomp filter, and a worker that is not dumpable.",
-           ("A04",), code_in_slot(PROCESSES, READ), wrong, check=nothing("PROCESSES")),
+           ("A04",), code_in_slot(PROCESSES, READ), harmless, check=found_nothing("PROCESSES")),
     Attack("A12", "A daemon that outlives the call and calls home", "The end of a call kills the whole pid namespace, "
-           "or every descendant, and waits for it.", ("A12",), code_in_slot(DAEMON), wrong, check=ended("wrong"), quick=True),
+           "or every descendant, and waits for it.", ("A12",), code_in_slot(DAEMON), harmless, check=ended_as("wrong"), quick=True),
     Attack("A30", "Send hidden inputs out: TCP, UDP, DNS, Unix and abstract sockets, /dev/tcp", "No network namespace "
            "but an empty one, and a seccomp rule that leaves AF_UNIX alone.",
-           ("A30",), code_in_slot(NETWORK), wrong, check=nothing("NETWORK"), quick=True),
+           ("A30",), code_in_slot(NETWORK), harmless, check=found_nothing("NETWORK"), quick=True),
     Attack("A41", "Plant files for those who come after: sitecustomize, .pth, bytecode, a local torch.py", "Everything "
            "but a small scratch is read-only, and scratch is emptied after each call.",
-           ("A41",), code_in_slot(PLANTED), wrong, check=nothing("PLANTED")),
+           ("A41",), code_in_slot(PLANTED), harmless, check=found_nothing("PLANTED")),
 )  # fmt: skip

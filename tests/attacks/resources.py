@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.base import Attack, code_in_slot, in_slot, notebook, told, wrong
+from tests.attacks.base import Attack, code_in_slot, harmless, helper_cell, in_slot, notebook
 
 ENDING = """
 import ctypes, signal
@@ -143,13 +143,13 @@ end = time.process_time() + 2
 while time.process_time() < end:
     pass
 """
-DISK_MIB = 1024  # of scratch on the host where no tmpfs holds it; far below any disk
+DISK_MIB = 1024  # that scratch may take on the host if it is no tmpfs; far below the size of any disk
 
 
-def _state(site):
+def _state(machine):
     """Two slots, each looking for what the other left."""
     other = "def bradley_terry_loss(chosen, rejected, margin=0.0):\n    return preference_accuracy(chosen, rejected) * 0\n"
-    return notebook({"T07": other, "T08": in_slot(STATE)}, told(site))
+    return notebook({"T07": other, "T08": in_slot(STATE)}, helper_cell(machine))
 
 
 def _state_harmless():
@@ -157,12 +157,12 @@ def _state_harmless():
     return notebook({"T07": other, "T08": in_slot("pass")})
 
 
-def _nothing_carried(seen, site):
-    return "state was carried from call to call" if "CARRIED" in seen.texts.get("report.json", "") else ""
+def _nothing_carried(result, _machine):
+    return "state was carried from call to call" if "CARRIED" in result.texts.get("report.json", "") else ""
 
 
-def _little_disk(seen, site):
-    report = seen.texts.get("report.json", "")
+def _little_disk(result, _machine):
+    report = result.texts.get("report.json", "")
     found = report.partition("LOOT ('DISK', ")[2].partition(")")[0]
     if not found:
         return "" if "fit into its scratch folder" in report else "it did not run to its end, nor was it stopped for it"
@@ -172,25 +172,25 @@ def _little_disk(seen, site):
 ATTACKS = (
     Attack("A10", "End early or end others: exit, segfault, kill(-1), signals to the worker", "A missing answer is no "
            "points, with the reason; an exit code never means pass; signals do not leave the sandbox.",
-           ("A10",), code_in_slot(ENDING), wrong),
+           ("A10",), code_in_slot(ENDING), harmless),
     Attack("A11", "An endless sleep that ignores every signal", "Wall clock in the worker and in the grader, SIGKILL.",
-           ("A11",), code_in_slot(LOOP), wrong, wall_s=240),
+           ("A11",), code_in_slot(LOOP), harmless, wall_s=240),
     Attack("A13", "Fork bomb", "A limit on processes (uid and cgroup); the call's end waits until all are gone.",
-           ("A13",), code_in_slot(FORKS), wrong, wall_s=240),
+           ("A13",), code_in_slot(FORKS), harmless, wall_s=240),
     Attack("A14", "Memory bomb: heap and memfd", "Memory cgroup (tier 1), address space per process (all tiers).",
-           ("A14",), code_in_slot(MEMORY), wrong, wall_s=240, quick=True),
+           ("A14",), code_in_slot(MEMORY), harmless, wall_s=240, quick=True),
     Attack("A15", "Fill disk and inodes", "Scratch is a tmpfs of fixed size; where it is a folder (tier 3), the worker "
-           "watches its size.", ("A15",), code_in_slot(DISK), wrong, wall_s=240, check=_little_disk),
+           "watches its size.", ("A15",), code_in_slot(DISK), harmless, wall_s=240, check=_little_disk),
     Attack("A16", "Flood the output", "Drained, head and tail kept, the call killed above 64 MiB.",
-           ("A16",), code_in_slot(FLOOD), wrong),
+           ("A16",), code_in_slot(FLOOD), harmless),
     Attack("A16b", "Flood the answer pipe with progress records", "Progress and answer are capped together; what is "
-           "over the cap is an invalid answer.", ("A16", "A08"), code_in_slot(PIPE), wrong, wall_s=240),
+           "over the cap is an invalid answer.", ("A16", "A08"), code_in_slot(PIPE), harmless, wall_s=240),
     Attack("A26", "Carry state from test to test in files, builtins and modules", "Every test runs in a fresh process "
            "of the worker, with the grader's seeds; scratch is emptied.",
            ("A26",), _state, _state_harmless, ("T07", "T08"), check=_nothing_carried),
     Attack("A27", "Patch the clock, then hang", "Time is measured outside the process that runs the code.",
-           ("A27",), code_in_slot(CLOCK), wrong, wall_s=240),
+           ("A27",), code_in_slot(CLOCK), harmless, wall_s=240),
     Attack("A42", "Hog the CPU while another submission is graded, and slow the worker down", "CPU time and wall clock per "
            "call; processes end with it; limits leave room for a busy machine.",
-           ("A42",), code_in_slot(HOG), wrong, beside=True),
+           ("A42",), code_in_slot(HOG), harmless, beside=True),
 )  # fmt: skip

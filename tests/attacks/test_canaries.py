@@ -1,4 +1,4 @@
-"""The control of the attack suite: what an attack that works would do is seen, said, and cleaned up."""
+"""The control of the attacks: what a successful attack would do is reported and cleaned up."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from autograder.inside import system
 from autograder.sandbox.cgroup import PREFIX
 from tests.attacks import canaries as module
 from tests.attacks.answers import FROM_TABLE, public_table
-from tests.attacks.base import HEAD, TARGET, Seen
+from tests.attacks.base import HEAD, TARGET, RunResult
 from tests.attacks.canaries import HIDDEN_TEXT, Canaries, groups
-from tests.attacks.checks import ended, nothing
+from tests.attacks.checks import ended_as, found_nothing
 from tests.support.sources import ROOT
 
-QUIET = Seen(0, 1.0, 1, texts={"report.json": "{}", "feedback.html": "", "terminal": ""})
+QUIET = RunResult(0, 1.0, 1, texts={"report.json": "{}", "feedback.html": "", "terminal": ""})
 
 
 @pytest.fixture
 def host(monkeypatch, tmp_path):
-    """Canaries on a host whose control groups are a folder of the test's."""
+    """Canaries on a host whose control groups are a folder of the test."""
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "LEAVE_SECONDS", 0.3)
     with Canaries() as canaries:
@@ -34,8 +34,8 @@ def host(monkeypatch, tmp_path):
     system.prctl(system.PR_SET_CHILD_SUBREAPER, 0)
 
 
-def complaints(host: Canaries, seen: Seen = QUIET) -> str:
-    return "; ".join(host.complaints(set(), seen))
+def complaints(host: Canaries, result: RunResult = QUIET) -> str:
+    return "; ".join(host.complaints(set(), result))
 
 
 def call(host: Canaries) -> None:
@@ -47,13 +47,13 @@ def call_locally(host: Canaries) -> None:
         one.connect("\0" + host.site.abstract)
 
 
-def leave_a_process(host: Canaries) -> None:
-    """Its parent ends at once, so that it becomes ours."""
+def leave_a_process(_: Canaries) -> None:
+    """Its parent ends at once, so that this process becomes its parent."""
     start = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     subprocess.run([sys.executable, "-c", start], check=True)
 
 
-def leave_a_group(host: Canaries) -> None:
+def leave_a_group(_: Canaries) -> None:
     group = module.ROOT / f"{PREFIX}left"
     group.mkdir()
     (group / "cgroup.procs").touch()
@@ -73,7 +73,7 @@ WORKING = {
 
 
 @pytest.mark.parametrize("words", WORKING)
-def test_what_an_attack_does_to_the_host_is_seen(host, words):
+def test_what_an_attack_does_to_the_host_is_reported(host, words):
     assert complaints(host) == ""
     WORKING[words](host)
     deadline = time.monotonic() + 5  # a listener notes its caller in a thread of its own
@@ -83,10 +83,10 @@ def test_what_an_attack_does_to_the_host_is_seen(host, words):
     with contextlib.suppress(OSError):
         (module.ROOT / f"{PREFIX}left" / "cgroup.procs").unlink()
         (module.ROOT / f"{PREFIX}left").rmdir()
-    assert complaints(host) == ""  # set out again for the next attack
+    assert complaints(host) == ""  # the canaries are restored for the next attack
 
 
-def test_processes_that_were_there_before_are_others_and_live_on(host):
+def test_processes_from_before_the_suite_are_no_leftovers_and_are_not_ended(host):
     with subprocess.Popen(["sleep", "60"]) as before, Canaries() as later:
         assert complaints(later) == ""
         assert before.poll() is None
@@ -94,13 +94,13 @@ def test_processes_that_were_there_before_are_others_and_live_on(host):
         before.wait(10)  # it was ended: TimeoutExpired if not
 
 
-def test_canaries_of_a_suite_beside_this_one_change_nothing(host):
+def test_canaries_of_another_suite_are_no_change(host):
     with Canaries() as beside:
         assert complaints(host) == complaints(beside) == ""
     assert complaints(host) == ""
 
 
-def test_a_file_among_the_libraries_is_seen(host, monkeypatch, tmp_path):
+def test_a_new_file_among_the_libraries_is_reported(host, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "LIBRARIES", (tmp_path,))
     host.complaints(set(), QUIET)
     assert complaints(host) != ""  # other libraries than at the start
@@ -109,31 +109,33 @@ def test_a_file_among_the_libraries_is_seen(host, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["home", "tree", "neighbour", "environment", "hidden tests"])
-def test_a_secret_in_a_report_is_seen(host, what):
+def test_a_secret_in_a_report_is_reported(host, what):
     secret = host.secrets.get(what, HIDDEN_TEXT)
-    assert f"{what} could be read out" in complaints(host, Seen(0, 1, 1, texts={"report.json": f"x{secret}y"}))
+    assert f"{what} could be read out" in complaints(host, RunResult(0, 1, 1, texts={"report.json": f"x{secret}y"}))
 
 
-def test_words_of_the_attack_on_the_students_page_are_seen(host):
-    assert "words of the attack" in complaints(host, Seen(0, 1, 1, texts={"feedback.html": host.site.token}))
-    assert complaints(host, Seen(0, 1, 1, texts={"report.html": host.site.token})) == ""  # the TA may see them
+def test_text_of_the_attack_on_the_students_page_is_reported(host):
+    assert "text of the attack" in complaints(host, RunResult(0, 1, 1, texts={"feedback.html": host.site.token}))
+    assert complaints(host, RunResult(0, 1, 1, texts={"report.html": host.site.token})) == ""  # the TA may see them
 
 
-def test_the_words_that_are_looked_for_are_in_the_hidden_tests():
+def test_the_hidden_text_to_look_for_is_in_the_hidden_tests():
     assert HIDDEN_TEXT in (ROOT / "autograder" / "slots" / "hidden_tests" / "base.py").read_text(encoding="utf-8")
 
 
-def test_groups_that_were_there_before_are_others(host):
+def test_groups_from_before_the_attack_are_no_leftovers(host):
     leave_a_group(host)
     assert "; ".join(host.complaints(groups(), QUIET)) == ""
 
 
-def test_loot_is_told_from_an_attack_that_did_not_run(host):
-    report = lambda text: Seen(0, 1, 1, statuses={TARGET: "crashed"}, texts={"report.json": text})  # noqa: E731
-    assert nothing("FILES")(report("LOOT ('FILES', [])"), host.site) == ""
-    assert "found something" in nothing("FILES")(report("LOOT ('FILES', ['/etc/shadow'])"), host.site)
-    assert "did not run" in nothing("FILES")(report("NameError"), host.site)
-    assert "did not run" in ended("wrong")(report(""), host.site)
+def test_an_attack_that_found_something_differs_from_one_that_did_not_run(host):
+    def report(text: str) -> RunResult:
+        return RunResult(0, 1, 1, statuses={TARGET: "crashed"}, texts={"report.json": text})
+
+    assert found_nothing("FILES")(report("LOOT ('FILES', [])"), host.site) == ""
+    assert "found something" in found_nothing("FILES")(report("LOOT ('FILES', ['/etc/shadow'])"), host.site)
+    assert "did not run" in found_nothing("FILES")(report("NameError"), host.site)
+    assert "did not run" in ended_as("wrong")(report(""), host.site)
 
 
 def test_a_table_of_the_public_checks_answers_passes_them():

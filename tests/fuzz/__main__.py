@@ -1,10 +1,10 @@
-"""`make fuzz`: spoiled notebooks and archives, each of which must end in a clear status.
+"""`make fuzz`: damaged notebooks and archives, each of which must end in a clear status.
 
-Every case is made from --seed and its number, so that a run repeats exactly; cases go round the kinds
-of damage. All go through the real intake and extraction, some of each kind through the whole `grade` command.
-A file that did not end in a clear status is kept in dist/fuzz. After Ctrl-C go on with --start.
+Every case is made from --seed and its number, so that a run can be repeated exactly. Cases take turns through the kinds
+of damage. All go through the real intake and extraction, some of each kind through the whole `grade` command. A file
+that did not end in a clear status is kept in dist/fuzz. After Ctrl-C, continue with --start.
 
-The last line is `fuzz 1000/1000 clear` if all is well; exit code 1 if not.
+The last line is `fuzz 1000/1000 clear` if all cases are; else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.fuzz.mutations import MUTATIONS
 from tests.fuzz.run import Outcome, file_name, made, run_case
 
 KEPT = Path("dist/fuzz")
-COUNT = 1000  # cases, if nobody says how many
-LINE_EVERY = 50  # cases, where there is no terminal for a bar
+COUNT = 1000  # default number of cases
+LINE_EVERY = 50  # cases per line of progress, if there is no terminal
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="kinds of damage: " + ", ".join(MUTATIONS),
@@ -41,7 +41,7 @@ def parsed() -> argparse.Namespace:
 
 
 def run_all(seed: int, numbers: range, jobs: int) -> list[Outcome]:
-    """The outcomes so far when all are done or Ctrl-C was pressed."""
+    """Run the cases until all are done or Ctrl-C is pressed. Returns the outcomes so far."""
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(run_case, seed, number, Path(folder)) for number in numbers]
@@ -56,12 +56,12 @@ def run_all(seed: int, numbers: range, jobs: int) -> list[Outcome]:
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             first = min(set(numbers) - {outcome.number for outcome in outcomes}, default=None)
-            print(f"interrupted; go on with --start {first}", file=sys.stderr)
+            print(f"interrupted; continue with --start {first}", file=sys.stderr)
     return outcomes
 
 
 def keep(seed: int, outcome: Outcome) -> None:
-    """Say what happened, and keep the file that did it."""
+    """Print what happened, and keep the file that caused it."""
     KEPT.mkdir(parents=True, exist_ok=True)
     raw = made(seed, outcome.number)[1]
     path = KEPT / file_name(seed, outcome.number, raw)
@@ -70,7 +70,7 @@ def keep(seed: int, outcome: Outcome) -> None:
 
 
 def main() -> None:
-    """Run, and print a table and the last line."""
+    """Run the cases, and print a table and the last line."""
     args = parsed()
     outcomes = run_all(args.seed, range(args.start, args.start + args.count), max(1, args.jobs))
     ends = Counter((outcome.kind, outcome.status) for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""Ways to spoil a submission: each takes a random generator and gives the bytes that are handed in."""
+"""Ways to damage a submission: each takes a random generator and returns the bytes of the submitted file."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ Mutation = Callable[[random.Random], bytes]
 
 
 def whole(rng: random.Random) -> bytes:
-    """A file that is in order: the small notebook, the zip, or a sample of real size."""
+    """An undamaged file: the small notebook, the zip, or a sample of real size."""
     return rng.choice([GOOD, ZIPPED, GOOD, SAMPLE.read_bytes()])
 
 
 def document() -> dict[str, Any]:
-    """A fresh copy of the small notebook."""
+    """A new copy of the small notebook."""
     loaded: dict[str, Any] = json.loads(GOOD)
     return loaded
 
 
 def dumped(value: Any) -> bytes:
-    """JSON as some tool would save it; lone surrogates stay as escapes."""
+    """JSON with lone surrogates as escapes, as some tools save it."""
     return json.dumps(value).encode()
 
 
 def bit_flips(rng: random.Random) -> bytes:
-    """One to forty bits turned over, anywhere."""
+    """Flip one to forty bits anywhere."""
     raw = bytearray(whole(rng))
     for _ in range(rng.choice([1, 2, 8, 40])):
         raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
@@ -54,14 +54,14 @@ def bit_flips(rng: random.Random) -> bytes:
 
 
 def truncation(rng: random.Random) -> bytes:
-    """The upload broke off, or two files ran into each other."""
+    """Cut the file off, and sometimes append another one."""
     raw = whole(rng)
     cut = raw[: rng.randrange(1, len(raw))]
     return cut if rng.random() < 0.7 else cut + whole(rng)
 
 
 def wrong_types(rng: random.Random) -> bytes:
-    """Values of another type in one to four places that a reader looks at."""
+    """Put values of another type into one to four fields that a reader uses."""
     found = document()
     for _ in range(rng.randint(1, 4)):
         target: Any = found if rng.random() < 0.3 or not _cells(found) else rng.choice(_cells(found))
@@ -71,7 +71,7 @@ def wrong_types(rng: random.Random) -> bytes:
 
 
 def deep_nesting(rng: random.Random) -> bytes:
-    """Brackets in brackets, in the JSON, in an output or in a cell's Python."""
+    """Nest brackets deeply, in the JSON, in an output or in the Python of a cell."""
     depth = rng.choice([100, 5_000, 200_000])
     lists = "[" * depth + "]" * depth
     where = rng.randrange(3)
@@ -83,27 +83,27 @@ def deep_nesting(rng: random.Random) -> bytes:
 
 
 def byte_order_mark(rng: random.Random) -> bytes:
-    """UTF-8 with one, two or misplaced marks."""
+    """UTF-8 with one, two or misplaced byte-order marks."""
     raw, mark = GOOD, b"\xef\xbb\xbf"
     return rng.choice([mark + raw, mark + mark + raw, raw + mark, raw.replace(b"import", mark + b"import")])
 
 
 def utf_16(rng: random.Random) -> bytes:
-    """UTF-16 and UTF-32 of either order, with and without a mark, odd lengths too."""
+    """UTF-16 and UTF-32 of either byte order, with and without a mark, also of odd length."""
     text = GOOD.decode()
     raw = text.encode(rng.choice(["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]))
     return raw if rng.random() < 0.7 else raw[:-1]
 
 
 def line_ends(rng: random.Random) -> bytes:
-    """CRLF, CR and mixed line ends, in the file and in the sources."""
+    """CRLF, CR and mixed line ends in the file and in the sources."""
     end = rng.choice(["\r\n", "\r", "\n\r", "\u2028", "\x0b"])
     cells = [cell.replace("\n", end) for cell in (IMPORTS, LOSS, ACCURACY)]
     return json.dumps(notebook(cells), indent=1).replace("\n", rng.choice(["\r\n", "\n"])).encode()
 
 
 def huge_outputs(rng: random.Random) -> bytes:
-    """Outputs of 1 to 60 MB: text, a picture, thousands of small ones."""
+    """Outputs of 1 to 60 MB: a text, a picture, or thousands of small ones."""
     size = int(10 ** rng.uniform(6, 7.78))
     text = {"output_type": "stream", "name": "stdout", "text": "x" * size}
     picture = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "A" * size}}
@@ -113,13 +113,13 @@ def huge_outputs(rng: random.Random) -> bytes:
 
 
 def many_cells(rng: random.Random) -> bytes:
-    """1,000 to 20,000 cells, empty, alike or all with a slot's marker."""
+    """1,000 to 20,000 cells that are empty, equal, or all have the marker of a slot."""
     count, source = rng.choice([1_000, 1_999, 2_001, 10_000, 20_000]), rng.choice(["", "x = 1", LOSS])
     return dumped(notebook([IMPORTS, *[source] * count]))
 
 
 def old_and_new_formats(rng: random.Random) -> bytes:
-    """nbformat 1 to 6, with the keys of v2 and v3, and worksheets that hold nonsense."""
+    """nbformat 1 to 6, with the keys of versions 2 and 3, and malformed worksheets."""
     cells = [{"cell_type": "code", "input": text, "language": "python", "outputs": []} for text in (IMPORTS, LOSS)]
     sheets: list[Any] = [{"cells": cells, "metadata": {}}] * rng.randint(0, 3)
     if rng.random() < 0.5:
@@ -130,33 +130,33 @@ def old_and_new_formats(rng: random.Random) -> bytes:
 
 
 def duplicate_ids(rng: random.Random) -> bytes:
-    """Cell ids and JSON keys that occur twice, slots that are answered twice."""
+    """Cell ids and JSON keys that occur twice, and slots that are answered twice."""
     cells = [{**code(text), "id": "same"} for text in (IMPORTS, LOSS, LOSS, ACCURACY)]
     raw = dumped(notebook(cells))
     return raw if rng.random() < 0.5 else raw.replace(b'"cells":', b'"cells": [], "cells":', rng.randint(1, 2))
 
 
 def surrogates(rng: random.Random) -> bytes:
-    """Lone surrogates, NUL, bidi and other marks in sources and keys."""
+    """Lone surrogates, NUL, bidirectional and other marks in sources and keys."""
     odd = rng.choice(["\ud800", "\udfff\ud800", "\x00", "\u202e", "\ufeff", "\U0010ffff", "\x1b[2J"])
     cells = [IMPORTS, LOSS.replace("chosen", f"cho{odd}sen"), f"'{odd}'", {**code(ACCURACY), odd: odd}]
     return dumped(notebook(cells, **{odd: 1}))
 
 
 def cell_texts(rng: random.Random) -> bytes:
-    """Cells put together from pieces that parsers trip over, beside a good one."""
+    """Cells of fragments that are hard to parse, beside a good one."""
     texts = ["\n".join(rng.choices(FRAGMENTS, k=rng.randint(1, 14))) for _ in range(rng.randint(1, 6))]
     return dumped(notebook([IMPORTS, *texts, LOSS]))
 
 
 def random_bytes(rng: random.Random) -> bytes:
-    """No file of ours at all, some with the first bytes of one."""
+    """Random bytes, some with the first bytes of a known file type."""
     start = rng.choice([b"", b"PK\x03\x04", b"PK\x05\x06", b'{"cells": [', b"\x1f\x8b", b"%PDF-", b"<html>"])
     return start + rng.randbytes(rng.randrange(0, 3000))
 
 
 def zip_bombs(rng: random.Random) -> bytes:
-    """Small files that unpack to much: one member, many, nested, or a size that is a lie."""
+    """Small zips that unpack to much: one member, many, nested ones, or a false size."""
     raw = zip_bytes({"rlhf.ipynb": b" " * int(10 ** rng.uniform(7, 8.1))})
     way = rng.randrange(4)
     if way == 0:
@@ -172,7 +172,7 @@ def zip_bombs(rng: random.Random) -> bytes:
 
 
 def symlinks(rng: random.Random) -> bytes:
-    """Links in a zip: to a file, to a folder, to itself, beside a good notebook or alone."""
+    """Links in a zip: to a file, to a folder or to itself, with or without a good notebook."""
     target = rng.choice(["/etc/passwd", "rlhf.ipynb", "../../x.ipynb", "/dev/zero", "/proc/self/environ"])
     members: dict[str, Any] = {"rlhf.ipynb": target}
     if rng.random() < 0.5:
@@ -181,7 +181,7 @@ def symlinks(rng: random.Random) -> bytes:
 
 
 def traversal_names(rng: random.Random) -> bytes:
-    """Member names that lead outside, are absolute, very long, hidden or not text."""
+    """Member names that lead out of the archive, are absolute, very long, hidden or not text."""
     name = rng.choice([
         "../rlhf.ipynb", "/etc/cron.d/rlhf.ipynb", "a/../../rlhf.ipynb", "..\\rlhf.ipynb", "C:\\rlhf.ipynb",
         "x" * 5000 + ".ipynb", "a\x00b.ipynb", "\u202erlhf.ipynb", ".ipynb", "con.ipynb", "a/" * 300 + "b.ipynb",
@@ -190,8 +190,8 @@ def traversal_names(rng: random.Random) -> bytes:
     return zip_bytes({name: document(), **({"good.ipynb": document()} if rng.random() < 0.4 else {})})
 
 
-def spoiled_zips(rng: random.Random) -> bytes:
-    """Zips with damage, a password bit, an unusual method, thousands of members, or two notebooks alike."""
+def damaged_zips(rng: random.Random) -> bytes:
+    """Zips with flipped bits, a password bit, an unusual method, thousands of members, or two different notebooks."""
     raw = bytearray(ZIPPED)
     way = rng.randrange(5)
     if way == 0:
@@ -220,6 +220,6 @@ MUTATIONS: dict[str, Mutation] = {
     for mutation in (
         bit_flips, truncation, wrong_types, deep_nesting, byte_order_mark, utf_16, line_ends, huge_outputs,
         many_cells, old_and_new_formats, duplicate_ids, surrogates, cell_texts, random_bytes, zip_bombs, symlinks,
-        traversal_names, spoiled_zips,
+        traversal_names, damaged_zips,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""One fuzzed submission: made from its seed and number, read by the real intake or graded by the real command."""
+"""Make one damaged submission from its seed and number, and read it with the real intake or grade it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fuzz.mutations import MUTATIONS
 from tests.support.processes import environment
 
 ROOT = Path(__file__).parents[2]
-GRADED_EVERY = 49  # of so many cases, one goes through the whole command; coprime to the kinds: each has its turn
+GRADED_EVERY = 49  # one in so many cases is graded; coprime to the number of kinds, so that each kind is
 ITEM = "T08"
-# Intake, extraction, its cells one by one, and extraction of the rest: each child may use its whole limit.
+# Intake, extraction, its suspect cells one by one, and extraction of the rest may each use their whole time limit.
 SECONDS = 3 * ParseLimits().wall_s + extraction.SUSPECTS * extraction.ONE_CELL.wall_s
 GRADE_SECONDS = SECONDS + 240
 OWN_BYTES = 1 << 30  # of the process that reads submissions
-# Of every process that it started: limited readers are ended there, and the whole command has to do with as much.
+# Of every process that it starts: readers are killed at this limit, and the whole command must stay below it too.
 CHILD_BYTES = ParseLimits().memory_bytes
 OWN, STARTED = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 SENTENCES = re.compile(r"[^\n]{10,700}[.]\Z")
@@ -35,7 +35,7 @@ BAD_WORDS = ("Traceback", "Error:", "Exception", "  File ")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended. fault: why that is not clear, or ""."""
+    """How a case ended. fault: why its end is not clear; "" if it is."""
 
     number: int
     kind: str
@@ -45,59 +45,59 @@ class Outcome:
 
 
 def made(seed: int, number: int) -> tuple[str, bytes]:
-    """(kind, bytes) of a case: the same for the same seed and number."""
+    """The kind and the bytes of a case. The same seed and number give the same case."""
     kind = list(MUTATIONS)[number % len(MUTATIONS)]
     return kind, MUTATIONS[kind](random.Random(f"{seed} {number}"))
 
 
 def is_graded(number: int) -> bool:
-    """Whether it is this case's turn to go through the whole command."""
+    """Whether this case goes through the whole command."""
     return number % GRADED_EVERY == GRADED_EVERY - 1
 
 
 def file_name(seed: int, number: int, raw: bytes) -> str:
-    """The name such a file is handed in under: archives are called .zip, all else is called a notebook."""
+    """The name of the submitted file: archives end in .zip, everything else in .ipynb."""
     return f"{seed}-{number}{'.zip' if raw.startswith(b'PK') else '.ipynb'}"
 
 
 def run_case(seed: int, number: int, folder: Path) -> Outcome:
-    """Make the case's file in `folder` and read it, or grade it if it is its turn."""
+    """Write the case's file into `folder`, and read it or grade it. The file is removed if the case is clear."""
     kind, raw = made(seed, number)
     path = folder / file_name(seed, number, raw)
     path.write_bytes(raw)
-    began, own, child, graded = time.monotonic(), _largest(OWN), _largest(STARTED), is_graded(number)
+    began, here, child, graded = time.monotonic(), _largest(OWN), _largest(STARTED), is_graded(number)
     try:
         status, fault = _graded(path, folder / f"out-{number}") if graded else read_only(path)
-    except Exception as error:  # nothing may come out of intake but IntakeError
+    except Exception as error:  # noqa: BLE001 - intake may raise nothing but IntakeError
         status, fault = "raised", f"{type(error).__name__}: {error}"[:300]
     seconds = time.monotonic() - began
     if seconds > (GRADE_SECONDS if graded else SECONDS):
         fault = fault or f"took {seconds:.0f} s"
-    if _largest(OWN) > max(OWN_BYTES, own):  # a suite that was large before this case is not its fault
-        fault = fault or "the reading process itself grew over its bound"
+    if _largest(OWN) > max(OWN_BYTES, here):  # the process may have been larger before this case
+        fault = fault or "the reading process exceeded its memory limit"
     if _largest(STARTED) > max(CHILD_BYTES, child):
-        fault = fault or "a process that it started grew over its bound"
+        fault = fault or "a process that it started exceeded its memory limit"
     if not fault:
         path.unlink()
     return Outcome(number, kind, status, seconds, fault)
 
 
 def _largest(whose: int) -> int:
-    """Bytes held at most, ever: by this process (OWN), or by the largest that has ended so far of those started here or
-    by these in turn (STARTED)."""
+    """The peak memory in bytes: of this process (OWN), or of the largest process below it that has ended (STARTED)."""
     return resource.getrusage(whose).ru_maxrss * 1024
 
 
 def unclear(message: str) -> str:
-    """Why a message is not one or two plain sentences, or ""."""
+    """Why a message is not one or two plain sentences; "" if it is."""
     if not SENTENCES.match(message) or not message.isprintable():
         return f"no plain sentence: {message[:200]!r}"
     if any(word in message for word in BAD_WORDS):
-        return f"speaks of our insides: {message[:200]!r}"
+        return f"has internals of the grader: {message[:200]!r}"
     return ""
 
 
 def read_only(path: Path) -> tuple[str, str]:
+    """Read and extract the file. Returns the status and the fault, or ""."""
     spec = load_spec()
     try:
         answers = extract(read_submission(path, spec), spec)
@@ -110,6 +110,7 @@ def read_only(path: Path) -> tuple[str, str]:
 
 
 def _graded(path: Path, out: Path) -> tuple[str, str]:
+    """Grade the file with the real command. Returns the status and the fault, or ""."""
     command = [sys.executable, "-m", "autograder.cli", "grade", str(path), "--only", ITEM, "--out", str(out)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=GRADE_SECONDS,

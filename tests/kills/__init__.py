@@ -1,1 +1,1 @@
-"""The grader, killed or interrupted at random moments: `python -m tests.kills`."""
+"""Kill or interrupt the grader at random moments: `python -m tests.kills`."""

@@ -1,12 +1,12 @@
-"""Kills the grader at random moments and looks at what is left: `python -m tests.kills`.
+"""Kill the grader at random moments and check what is left: `python -m tests.kills`.
 
-Grades a sample by the real command, one slot and two training tests of a few rows side by side, ends it after
-a random part of its usual time (with --interrupt by Ctrl-C instead of kill -9), and then looks for processes,
-cgroups, temporary files and reports that are not whole. After each kill the same command runs again, into the
-same folder, and must report what an undisturbed run reports. kill -9 in the middle of writing can leave a hidden
-.partial file, which the next run has to replace; Ctrl-C must leave none. About 40 seconds a kill.
+A sample is graded with the real command: one slot, and two training tests of a few rows side by side. The command is
+ended after a random part of its usual time, by kill -9 or with --interrupt by Ctrl-C. Then no process, cgroup,
+temporary file or incomplete report may be left. After each kill the same command runs again, into the same folder, and
+must give the report of an undisturbed run. kill -9 during writing can leave a hidden .partial file, which the next run
+has to replace; Ctrl-C must leave none. Each kill takes about 40 seconds.
 
-The last line is `killed 30/30 left nothing · graded again 30/30` if all is well; exit code 1 if not.
+The last line is `killed 30/30 left nothing · graded again 30/30` if all went well; else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ SAMPLE = HERE / "tests" / "submissions" / "typical.ipynb"
 ONLY = "T07,sft_loss_trend,rm_accuracy"
 COMMAND = [sys.executable, "-m", "tests.kills.short", "grade", str(SAMPLE), "--only", ONLY, "--seed", "5"]
 STARTED = b"reading the submission"
-PATIENCE = 60.0  # seconds for everything to end; a busy machine needs a few
+PATIENCE = 60.0  # seconds to wait until everything has ended
 
 
 def start(out: Path, temporary: Path) -> subprocess.Popen[bytes]:
-    """The command, with its reports in `out` and a folder for temporary files of its own."""
+    """Start the command, with its reports in `out` and its temporary files in `temporary`."""
     env = environment(TMPDIR=str(temporary))
     return subprocess.Popen(
         [*COMMAND, "--out", str(out)], cwd=HERE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -50,7 +50,7 @@ def start(out: Path, temporary: Path) -> subprocess.Popen[bytes]:
 
 
 def graded(out: Path, temporary: Path) -> tuple[dict[str, Any], float]:
-    """The report of an undisturbed run without its duration, and the seconds it took."""
+    """Run the command to its end. Returns its report without durations, and the seconds that it took."""
     began = time.monotonic()
     process = start(out, temporary)
     _, errors = process.communicate()
@@ -61,7 +61,7 @@ def graded(out: Path, temporary: Path) -> tuple[dict[str, Any], float]:
 
 
 def stable(report: dict[str, Any]) -> dict[str, Any]:
-    """What two runs with one seed have in common: all but times."""
+    """The report without durations: two runs with one seed have this in common."""
     report.pop("duration_s")
     for criterion in report["criteria"]:
         for item in criterion["items"]:
@@ -70,7 +70,7 @@ def stable(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def ended(number: int, moment: float, process: subprocess.Popen[bytes]) -> list[str]:
-    """Send the signal at its moment, wait; what the end itself got wrong."""
+    """Send the signal after `moment` seconds and wait for the end. Returns faults of the end itself."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(moment)
     with contextlib.suppress(ProcessLookupError):
@@ -79,17 +79,17 @@ def ended(number: int, moment: float, process: subprocess.Popen[bytes]) -> list[
         else:
             process.send_signal(number)
     _, errors = process.communicate()
-    # Python itself prints one if it is interrupted while it imports the command; from the first step on, nobody does.
+    # Python itself prints a traceback if it is interrupted while it imports the command; after that nothing may.
     if number == signal.SIGINT and STARTED in errors and b"Traceback" in errors:
         return [f"Ctrl-C after {moment:.2f} s printed a traceback: {errors.decode(errors='replace')[-1500:]}"]
     return []
 
 
 def left_behind(pid: int, out: Path, temporary: Path) -> list[str]:
-    """What a run that ended early left: processes (they become ours, as this is a subreaper), groups, files."""
+    """What an ended run has left: processes (this process becomes their parent, as a subreaper), groups, files."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        while alive_or_reaped():
+        while reap_one():
             pass
         processes = system.descendants()
         groups = [str(path) for path in ROOT.glob(f"**/{PREFIX}{pid}-*")]
@@ -103,17 +103,17 @@ def left_behind(pid: int, out: Path, temporary: Path) -> list[str]:
         with contextlib.suppress(ValueError):
             json.loads(path.read_text())
             continue
-        found.append(f"{path.name} is not whole")
+        found.append(f"{path.name} is incomplete")
     return found
 
 
-def half_written(out: Path) -> list[str]:
+def partial_files(out: Path) -> list[str]:
     """Reports that a run began to write and neither finished nor removed."""
-    return [f"half-written {path.name}" for path in sorted(out.glob(PARTIAL.format("*")))]
+    return [f"partial file {path.name}" for path in sorted(out.glob(PARTIAL.format("*")))]
 
 
-def alive_or_reaped() -> bool:
-    """Collect one ended orphan; False if there is none to collect now."""
+def reap_one() -> bool:
+    """Collect one ended orphan. Returns False if there is none to collect."""
     try:
         return os.waitpid(-1, os.WNOHANG)[0] != 0
     except ChildProcessError:
@@ -121,12 +121,12 @@ def alive_or_reaped() -> bool:
 
 
 def main() -> None:
-    """Kill, look, grade again; print the last line."""
+    """Kill, check, grade again, and print the last line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.kills", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--count", type=int, default=30, help="kills (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the moments (default: %(default)s)")
     parser.add_argument("--interrupt", action="store_true", help="Ctrl-C instead of kill -9")
     args = parser.parse_args()
     number, rng = signal.SIGINT if args.interrupt else signal.SIGKILL, random.Random(args.seed)
@@ -139,11 +139,11 @@ def main() -> None:
         for _ in tqdm(range(args.count), unit="kill", disable=None):
             process, moment = start(out, temporary), rng.uniform(0.0, usual)
             faults = ended(number, moment, process) + left_behind(process.pid, out, temporary)
-            faults += half_written(out) if args.interrupt else []
+            faults += partial_files(out) if args.interrupt else []
             for fault in faults:
                 tqdm.write(f"after {moment:.2f} s: {fault}", file=sys.stderr)
             clean += not faults
-            again += graded(out, temporary)[0] == expected and not half_written(out)
+            again += graded(out, temporary)[0] == expected and not partial_files(out)
     print(f"killed {clean}/{args.count} left nothing · graded again {again}/{args.count}")
     sys.exit(not clean == again == args.count)
 

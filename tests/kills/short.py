@@ -1,4 +1,4 @@
-"""The real command with training tests of a few rows, to be ended often: python -m tests.kills.short grade …"""
+"""Run the real command with training tests of a few rows: python -m tests.kills.short grade …"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROWS = {"DEMONSTRATIONS": 64, "PREFERENCES": 40, "TRAIN_PROMPTS": 20}
 
 
 def main() -> None:
-    """Shorten what a seed draws to train on, then be the command."""
+    """Reduce the training data, then run the command."""
     for name, rows in ROWS.items():
         setattr(data, name, rows)
     cli.main()

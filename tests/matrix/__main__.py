@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.files import write_atomically
 from assignment.registry import Spec, load_spec
 from tests.matrix import entries, nulls, outcomes, run
-from tests.matrix.alone import Alone
 from tests.matrix.entries import SEEDS, Entry
+from tests.matrix.grading import Verdicts
 from tests.matrix.invented import invented
 from tests.matrix.page import MADE_BY, page
+from tests.matrix.spoilt_outputs import SpoiltOutputs
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import variants
 from tests.support.sources import ROOT
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 PAGE, QUICK_PAGE = ROOT / "docs" / "grading-matrix.md", ROOT / "dist" / "grading-matrix.md"
-HELP = """Grade every known mistake, every correct variant and every null answer for real, and hold what
-each of them lost against what it must lose.
+HELP = """Grade every known mistake, every correct variant and every null answer with the real grader, and
+compare what each of them loses with what it must lose.
 
 It writes docs/grading-matrix.md and prints the result as its last line. Results are kept under
-dist/matrix by a hash of all the code that they depend on: stop it with Ctrl-C whenever you like and
-start it again, and it goes on where it was; after a change, only what the change touches runs again.
+dist/matrix by a hash of the code that they depend on: after Ctrl-C it continues where it stopped, and
+after a change only the entries run again that depend on the changed code.
 """
+Found = dict[tuple[str, str, int], Verdicts]  # by kind of task, id of the entry, grading seed
 EPILOG = """examples:
   python -m tests.matrix --quick            slot tests, one seed and one form each, quality of variants (CI)
   python -m tests.matrix                    all of it; training takes most of an hour
@@ -35,7 +40,7 @@ exit code: 0 if everything is as declared, 1 if not, 130 after Ctrl-C.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; the exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.matrix", description=HELP, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
-    """Everything, or one slot's part of it. Without training, each entry is graded on one seed, in turn."""
+    """Grade all entries, or those of one slot. Without training, each entry is graded on one of the seeds, in turn."""
 
     def mine(every: list[Entry]) -> list[Entry]:
         return [entry for entry in every if not slot or slot in entry.changes]
@@ -76,7 +81,7 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
     slots = [one.id for one in spec.slots if slot in ("", one.id)]
     found = run.grade_all(
         run.flat([
-            [("blank", Entry("blank", "blank"), SEEDS[0]), *(("alone", Entry("alone", id_), 0) for id_ in slots)],
+            [("blank", Entry("blank", "blank"), SEEDS[0]), *(("spoilt", Entry("spoilt", id_), 0) for id_ in slots)],
             run.tasks_of(reference, SEEDS, quality=True),
             *(run.tasks_of(e, SEEDS if train else (_seed(i),), quality=train or e in right)
               for i, e in enumerate(every)),
@@ -89,12 +94,12 @@ def graded(spec: Spec, slot: str, jobs: int, *, train: bool) -> Matrix:
     def outcome(entry: Entry) -> outcomes.Outcome:
         runs = [(seed, verdicts) for (_, id_, seed), verdicts in found.items() if id_ == entry.id]
         runs += [(SEEDS[0], trained[entry.id])] if train else []
-        return outcomes.judge(entry, runs, spec, trained=train)
+        return outcomes.outcome_of(entry, runs, spec, trained=train)
 
     return Matrix(
         [outcome(e) for e in wrong], [outcome(e) for e in pairs], [outcome(e) for e in right],
-        _rejected(empty, found, spec), [Alone(**found["alone", s, 0][s]) for s in slots],
-        _whole(reference, found, trained), found["blank", "blank", SEEDS[0]]["blank"]["score"], train,
+        _rejected(empty, found, spec), [SpoiltOutputs(**found["spoilt", s, 0][s]) for s in slots],
+        _worst(reference, found, trained), found["blank", "blank", SEEDS[0]]["blank"]["score"], train,
         [outcome(e) for e in new],
     )  # fmt: skip
 
@@ -103,8 +108,8 @@ def _seed(i: int) -> int:
     return SEEDS[i % len(SEEDS)]
 
 
-def _rejected(empty: list[Entry], found: dict, spec: Spec) -> dict[tuple[str, str], str]:
-    """(slot, null answer) -> the first of its forms that was not rejected, with why; "" if all were."""
+def _rejected(empty: list[Entry], found: Found, spec: Spec) -> dict[tuple[str, str], str]:
+    """By slot and null answer: why the first form that was not rejected was not; "" if all forms were rejected."""
     out: dict[tuple[str, str], str] = {}
     for entry in empty:
         slot, null, _ = entry.id.split()
@@ -114,8 +119,8 @@ def _rejected(empty: list[Entry], found: dict, spec: Spec) -> dict[tuple[str, st
     return out
 
 
-def _whole(reference: Entry, found: dict, trained: dict) -> dict:
-    """The reference's worst verdict on each item over the seeds."""
+def _worst(reference: Entry, found: Found, trained: dict[str, Verdicts]) -> Verdicts:
+    """The reference's worst verdict on each item, over the seeds."""
     runs = [v for (_, id_, _), v in found.items() if id_ == reference.id] + [trained.get(reference.id, {})]
     items = {item for verdicts in runs for item in verdicts}
     return {i: min((v[i] for v in runs if i in v), key=lambda one: one["share"]) for i in items}

@@ -1,20 +1,23 @@
-"""What the matrix grades: changed cells of the solved notebook, and what each change must cost."""
+"""The entries of the matrix: changes to cells of the solved notebook, and what each must cost."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assignment.registry import load_spec
 from autograder.core.records import Answer, Answers, Cell, Submission
 from autograder.parsing.cells import parse_cells
 from autograder.parsing.notebook import read_notebook
-from autograder.slots.misconceptions import Mistake, load
+from autograder.slots.misconceptions import Mistake, load_library
 from autograder.submission.extraction import written_answers
 from autograder.training.symptoms import SYMPTOMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOTEBOOK = Path(__file__).parents[1] / "submissions" / "reference.ipynb"
 SEEDS = (101, 202, 303)  # grading seeds of the slot tests; training runs on the first
@@ -23,10 +26,11 @@ PAIRS, PAIR_SEED = 30, 3
 
 @dataclass(frozen=True)
 class Entry:
-    """One submission. changes: slot -> source of its cell. helpers: a cell of its own before the slots.
+    """One submission.
 
-    costs: item -> share kept, of every item that must lose points. names: ids of which one must be said for
-    each item, in the sentences of the same keys. only: the slots looked at, all that the change can reach if empty.
+    changes: by slot, the new source of its cell. helpers: the source of an additional cell before the slots. costs: by
+    item that must lose points, the share that stays. names, sentences: by item, the id of the known mistake that must
+    be named, and its sentence. only: the slots to test; empty means all that the change can affect.
     """
 
     kind: str
@@ -42,14 +46,14 @@ class Entry:
 
 @lru_cache(maxsize=1)
 def solved_cells() -> tuple[Cell, ...]:
-    """The solved notebook's cells, read as every submission is."""
+    """The cells of the solved notebook, read as those of a submission."""
     caps = load_spec().limits.intake.model_dump()
     return tuple(Cell(**cell) for cell in read_notebook(NOTEBOOK.read_bytes(), caps)["cells"])
 
 
 @lru_cache(maxsize=1)
-def own_cells() -> dict[str, str]:
-    """Slot -> the source of its cell in the solved notebook."""
+def solution_cells() -> dict[str, str]:
+    """By slot: the source of its cell in the solved notebook."""
     return {slot: cell.source for cell in solved_cells() if (slot := _slot_of(cell))}
 
 
@@ -58,7 +62,7 @@ def _slot_of(cell: Cell) -> str:
 
 
 def answers_of(entry: Entry) -> Answers:
-    """What extraction finds in the solved notebook with this entry's cells in it."""
+    """The answers that extraction finds in the solved notebook with this entry's changes."""
     spec, cells = load_spec(), []
     for cell in solved_cells():
         slot, source = _slot_of(cell), cell.source
@@ -76,13 +80,13 @@ def answers_of(entry: Entry) -> Answers:
 
 
 def reference() -> Entry:
-    """The solved notebook as it is."""
+    """The solved notebook without changes."""
     return Entry("reference", "reference")
 
 
 def misconceptions() -> list[Entry]:
-    """Every misconception of the library, by slot."""
-    library = load()
+    """All known mistakes of the library, by slot."""
+    library = load_library()
     return [_wrong(mistake) for slot in sorted(library.mistakes) for mistake in library.mistakes[slot]]
 
 
@@ -90,13 +94,14 @@ def _wrong(mistake: Mistake) -> Entry:
     costs = mistake.shares(load_spec())
     return Entry(
         "misconception", f"{mistake.slot} {mistake.id}", {mistake.slot: mistake.source}, costs=costs,
-        names={mistake.slot: mistake.id, **mistake.signs}, title=mistake.name,
-        sentences={mistake.slot: mistake.sentence, **{i: SYMPTOMS[id_].sentence for i, id_ in mistake.signs.items()}},
+        names={mistake.slot: mistake.id, **mistake.symptoms}, title=mistake.name,
+        sentences={mistake.slot: mistake.sentence}
+        | {item: SYMPTOMS[symptom].sentence for item, symptom in mistake.symptoms.items()},
     )  # fmt: skip
 
 
 def pairs() -> list[Entry]:
-    """Random pairs of misconceptions in different slots, the same ones every time."""
+    """Random pairs of known mistakes in different slots. The seed is fixed."""
     every, rng, found = misconceptions(), random.Random(PAIR_SEED), []
     while len(found) < PAIRS:
         one, two = rng.sample(every, 2)

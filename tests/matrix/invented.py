@@ -1,11 +1,11 @@
-"""Mistakes thought of after hidden tests and library were written, and used to tune neither: how they fare."""
+"""Mistakes that were invented after the hidden tests and the library were written, and used to tune neither."""
 
 from __future__ import annotations
 
-from autograder.slots.misconceptions import load
+from autograder.slots.misconceptions import load_library
 from tests.matrix.entries import Entry
 
-# slot, name, edits of the library's right answer
+# slot, id, title, edits of the library's right answer
 INVENTED: list[tuple[str, str, str, list[tuple[str, str]]]] = [
     ("T13", "I1", "the log-ratio is clipped to the range that is meant for the ratio",
      [("torch.clamp(ratio, 1 - config.clip_range, 1 + config.clip_range)",
@@ -26,10 +26,10 @@ def shape_rewards(scores, logprobs, ref_logprobs, mask, beta):
 
 
 def invented() -> list[Entry]:
-    """One entry each; the slot is what each has to lose, and no name is expected."""
+    """One entry for each mistake. It has to cost its slot, and no name is expected."""
     found = []
     for slot, id_, title, edits in INVENTED:
-        source = load().bases[slot] if edits else BASELINE
+        source = load_library().bases[slot] if edits else BASELINE
         for old, new in edits:
             if source.count(old) != 1:
                 raise ValueError(f"{id_}: the right answer to {slot} has changed")

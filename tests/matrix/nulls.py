@@ -1,18 +1,18 @@
-"""Null answers Z01 to Z14 as code: the right answer with its result spoilt, dropped into every slot it applies to."""
+"""Null answers Z01 to Z14 as code: the right answer with a spoilt result, for every slot that it applies to."""
 
 from __future__ import annotations
 
 import re
 
 from assignment.registry import load_spec
-from tests.matrix.entries import Entry, own_cells
+from tests.matrix.entries import Entry, solution_cells
 
 TEXTS, LOOPS = ("T01", "T02"), ("T05", "T09", "T14")
 ONE_NUMBER = ("T04", "T07", "T08", "T13")  # the answer is a single number, or starts with one
 MODULE = "T06"
-IDENTITY = "x"  # the form that spoils nothing: with it every slot has to pass, or the others prove nothing
+IDENTITY = "x"  # the form that spoils nothing: every slot must pass with it, or the other forms prove nothing
 
-# Spoils a tensor; `first` is the right answer of the first call, `given` the call's inputs.
+# By null answer, the expressions that spoil a tensor x. ECHO, NONE and PLACEHOLDER have code of their own.
 FORMS: dict[str, tuple[str, ...]] = {
     "Z01": ("torch.zeros_like(x)", "0 * x"),
     "Z02": ("torch.ones_like(x)",),
@@ -35,16 +35,16 @@ NAMES = {
     "Z11": "first row right, rows permuted", "Z12": "noise", "Z13": "empty, or a shape that broadcasts",
     "Z14": "None, NotImplementedError",
 }  # fmt: skip
-# (slot, null answer) that end the driver's reading, or the loop's, with an exception; all others come back as numbers.
+# (slot, null answer) for which the driver or the loop raises an exception; all others return numbers.
 MAY_CRASH = {("T01", "Z13"), ("T02", "Z13"), ("T03", "Z13"), ("T05", "Z04"), ("T09", "Z04"), ("T15", "Z03")}
-ECHO = {  # where it is not the first argument
+ECHO = {  # the input to return, if it is not the first argument
     "T01": "(given[0]['instruction'], given[0]['response'])", "T02": "(given[0], given[0], given[1])",
     "T03": "{n: given[2](given[0])['input_ids'] for n in ('input_ids', 'labels')}",
     "T05": "[b['labels'] for b in given[1]]", "T09": "[b['chosen_input_ids'] for b in given[1]]",
     "T10": "given[1]", "T11": "given[1]",
     "T12": "(given[0], given[1])", "T13": "(given[0], {})", "T14": "given[3]", "T15": "given[1]",
 }  # fmt: skip
-# (slots, null answers): why they do not apply
+# Slots and null answers that do not go together, and why.
 REASONS: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (TEXTS, ("Z02", "Z03", "Z06", "Z07", "Z08", "Z09", "Z12"), "the answer is text: no arithmetic on it"),
     (("T01", "T02", "T03", "T08", "T11", "T12", "T15"), ("Z10",), "no gradient is asked of it"),
@@ -55,13 +55,13 @@ REASONS: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
 
 
 def why_not(slot: str, null: str) -> str:
-    """Why this null answer cannot be given to this slot, or ""."""
+    """Why this null answer does not apply to this slot, or ""."""
     return next((why for slots, nulls, why in REASONS if slot in slots and null in nulls), "")
 
 
 def nulls(*, all_forms: bool = True) -> list[Entry]:
-    """One entry for every slot, null answer and form (or its first); those of one slot and null answer share their
-    id's head."""
+    """One entry for every slot, null answer and form. all_forms: not only the first form of each.
+    The ids of entries begin with their slot and null answer."""
     return [
         entry_of(slot.id, slot.name, null, i, form)
         for slot in load_spec().slots for null, forms in FORMS.items() if not why_not(slot.id, null)
@@ -71,7 +71,7 @@ def nulls(*, all_forms: bool = True) -> list[Entry]:
 
 def entry_of(slot: str, name: str, null: str, number: int, form: str) -> Entry:
     """The solved notebook with one slot's result spoilt by this form."""
-    source = source_of(slot, name, own_cells()[slot], form)
+    source = source_of(slot, name, solution_cells()[slot], form)
     return Entry("null", f"{slot} {null} {number}", {slot: source}, only=(slot,), title=null)
 
 
@@ -94,7 +94,7 @@ def source_of(slot: str, name: str, right: str, form: str) -> str:
 
 
 def renamed(right: str, name: str) -> str:
-    """The right answer as a helper: of two definitions of one name, extraction takes the last alone."""
+    """The right answer under another name: of two definitions of one name, extraction takes only the last."""
     body = right.split("\n", 1)[1] if right.startswith("# TODO") else right
     found, count = re.subn(rf"^(def|class) {name}\b", rf"\1 _right_{name}", body, flags=re.MULTILINE)
     if count != 1:
@@ -147,7 +147,7 @@ SPOILERS = {"T01": TEXT, "T02": TEXT, "T03": IDS, "T15": TABLE}
 
 
 def _text(form: str) -> str:
-    """What a spoilt text is."""
+    """The expression for a spoilt text."""
     if form == IDENTITY:
         return "found"
     empty, constant = 'tuple("" for _ in found)', 'tuple("Yes." for _ in found)'
@@ -169,7 +169,7 @@ class {name}(_right_{name}):
 
 
 def _loop(name: str, form: str, echo: str) -> str:
-    """A loop whose weights and report are both spoilt; "no gradient" learns on a copy, or reports nothing."""
+    """A loop whose weights and report are both spoilt. For "no gradient" it trains a copy, or reports zeros."""
     if echo:
         return f"    return {echo}\n"
     if form == "x.detach()":

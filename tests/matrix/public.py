@@ -1,24 +1,28 @@
-"""What the public checks say about the matrix's entries: run here, in this process, since the code is ours."""
+"""Run the public checks on entries of the matrix, in this process, since their code belongs to the project."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
-from autograder.slots.misconceptions import PRELUDE, load
-from autograder.slots.misconceptions.local import TrustedNamespace
+from autograder.slots.misconceptions import PRELUDE, load_library
+from autograder.slots.misconceptions.in_process import TrustedNamespace
 from rlhf_kit.checks import connect_grader
-from tests.matrix.entries import Entry
 from tests.support.sources import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.matrix.entries import Entry
 
 CHECKS = ROOT / "solutions" / "checks"
 KERNEL = PRELUDE + "import torch.nn.functional as F\nfrom torch import Tensor, nn\n"
 
 
 def said(entry: Entry, slot: str) -> list[str]:
-    """The messages of the slot's public check on this entry: one for every case that fails."""
-    bases = load().bases
+    """The messages of the slot's public check on this entry, one for every case that fails."""
+    bases = load_library().bases
     others = [source for other, source in bases.items() if other not in entry.changes]
     sources: Sequence[str] = [KERNEL, entry.helpers, *others, *entry.changes.values()]
     with torch.random.fork_rng(devices=[]):
@@ -28,6 +32,6 @@ def said(entry: Entry, slot: str) -> list[str]:
 
 
 def catches(entry: Entry, slot: str, sentence: str) -> tuple[bool, bool]:
-    """Whether the public check notices this mistake, and whether it says this very sentence."""
+    """Whether the public check notices this mistake, and whether a message has this sentence."""
     messages = said(entry, slot)
     return bool(messages), any(sentence in message for message in messages)

@@ -1,34 +1,40 @@
-"""Grades all entries: in parallel and from the store where it can, with a progress bar, stoppable at any time."""
+"""Grade all entries, in parallel and from the store if possible. It can be stopped at any time."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from autograder.sandbox import WorkerSession
 from autograder.sandbox.pool import WorkerPool, open_pool
 from tests.matrix.entries import Entry
 from tests.matrix.grading import Grader, Trainer, Verdicts, key_of
 from tests.matrix.store import Store
 
-Task = tuple[str, Entry, int]  # "slots", "quality", "alone" or "blank", entry, grading seed
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from autograder.sandbox import WorkerSession
+
+Task = tuple[str, Entry, int]  # "slots", "quality", "spoilt" or "blank", entry, grading seed
 _grader: Grader | None = None
 
 
 def tasks_of(entry: Entry, seeds: Sequence[int], *, quality: bool) -> list[Task]:
-    """What is due for an entry."""
+    """The tasks of an entry."""
     return [*(("slots", entry, seed) for seed in seeds), *([("quality", entry, 0)] if quality else [])]
 
 
 def grade_all(tasks: Sequence[Task], jobs: int) -> dict[tuple[str, str, int], Verdicts]:
-    """(what, entry's id, seed) -> verdicts. KeyboardInterrupt ends it; what was graded stays in the store."""
+    """Grade all tasks. Returns verdicts by kind of task, id of the entry and seed.
+
+    A KeyboardInterrupt ends it; the results so far are in the store.
+    """
     store, found, due = Store(), {}, []
     for task in tasks:
         kept = store.get(key_of(*task))
@@ -47,40 +53,43 @@ def grade_all(tasks: Sequence[Task], jobs: int) -> dict[tuple[str, str, int], Ve
 
 
 def name_of(task: Task) -> tuple[str, str, int]:
-    """What a task's verdicts are called."""
+    """The key of a task's verdicts."""
     return task[0], task[1].id, task[2]
 
 
 def train_all(
     entries: Sequence[Entry], slots: dict[tuple[str, str, int], Verdicts], seed: int, profile: str = "tiny"
 ) -> dict[str, Verdicts]:
-    """Entry's id -> verdicts on the training items; each stage runs once for the code that takes part. The
-    first entry's stages run side by side, then the entries do."""
+    """Grade the training items. Returns verdicts by id of the entry.
+
+    A stage runs once for all entries with the same code. The stages of the first entry run side by side, then the other
+    entries do.
+    """
     found: dict[str, Verdicts] = {}
     with ExitStack() as stack:
         grader = stack.enter_context(closing(Grader(Store())))
         trainer = Trainer(grader, profile, seed)
         stack.enter_context(trainer.prepared)
-        lanes = stack.enter_context(open_pool(grader.session(seed).session, grader.spec.parallel_stages))
+        workers = stack.enter_context(open_pool(grader.session(seed).session, grader.spec.parallel_stages))
         bar = stack.enter_context(tqdm(total=len(entries), desc="training tests", unit="entry", dynamic_ncols=True))
         plain = slots["slots", "reference", seed]
 
-        def graded(entry: Entry, lanes: WorkerPool) -> None:
+        def grade(entry: Entry, pool: WorkerPool) -> None:
             verdicts = {**plain, **slots["slots", entry.id, seed]}
-            found[entry.id] = trainer.graded(entry, verdicts, lanes)
+            found[entry.id] = trainer.graded(entry, verdicts, pool)
             bar.set_postfix_str(f"{entry.id[:40]}, {trainer.ran} runs so far", refresh=False)
             bar.update()
 
-        def alone(entry: Entry, session: WorkerSession) -> None:
-            graded(entry, WorkerPool(session))
+        def grade_in(entry: Entry, session: WorkerSession) -> None:
+            grade(entry, WorkerPool(session))
 
-        graded(entries[0], lanes)
-        lanes.run([partial(alone, entry) for entry in entries[1:]])
+        grade(entries[0], workers)
+        workers.run([partial(grade_in, entry) for entry in entries[1:]])
     return found
 
 
 def _run(due: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Verdicts]]:
-    """Each entry's tasks together: its notebook is read once."""
+    """Grade the tasks, those of one entry together, so that its notebook is read once."""
     groups: dict[str, list[Task]] = {}
     for task in due:
         groups.setdefault(task[1].id, []).append(task)
@@ -92,12 +101,12 @@ def _run(due: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Verdicts]]:
     with processes(jobs) as pool:
         futures = {pool.submit(_grade, group): group for group in groups.values()}
         for future in as_completed(futures):
-            yield from zip(futures[future], future.result())
+            yield from zip(futures[future], future.result(), strict=True)
 
 
 @contextmanager
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes with a grader each; what has not begun is dropped if the block ends with an exception."""
+    """Processes with a grader each. If the block ends with an exception, tasks that have not begun are dropped."""
     context: Any = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, _begin)
     try:
@@ -109,7 +118,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """In each process: one grader; Ctrl-C is the parent's business."""
+    """Initialise a process: it makes its grader and leaves Ctrl-C to the parent."""
     global _grader
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _grader = Grader(Store())
@@ -121,5 +130,5 @@ def _grade(tasks: Sequence[Task]) -> list[Verdicts]:
 
 
 def flat(groups: Iterable[Iterable[Task]]) -> list[Task]:
-    """One list of tasks."""
+    """Join groups of tasks to one list."""
     return [task for group in groups for task in group]

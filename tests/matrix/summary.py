@@ -1,81 +1,86 @@
-"""The whole matrix as numbers: what was right, and the line that says so."""
+"""The whole matrix in numbers: how many entries are as declared, and the lines that say so."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assignment.registry import Spec
-from tests.matrix.alone import Alone
-from tests.matrix.grading import Verdicts
 from tests.matrix.nulls import FORMS, why_not
-from tests.matrix.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assignment.registry import Spec
+    from tests.matrix.grading import Verdicts
+    from tests.matrix.outcomes import Outcome
+    from tests.matrix.spoilt_outputs import SpoiltOutputs
 
 NAMED_AT_LEAST = 0.85
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """All that was graded. nulls: (slot, null answer) -> why it is not rejected, "" if it is. trained: whether
-    the training tests took part. blank, reference: verdicts of these two on all items that were run."""
+    """All results. nulls: by slot and null answer, why it is not rejected; "" if it is. reference: its verdicts on all
+    items that were run. blank: the score of the blank notebook. trained: whether training tests were run."""
 
     misconceptions: Sequence[Outcome]
     pairs: Sequence[Outcome]
     variants: Sequence[Outcome]
     nulls: dict[tuple[str, str], str]
-    alone: Sequence[Alone]
+    spoilt: Sequence[SpoiltOutputs]
     reference: Verdicts
     blank: float
     trained: bool
     invented: Sequence[Outcome] = ()
 
     def points(self, spec: Spec) -> tuple[float, float]:
-        """The reference's points and what waits for a TA, of the items that were run."""
+        """The points of the reference in the items that were run, and the points that wait for a TA."""
         won = sum(spec.items[item].points * one["share"] for item, one in self.reference.items())
         pending = sum(item.points for item in spec.item_list if item.kind == "written")
         return won, pending
 
     def line(self, spec: Spec) -> str:
-        """The last line."""
+        """The last line of the command's output."""
         wrong, named = self.misconceptions, sum(one.named for one in self.misconceptions)
         won, pending = self.points(spec)
         note = "" if self.trained else f" of {self._possible(spec):g}+{pending:g} without training"
         parts = [
-            f"misconceptions {_share(wrong)} lose only their items, {named} named",
-            f"variants {_share(self.variants)} full",
-            f"null answers {sum(not why for why in self.nulls.values())}/{len(self.nulls)} rejected",
+            f"{_share(wrong)} known mistakes cost exactly the expected items, {named} named",
+            f"{_share(self.variants)} correct variants get full marks",
+            f"{sum(not why for why in self.nulls.values())} of {len(self.nulls)} null answers rejected",
             f"blank {self.blank:g}",
             f"reference {won:g}+{pending:g}{note}",
         ]
         return " · ".join(parts)
 
     def second_line(self) -> str:
-        """What the last line has no place for."""
-        through = sum(len(names) for one in self.alone for names in one.through.values())
-        tried = sum(n for one in self.alone for n in one.tried.values())
-        skipped = Counter(why for one in self.alone for null in FORMS if (why := why_not(one.slot, null)))
+        """The line before the last."""
+        unnoticed = sum(len(names) for one in self.spoilt for names in one.unnoticed.values())
+        tried = sum(n for one in self.spoilt for n in one.tried.values())
+        skipped = Counter(why for one in self.spoilt for null in FORMS if (why := why_not(one.slot, null)))
         reasons = ", ".join(f"{count} {why}" for why, count in skipped.most_common())
         misnamed = sum(one.misnamed for one in (*self.misconceptions, *self.invented))
-        texts = [one.slot for one in self.alone if not one.outputs]
+        texts = [one.slot for one in self.spoilt if not one.outputs]
         parts = [
-            f"pairs {_share(self.pairs)} lose both and nothing else",
+            f"{_share(self.pairs)} pairs cost exactly the items of both",
             f"{misnamed} misnamed",
-            f"checks alone {tried - through}/{tried} noticed" + (f" ({', '.join(texts)}: text, n/a)" if texts else ""),
-            f"{skipped.total()} pairs of slot and null answer do not apply ({reasons})",
+            f"{tried - unnoticed} of {tried} spoilt outputs noticed"
+            + (f" ({', '.join(texts)}: text, n/a)" if texts else ""),
+            f"{skipped.total()} combinations of slot and null answer do not apply ({reasons})",
         ]
         return " · ".join(parts)
 
     def faults(self, spec: Spec) -> list[str]:
-        """Everything that is not as it has to be, in words; empty if the matrix holds."""
+        """Sentences about everything that is not as declared; empty if all is."""
         found = [f"{one.entry.kind} {one.entry.id}: {fault}" for one in self._graded() for fault in one.faults]
         found += [f"{o.entry.kind} {o.entry.id}: called {o.called(o.entry.changes)}"
                   for o in (*self.misconceptions, *self.invented) if o.misnamed]  # fmt: skip
         found += [f"null answer {slot} {null}: {why}" for (slot, null), why in self.nulls.items() if why]
-        found += [f"checks of {one.slot} alone: {one.through}" for one in self.alone if not one.right]
+        found += [f"spoilt outputs of {one.slot}, unnoticed: {one.unnoticed}" for one in self.spoilt if not one.right]
         named = sum(one.named for one in self.misconceptions)
         if named < NAMED_AT_LEAST * len(self.misconceptions):
-            found.append(f"only {named} of {len(self.misconceptions)} misconceptions are named")
+            found.append(f"only {named} of {len(self.misconceptions)} known mistakes are named")
         if self.blank:
             found.append(f"the blank notebook gets {self.blank:g} points")
         if self.points(spec)[0] < self._possible(spec):
@@ -91,4 +96,4 @@ class Matrix:
 
 
 def _share(outcomes: Sequence[Outcome]) -> str:
-    return f"{sum(one.right for one in outcomes)}/{len(outcomes)}"
+    return f"{sum(one.right for one in outcomes)} of {len(outcomes)}"

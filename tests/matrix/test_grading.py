@@ -1,13 +1,17 @@
-"""One session serves many submissions: what it served before changes nothing."""
+"""A session serves many submissions, and its earlier calls change nothing."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.matrix import entries
-from tests.matrix.entries import Entry
 from tests.matrix.grading import Grader
 from tests.matrix.store import Store
+
+if TYPE_CHECKING:
+    from tests.matrix.entries import Entry
 
 
 @pytest.mark.slow

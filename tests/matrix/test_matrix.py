@@ -1,4 +1,4 @@
-"""The matrix's own parts: what it grades, what it remembers, what it counts."""
+"""The parts of the matrix: its entries, its store, and what it counts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from assignment.registry import load_spec
 from autograder.parsing.leftovers import find_leftovers
 from autograder.quality.lint import lint
-from autograder.slots.misconceptions import load
+from autograder.slots.misconceptions import load_library
 from autograder.training.comparison import FIELD_GROUPS
 from tests.matrix import __main__ as command
 from tests.matrix import entries, nulls, outcomes
 from tests.matrix import store as store_module
-from tests.matrix.alone import alone
 from tests.matrix.entries import Entry
 from tests.matrix.grading import key_of
 from tests.matrix.page import page
 from tests.matrix.public import KERNEL
+from tests.matrix.spoilt_outputs import spoil_outputs
 from tests.matrix.store import Store, code_hash
 from tests.matrix.summary import Matrix
 from tests.matrix.variants import NOT_APPLICABLE, variants
@@ -38,7 +38,7 @@ STILL = Entry("misconception", "T09 S26r", {"T09": ""}, costs={"T09": 0.0, "rm_a
               names={"T09": "S26r", "rm_accuracy": "W1"})  # fmt: skip
 
 
-def test_there_are_enough_entries_and_no_two_of_one_name():
+def test_there_are_enough_entries_and_their_ids_are_unique():
     every = [*entries.misconceptions(), *entries.pairs(), *variants(), *nulls.nulls()]
     assert len({entry.id for entry in every}) == len(every)
     assert len(entries.misconceptions()) >= 75
@@ -47,7 +47,7 @@ def test_there_are_enough_entries_and_no_two_of_one_name():
     assert len(VARIANTS) <= len(variants())
 
 
-def test_every_alternative_of_the_catalogue_is_written_or_excused():
+def test_every_alternative_of_the_catalogue_is_written_or_has_a_reason():
     text = " ".join([v.id for v in variants()] + list(NOT_APPLICABLE))
     numbers = {int(n) for n in re.findall(r"C(\d\d)", text)}
     assert {*range(1, 43)} - numbers == set()
@@ -66,19 +66,19 @@ def test_every_alternative_of_the_catalogue_is_written_or_excused():
         ({"T12": verdict(0, "not_gradable", "P16")}, False, True, False),
     ],
 )
-def test_a_misconception_has_to_lose_its_items_and_no_other(verdicts, right, named, misnamed):
-    found = outcomes.judge(MINE, [(1, verdicts)], SPEC)
+def test_a_known_mistake_has_to_cost_exactly_its_items(verdicts, right, named, misnamed):
+    found = outcomes.outcome_of(MINE, [(1, verdicts)], SPEC)
     assert (found.right, found.named, found.misnamed) == (right, named, misnamed)
 
 
 def test_a_mistake_that_is_named_on_one_seed_only_is_not_named():
     runs = [(1, {"T12": verdict(0, names="P16")}), (2, {"T12": verdict(0)})]
-    assert not outcomes.judge(MINE, runs, SPEC).named
+    assert not outcomes.outcome_of(MINE, runs, SPEC).named
 
 
-def test_no_misconception_costs_code_quality_too():
-    library = load()
-    units = {"helpers": KERNEL, **library.bases, **{entry.id: [*entry.changes.values()][0] for entry in WRONG}}
+def test_no_known_mistake_costs_code_quality():
+    library = load_library()
+    units = {"helpers": KERNEL, **library.bases, **{entry.id: next(iter(entry.changes.values())) for entry in WRONG}}
     assert [found for found in lint(units) if found["where"] != "helpers"] == []
     found = find_leftovers({"units": units})
     assert (found["undocumented"], found["leftovers"]) == (["helpers"], [])
@@ -92,13 +92,13 @@ def test_the_quick_form_gives_every_null_answer_to_every_slot_it_applies_to():
 
 def test_the_right_name_without_its_sentence_is_a_fault():
     runs = [(1, {"T12": verdict(0, names="P16, P17", sentence="Another. Or: A third.")})]
-    assert "sentence" in " ".join(outcomes.judge(MINE, runs, SPEC).faults)
+    assert "sentence" in " ".join(outcomes.outcome_of(MINE, runs, SPEC).faults)
 
 
-def test_an_invented_mistake_that_is_called_by_any_name_is_misnamed():
+def test_an_invented_mistake_with_any_name_is_misnamed():
     new = Entry("invented", "T12 I1", {"T12": ""}, costs={"T12": 0.0})
-    assert outcomes.judge(new, [(1, {"T12": verdict(0, names="P16")})], SPEC).misnamed
-    assert not outcomes.judge(new, [(1, {"T12": verdict(0), "T14": verdict(1, "passed")})], SPEC).misnamed
+    assert outcomes.outcome_of(new, [(1, {"T12": verdict(0, names="P16")})], SPEC).misnamed
+    assert not outcomes.outcome_of(new, [(1, {"T12": verdict(0), "T14": verdict(1, "passed")})], SPEC).misnamed
 
 
 @pytest.mark.parametrize(
@@ -111,49 +111,49 @@ def test_an_invented_mistake_that_is_called_by_any_name_is_misnamed():
     ],
 )
 def test_an_item_that_is_declared_lost_has_to_be_graded(trained, verdicts, right):
-    assert outcomes.judge(STILL, [(1, verdicts)], SPEC, trained=trained).right == right
+    assert outcomes.outcome_of(STILL, [(1, verdicts)], SPEC, trained=trained).right == right
 
 
-@pytest.mark.parametrize(("sign", "named"), [("W1", True), ("W2", False), ("", False)])
-def test_a_declared_sign_of_training_has_to_be_said(sign, named):
-    found = outcomes.judge(
-        STILL, [(1, {"T09": verdict(0, names="S26r"), "rm_accuracy": verdict(0, names=sign)})], SPEC, trained=True
+@pytest.mark.parametrize(("symptom", "named"), [("W1", True), ("W2", False), ("", False)])
+def test_a_declared_symptom_of_training_has_to_be_named(symptom, named):
+    found = outcomes.outcome_of(
+        STILL, [(1, {"T09": verdict(0, names="S26r"), "rm_accuracy": verdict(0, names=symptom)})], SPEC, trained=True
     )
-    assert (found.named, found.misnamed) == (named, sign == "W2")
-    assert found.called(["rm_accuracy"]) == sign
+    assert (found.named, found.misnamed) == (named, symptom == "W2")
+    assert found.called(["rm_accuracy"]) == symptom
 
 
 def test_the_last_line_has_the_agreed_form():
     full = {item.id: verdict(1, "passed") for item in SPEC.item_list if item.kind != "written"}
-    right = outcomes.judge(MINE, [(1, {"T12": verdict(0, names="P16")})], SPEC)
-    matrix = Matrix([right], [], [right], {("T12", "Z01"): ""}, [alone("T12")], full, 0.0, True)
+    right = outcomes.outcome_of(MINE, [(1, {"T12": verdict(0, names="P16")})], SPEC)
+    matrix = Matrix([right], [], [right], {("T12", "Z01"): ""}, [spoil_outputs("T12")], full, 0.0, True)
     assert matrix.line(SPEC) == (
-        "misconceptions 1/1 lose only their items, 1 named · variants 1/1 full · null answers 1/1 rejected · "
-        "blank 0 · reference 95+5"
+        "1 of 1 known mistakes cost exactly the expected items, 1 named · 1 of 1 correct variants get full marks · "
+        "1 of 1 null answers rejected · blank 0 · reference 95+5"
     )
     assert matrix.faults(SPEC) == []
     assert matrix.line(SPEC) in page(matrix, SPEC)
 
 
 @pytest.mark.parametrize("slot", [slot.id for slot in SPEC.slots])
-def test_every_output_of_a_slot_that_is_checked_is_checked_by_itself(slot):
-    found = alone(slot)
+def test_a_slot_s_test_notices_each_output_that_is_spoilt_by_itself(slot):
+    found = spoil_outputs(slot)
     assert found.right, found
     assert bool(found.outputs) == (slot not in nulls.TEXTS)
     assert set(found.outputs) >= set(OUTPUTS.get(slot, ()))
 
 
-OUTPUTS = {"T03": ("input_ids", "labels"), "T15": ("n", "win_low", "win_high")}  # those that are no plain arrays
+OUTPUTS = {"T03": ("input_ids", "labels"), "T15": ("n", "win_low", "win_high")}  # outputs other than arrays
 
 
-def test_what_is_not_checked_alone_is_not_right():
-    spoilt = replace(alone("T08"), tried={"0.5×": 0})
+def test_a_slot_without_any_spoilt_output_is_not_right():
+    spoilt = replace(spoil_outputs("T08"), tried={"0.5×": 0})
     assert not spoilt.right
 
 
-def test_the_text_slots_are_said_to_have_no_numbers():
+def test_slots_whose_answer_is_text_are_listed_as_such():
     full = {item.id: verdict(1, "passed") for item in SPEC.item_list if item.kind != "written"}
-    matrix = Matrix([], [], [], {}, [alone("T01")], full, 0.0, True)
+    matrix = Matrix([], [], [], {}, [spoil_outputs("T01")], full, 0.0, True)
     assert "T01: text, n/a" in matrix.second_line()
     assert "the answer is text" in matrix.second_line()
     assert "text: n/a" in page(matrix, SPEC)
@@ -161,7 +161,7 @@ def test_the_text_slots_are_said_to_have_no_numbers():
 
 @pytest.fixture
 def hashes(tmp_path, monkeypatch):
-    """(kind of result, file, its texts) -> the hash with each of them."""
+    """A function of (kind of result, file, texts): the hash of the code with each text in the file."""
     monkeypatch.setattr(store_module, "ROOT", tmp_path)
 
     def found(kind: str, path: str, *texts: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Null answers as code: spoilt by nothing, the same wrapper passes; and only a real rejection counts as one."""
+"""Null answers as code: the wrapper passes if it spoils nothing, and only a real rejection counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from assignment.registry import load_spec
 from autograder.slots.hidden_tests import HIDDEN_TESTS, draw
-from autograder.slots.misconceptions import local
+from autograder.slots.misconceptions import in_process
 from tests.matrix import nulls, outcomes
 from tests.matrix.entries import Entry, answers_of
 
@@ -22,7 +22,7 @@ def test_the_wrapper_of_the_null_answers_passes_if_it_spoils_nothing(slot):
     answers = answers_of(nulls.entry_of(slot.id, slot.name, "identity", 0, nulls.IDENTITY))
     sources = [answers.prelude, *(answer.source for answer in answers.slots.values())]
     cases = draw(slot.id, 1)
-    found = local.answers(slot.id, slot.name, sources, cases, 1)
+    found = in_process.run_sources(slot.id, slot.name, sources, cases, 1)
     assert [r for r in HIDDEN_TESTS[slot.id].compare(cases, found) if r.fault] == []
 
 

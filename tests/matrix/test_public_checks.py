@@ -1,10 +1,10 @@
-"""Public checks and the library: half of each slot's mistakes are caught with its sentence, no right answer is."""
+"""Public checks catch half of each slot's known mistakes with the library's sentence, and refuse no right answer."""
 
 from __future__ import annotations
 
 import pytest
 
-from autograder.slots.misconceptions import load
+from autograder.slots.misconceptions import load_library
 from tests.matrix.entries import Entry
 from tests.matrix.public import catches, said
 from tests.matrix.variants import variants
@@ -16,7 +16,7 @@ BY_SPEED = [pytest.param(slot, marks=pytest.mark.slow if slot in SLOW else ()) f
 
 @pytest.mark.parametrize("slot", BY_SPEED)
 def test_half_of_a_slots_mistakes_are_caught_with_the_librarys_sentence(slot):
-    mistakes = load().mistakes[slot]
+    mistakes = load_library().mistakes[slot]
     found = {m.id: catches(Entry("mistake", m.id, {slot: m.source}), slot, m.sentence) for m in mistakes}
     alike = [id_ for id_, (_, same) in found.items() if same]
     assert 2 * len(alike) >= len(mistakes), f"{found}: with its sentence {alike}"

@@ -1,4 +1,4 @@
-"""The matrix's training part on a model of one layer: a stage runs once for the code that takes part in it."""
+"""The training part of the matrix, on a model of one layer: a stage runs once for all entries with the same code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trainer(lab, tmp_path):
 
 
 def slots(lab, entry: Entry) -> dict:
-    """Verdicts as the slot tests give them: changed slots are wrong, all others passed."""
+    """Verdicts as slot tests give them: changed slots are wrong, and all others passed."""
     return {
         slot.id: {"status": "wrong" if slot.id in entry.changes else "passed",
                   "share": float(slot.id not in entry.changes), "names": "", "message": ""}

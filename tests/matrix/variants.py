@@ -1,17 +1,17 @@
-"""Right answers as different students write them: all of the catalogue that applies, none may lose a point."""
+"""Right answers as different students write them: the whole catalogue as far as it applies. None may lose a point."""
 
 from __future__ import annotations
 
 import ast
 
 from assignment.registry import load_spec
-from tests.matrix.entries import Entry, own_cells
+from tests.matrix.entries import Entry, solution_cells
 from tests.matrix.variants_formulas import FORMULAS
 from tests.matrix.variants_programs import PROGRAMS
 from tests.support.slot_variants import VARIANTS
 from tests.support.slot_variants_loops import LOOPS
 
-# What the catalogue of alternatives holds that no slot here can be written as, and why.
+# Alternatives of the catalogue in which no slot here can be written, and why.
 NOT_APPLICABLE = {
     "C33 dataclass or tuple in place of a dict": "the handout asks for dicts, and later cells read them",
     "C35 AdamW without decay for Adam": "the configuration's weight decay is part of what is asked",
@@ -20,7 +20,7 @@ NOT_APPLICABLE = {
 
 
 def variants() -> list[Entry]:
-    """Every variant; the slot and the catalogue's ids are its name."""
+    """All variants. Their ids are the slot and the ids of the catalogue."""
     plain = [(slot, label, "", source) for slot, label, source in VARIANTS + LOOPS]
     return [
         Entry("variant", f"{slot} {label}", {slot: documented(slot, source)}, helpers=helpers)
@@ -29,10 +29,9 @@ def variants() -> list[Entry]:
 
 
 def documented(slot: str, source: str) -> str:
-    """The variant with the first line of the handout's docstring, which stands in every student's cell; as it is
-    if it has a docstring of its own."""
+    """Add the first line of the handout's docstring, which every student's cell has, unless the variant has its own."""
     name = load_spec().slot(slot).name
-    mine, handout = (_definition(text, name) for text in (source, own_cells()[slot]))
+    mine, handout = (_definition(text, name) for text in (source, solution_cells()[slot]))
     if mine is None or handout is None or ast.get_docstring(mine):
         return source
     first, lines = mine.body[0], source.splitlines()

@@ -1,4 +1,4 @@
-"""Right formulas in other words: (slot, catalogue ids, a helper cell of its own, source)."""
+"""Right formulas written differently: (slot, ids of the catalogue, source of a helper cell, source)."""
 
 from __future__ import annotations
 

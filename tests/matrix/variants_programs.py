@@ -1,8 +1,11 @@
-"""Right programs in other words: loops with classes and helpers of their own, other ways to compare."""
+"""Right loops and comparisons written differently, with classes and helpers of their own."""
 
 from __future__ import annotations
 
-from tests.matrix.variants_formulas import Variant
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.matrix.variants_formulas import Variant
 
 UPDATER = '''
 import torch

@@ -15,7 +15,7 @@ from autograder.calibration import DOCUMENT, study
 from autograder.calibration.tables import TableError
 from autograder.programs.replacement import replacement
 from autograder.reference.models import ArtefactError, load_reference
-from autograder.slots.misconceptions import LIBRARY, LibraryError, load
+from autograder.slots.misconceptions import LIBRARY, LibraryError, load_library
 from autograder.training.stage import Lab
 from rlhf_kit.checks import connect_grader
 from tests.attacks import page as attacks
@@ -48,7 +48,7 @@ def solutions(spec: Spec) -> list[Row]:
 
 def library() -> list[Row]:
     """Check that the library's right answers, of which its mistakes are edits, pass the hidden tests too."""
-    failed = {slot: slot_runs.failed_checks(slot, slot_runs.base_sources(), SEED) for slot in load().bases}
+    failed = {slot: slot_runs.failed_checks(slot, slot_runs.base_sources(), SEED) for slot in load_library().bases}
     found = [f"[base.{slot}] fails its hidden test ({names}): {ADAPT}" for slot, names in failed.items() if names]
     try:
         invented()

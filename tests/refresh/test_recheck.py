@@ -10,7 +10,7 @@ import pytest
 from assignment.registry import Spec, load_spec
 from assignment.release.release import build
 from autograder.slots import misconceptions
-from autograder.slots.misconceptions import load
+from autograder.slots.misconceptions import load_library
 from tests.refresh import recheck, renew
 from tests.refresh.rows import Row
 from tests.submissions import make

@@ -1,4 +1,4 @@
-"""What a grader leaves in its folder for temporary files."""
+"""Find what a grader has left in its folder for temporary files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LIBRARY_CACHE = "torchinductor_"  # PyTorch makes this folder, one for each user
 
 
 def left_in(folder: Path) -> list[str]:
-    """Everything there but PyTorch's cache, as long as that is empty: nothing in here compiles."""
+    """All paths in the folder except an empty cache of PyTorch, which compiles nothing here."""
     return [str(path) for path in sorted(folder.iterdir()) if not _empty_cache(path)]
 
 

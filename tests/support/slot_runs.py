@@ -1,13 +1,12 @@
-"""Slots run in this process, through the drivers of the worker: shared by the tests of the hidden tests."""
+"""Run slots in this process, through the drivers of the worker, for the tests of slots and of their messages."""
 
 from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Mapping
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +17,12 @@ from autograder.core.records import Answer, Answers
 from autograder.inside import drivers
 from autograder.inside.namespace import Namespace
 from autograder.inside.outcome import classify
-from autograder.slots.hidden_tests import HIDDEN_TESTS, Case, CaseAnswer, Residual, draw
-from autograder.slots.misconceptions import PRELUDE, load, local
+from autograder.slots.hidden_tests import HIDDEN_TESTS, draw
+from autograder.slots.hidden_tests.checked import CheckedAnswers, check
+from autograder.slots.misconceptions import PRELUDE, in_process, load_library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SPEC = load_spec()
 SLOTS = tuple(HIDDEN_TESTS)
@@ -33,57 +36,55 @@ def reference_sources() -> tuple[str, ...]:
 
 
 def base_sources(slot: str = "", source: str = "") -> list[str]:
-    """The library's own right answers, with `source` in the place of `slot`."""
-    return [PRELUDE, *(base for other, base in load().bases.items() if other != slot), *([source] if source else [])]
-
-
-Run = tuple[list[Case], list[CaseAnswer], list[Residual]]
+    """The right answers of the library of known mistakes, with `source` in place of the one to `slot`."""
+    others = [base for other, base in load_library().bases.items() if other != slot]
+    return [PRELUDE, *others, *([source] if source else [])]
 
 
 @lru_cache(maxsize=64)
-def run_base(slot: str, seed: int) -> Run:
-    """`run` of the library's own right answer."""
+def run_base(slot: str, seed: int) -> CheckedAnswers:
+    """Run the library's right answer to a slot."""
     return run(slot, base_sources(), seed)
 
 
-def run(slot: str, sources: list[str] | tuple[str, ...], seed: int) -> Run:
-    """Cases of a grading seed, what the sources answer, and all residuals."""
-    cases = draw(slot, seed)
-    answers = local.answers(slot, SPEC.slot(slot).name, sources, cases, seed)
-    return cases, answers, HIDDEN_TESTS[slot].compare(cases, answers)
+def run(slot: str, sources: Sequence[str], seed: int) -> CheckedAnswers:
+    """Run these sources on the cases of a grading seed, and compare."""
+    name, cases = SPEC.slot(slot).name, draw(slot, seed)
+    return check(HIDDEN_TESTS[slot], name, cases, in_process.run_sources(slot, name, sources, cases, seed), seed)
 
 
-def faults(residuals: list[Residual]) -> list[Residual]:
-    """Those that do not hold."""
-    return [residual for residual in residuals if residual.fault]
+def run_wrong(slot: str, source: str, seed: int) -> CheckedAnswers:
+    """Run this answer to a slot among the library's right answers to the others."""
+    return run(slot, base_sources(slot, source), seed)
 
 
-def failed_checks(slot: str, sources: list[str] | tuple[str, ...], seed: int) -> str:
-    """Names of what does not hold in a slot's hidden test, or why it could not run; nothing if all is well."""
+def failed_checks(slot: str, sources: Sequence[str], seed: int) -> str:
+    """The names of a slot's checks that these sources fail, or why they cannot be run; empty if all checks hold."""
     try:
-        _, _, residuals = run(slot, sources, seed)
-    except Exception as error:  # sources that do not run are no right answer
+        checked = run(slot, sources, seed)
+    except Exception as error:  # noqa: BLE001 - sources that do not run are no right answer
         return f"{type(error).__name__}: {error}"
-    return ", ".join(sorted({residual.name for residual in faults(residuals)}))
+    return ", ".join(sorted({residual.name for residual in checked.failed}))
 
 
 def submission(changes: Mapping[str, str] = {}, states: Mapping[str, Any] = {}, helpers: str = "") -> Answers:
-    """The library's right answers as a submission; `changes`: other sources, `states`: other states."""
+    """The library's right answers as a submission. changes: other sources, states: other states, by slot."""
     slots = {
         slot: Answer(slot, states.get(slot, "present"), changes.get(slot, base) if slot not in states else "")
-        for slot, base in sorted(load().bases.items())
+        for slot, base in sorted(load_library().bases.items())
     }
     return Answers(PRELUDE + helpers, slots)
 
 
 class LocalSession:
-    """Stands for a WorkerSession: the same namespace and driver, in this process, without a sandbox."""
+    """Replaces a WorkerSession: it uses the same namespace and drivers in this process, without a sandbox."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
-        self.kinds: dict[str, str] = {}  # slot -> kind of reply to pretend
+        self.kinds: dict[str, str] = {}  # the kind of reply to give for a slot, without running it
 
-    def call(self, op: str, payload: dict[str, Any], tensors: dict[str, np.ndarray], **options: Any) -> Any:
+    def call(self, _op: str, payload: dict[str, Any], tensors: dict[str, np.ndarray], **_: Any) -> Any:
+        """Run the call, and note its payload."""
         self.calls.append(payload)
         if payload["slot"] in self.kinds:
             return reply(self.kinds[payload["slot"]])
@@ -91,7 +92,7 @@ class LocalSession:
         try:
             inputs = {name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}
             data, out = drivers.call_slot(Namespace(payload["code"]), payload, inputs, lambda _: None)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as the worker does
             kind, data, text = classify(error)
             return reply(kind, data, text)
         finally:
@@ -101,7 +102,7 @@ class LocalSession:
 
 
 def reply(kind: str, data: Mapping[str, Any] = {}, error: str = "", tensors: Mapping[str, Any] = {}) -> Any:
-    """A reply as the judge reads it."""
+    """A reply of the worker."""
     return SimpleNamespace(
         ok=kind == "answered", kind=kind, data=dict(data), tensors=dict(tensors), error=error, wall_s=0.1
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.slot_variants import Variant
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.slot_variants import Variant
 
 LOOPS: list[Variant] = [
     ("T05", "C31 HF labels, tensors, C36 set_to_none, C37 own clip", '''

@@ -1,6 +1,6 @@
-"""Hidden tests by slot: inputs drawn per run, an independent oracle, tolerances, words for students.
+"""The hidden tests: for each slot, inputs drawn for the run, an independent oracle, tolerances, messages for students.
 
-Every module of this package is imported here, so that a class under `@hidden_test("T07", …)` is found wherever it is.
+All modules of this package are imported here, so that a class decorated with `@hidden_test("T07", …)` is found in any.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ HIDDEN_TESTS: dict[str, HiddenTest] = dict(sorted(REGISTERED.items()))
 
 
 def draw(slot: str, seed: int) -> list[Case]:
-    """The cases of a slot for a grading seed: the same seed gives the same cases."""
+    """Draw the cases of a slot. The same grading seed gives the same cases."""
     return HIDDEN_TESTS[slot].draw(generator(slot, seed))
 
 
 def generator(slot: str, seed: int) -> np.random.Generator:
-    """Random numbers of one slot in one grading run, independent of every other slot's."""
+    """The random generator of one slot in one grading run. It is independent of those of other slots."""
     letter, number = ord(slot[0]) - ord("T"), int(slot[1:])
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(letter % 26 * 100 + number,)))
 

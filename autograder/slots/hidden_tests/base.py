@@ -1,7 +1,7 @@
-"""The frame of a hidden test: cases are drawn, answered elsewhere, and compared here.
+"""Base class of hidden tests: generate cases, send them to the sandbox, compare the answers.
 
-Finite first, then `err <= tol`, with the tolerance scaled to the answer. Nothing in here runs
-student code: it compares arrays and JSON that came back from the worker.
+Numbers are first checked to be finite, then `error <= tolerance`, with a tolerance that scales with the answer. Nothing
+here runs student code: arrays and JSON from the worker are compared.
 """
 
 from __future__ import annotations
@@ -10,44 +10,50 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from autograder.slots.oracles.losses import Floats
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from autograder.slots.oracles.losses import Floats
 
 Kind = Literal["value", "gradient", "fact"]
 Fault = Literal["", "missing", "shape", "not finite", "differs"]
 
-# What checks may raise on an answer that makes no sense, or is built to raise: it is wrong, and no failure of ours.
-SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+# What checks may raise on a malformed answer, also on one that was built to raise. Such an answer is wrong; it is no
+# error of the grader.
+MALFORMED_ANSWER = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 RTOL = 2e-5  # of the largest entry: float32 answers to O(1) inputs agree to 1e-6, real mistakes differ by > 1e-3
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call of a slot. about: where it happens, in words a student may read ("a batch with padding").
-    args: JSON for the driver; tensors: its arrays; key: what only the grader needs."""
+    """One call of a slot.
+
+    about: the situation, in words that a student may read ("a batch with padding"). args: JSON for the driver.
+    tensors: arrays for the driver. grader_only: what the comparison needs and the worker never gets.
+    """
 
     about: str
     args: Mapping[str, Any] = field(default_factory=dict)
-    tensors: Mapping[str, NDArray] = field(default_factory=dict)
-    key: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    grader_only: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CaseAnswer:
-    """What came back for one case; `error` is {"type", "text", "trace"} if it raised."""
+    """The answer to one case. error: {"type", "text", "trace"} if the slot raised an exception."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
-    tensors: Mapping[str, NDArray] = field(default_factory=dict)
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     error: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that has to hold. `got` is None where the answer has nothing to compare."""
+    """One condition on an answer. got: None if the answer lacks this value. tolerance: absolute."""
 
     name: str
     kind: Kind
@@ -58,7 +64,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Residual:
-    """A check with its outcome: fault is "" if it holds. error and tolerance are absolute."""
+    """The outcome of a check. fault: "" if the check holds. error, tolerance: absolute."""
 
     case: int
     name: str
@@ -68,7 +74,7 @@ class Residual:
     tolerance: float = 0.0
 
 
-def numbers(
+def check_numbers(
     answer: CaseAnswer,
     name: str,
     expected: Any,
@@ -77,24 +83,24 @@ def numbers(
     rtol: float = RTOL,
     floor: float = 1e-9,
 ) -> Check:
-    """A check of the answer's array `name`; tolerance rtol · max |expected|, at least `floor` for zeros."""
+    """Check the answer's array `name`. The tolerance is rtol · max |expected|, and at least `floor`, for zeros."""
     want = np.asarray(expected, dtype=np.float64)
     scale = float(np.abs(want).max()) if want.size else 0.0
     return Check(name, kind, answer.tensors.get(name), want, max(rtol * scale, floor))
 
 
-def same(answer: CaseAnswer, name: str, expected: Any, *, kind: Kind = "value") -> Check:
-    """A check that the answer's JSON value `name` equals `expected`."""
+def check_same(answer: CaseAnswer, name: str, expected: Any, *, kind: Kind = "value") -> Check:
+    """Check that the answer's JSON value `name` equals `expected`."""
     return Check(name, kind, answer.values.get(name), expected)
 
 
-def fact(name: str, holds: bool) -> Check:
-    """A check that was decided by the test itself."""
+def check_fact(name: str, holds: bool) -> Check:
+    """A check that the test itself has decided."""
     return Check(name, "fact", bool(holds), True)
 
 
-def resolve(check: Check, case: int) -> Residual:
-    """Compare: present, of the right shape, finite, within the tolerance, in this order."""
+def residual_of(check: Check, case: int) -> Residual:
+    """Compare in this order: the value is present, has the right shape, is finite, is within the tolerance."""
 
     def outcome(fault: Fault, error: float = 0.0) -> Residual:
         return Residual(case, check.name, check.kind, fault, error, check.tolerance)
@@ -116,45 +122,47 @@ Oracle = Callable[..., Any] | None
 
 
 class HiddenTest(ABC):
-    """One slot's test. A subclass draws cases and states, per case and answer, what has to hold."""
+    """The test of one slot. A subclass draws cases and states the checks of each case and its answer."""
 
     slot: str  # this and `oracle` are set by `hidden_test`
     oracle: Oracle
-    asks: str  # what was asked, one sentence
-    tips: Mapping[str, str] = {}  # by name of a failed check: what to look at; "" is for all others
-    loop = False  # runs a training loop: other limits, judged after the slots it calls
-    drawn: frozenset[str] = frozenset()  # checks that are decided by what the answer drew at random
-    minor: frozenset[str] = frozenset()  # checks of what is only reported: no help in naming a mistake
+    task: str  # what the slot has to do, in one sentence
+    tips: ClassVar[Mapping[str, str]] = {}  # what to look at, by name of a failed check; "" is for all others
+    loop = False  # the slot is a training loop: it has other limits, and is tested after the slots that it calls
+    random_checks: frozenset[str] = frozenset()  # checks whose outcome depends on what the answer sampled
+    reported_only: frozenset[str] = frozenset()  # checks of statistics that a slot only reports: they name no mistake
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Fresh cases, the plainest first."""
+        """Draw new cases, the plainest first."""
 
     @abstractmethod
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """What has to hold. ValueError, IndexError, KeyError or TypeError: the answer makes no sense."""
+        """The checks of one answer. An exception of MALFORMED_ANSWER means that the answer is wrong."""
 
-    def repeats(self, case: Case) -> bool:
+    def is_deterministic(self, _case: Case, /) -> bool:
         """Whether another program with the same mistake gives the same answer to this case."""
         return True
 
-    def script(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> AbstractContextManager[None]:
-        """A context in which the kit's sampler repeats what these answers drew."""
+    def same_samples(
+        self, _cases: Sequence[Case], _answers: Sequence[CaseAnswer], /
+    ) -> AbstractContextManager[None]:
+        """A context in which the kit's sampler returns the replies of these answers again."""
         return nullcontext()
 
-    def raises(self, case: Case) -> str | None:
-        """The built-in exception this case must end in, if any."""
+    def expected_error(self, _case: Case, /) -> str | None:
+        """The built-in exception that this case must raise, if any."""
         return None
 
     def compare(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> list[Residual]:
-        """All residuals of all cases; a case that raised has one, named "error"."""
+        """The residuals of all cases. A case that raised has one residual, named "error"."""
         out = []
         for i, (case, answer) in enumerate(zip(cases, answers, strict=True)):
             out += self._compare(i, case, answer)
         return out
 
     def _compare(self, i: int, case: Case, answer: CaseAnswer) -> list[Residual]:
-        wanted = self.raises(case)
+        wanted = self.expected_error(case)
         if wanted:
             right = answer.error is not None and answer.error.get("type") == wanted
             return [Residual(i, "refusal", "value", "" if right else "differs")]
@@ -162,8 +170,8 @@ class HiddenTest(ABC):
             return [Residual(i, "error", "value", "missing")]
         try:
             with np.errstate(all="ignore"):
-                return [resolve(check, i) for check in self.checks(case, answer)]
-        except SENSELESS:
+                return [residual_of(check, i) for check in self.checks(case, answer)]
+        except MALFORMED_ANSWER:
             return [Residual(i, "answer", "value", "differs")]
 
 
@@ -172,8 +180,11 @@ Test = TypeVar("Test", bound=type[HiddenTest])
 
 
 def hidden_test(slot: str, oracle: Oracle) -> Callable[[Test], Test]:
-    """Register a class as the hidden test of a slot. oracle: the function of autograder/slots/oracles that its
-    expected answers come from; None where the cases are made from their answers, so that nothing is worked out."""
+    """Register the decorated class as the hidden test of a slot.
+
+    oracle: the function of autograder/slots/oracles that computes the expected answers; None if the cases are built
+    from their answers. Raises ValueError for a second test of the slot.
+    """
 
     def register(test: Test) -> Test:
         if slot in REGISTERED and type(REGISTERED[slot]).__qualname__ != test.__qualname__:
@@ -185,18 +196,19 @@ def hidden_test(slot: str, oracle: Oracle) -> Callable[[Test], Test]:
     return register
 
 
-def lengths_to_mask(starts: ArrayLike, lengths: ArrayLike, width: int) -> Floats:
-    """A response mask: 1 on `lengths[i]` columns from `starts[i]`, (B, width), float32 values."""
+def lengths_to_mask(starts: ArrayLike, lengths: ArrayLike, width: int) -> NDArray[np.float32]:
+    """A response mask (B, width): 1 on `lengths[i]` columns from column `starts[i]`, 0 elsewhere."""
     columns = np.arange(width)[None, :]
     begin, length = np.asarray(starts)[:, None], np.asarray(lengths)[:, None]
-    return ((columns >= begin) & (columns < begin + length)).astype(np.float32)
+    inside: NDArray[np.float32] = ((columns >= begin) & (columns < begin + length)).astype(np.float32)
+    return inside
 
 
 def normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> NDArray[np.float32]:
-    """Standard normal float32 numbers times `scale`: what the worker gets is what the oracle uses."""
+    """Standard normal numbers times `scale`, in float32, so that worker and oracle get the same numbers."""
     return (scale * rng.standard_normal(shape)).astype(np.float32)
 
 
-def exact(array: NDArray) -> Floats:
+def float64(array: NDArray[Any]) -> Floats:
     """The same numbers in float64."""
     return np.asarray(array, dtype=np.float64)

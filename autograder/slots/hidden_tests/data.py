@@ -1,40 +1,47 @@
-"""Hidden tests of the data slots: T01, T02, T03."""
+"""Hidden tests of the data slots: T01 (Dolly rows), T02 (preference pairs), T03 (tokens and labels)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, hidden_test, same
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, check_same, hidden_test
 from autograder.slots.oracles import texts
 from autograder.slots.oracles.texts import ASSISTANT, HUMAN
 
-WORDS = ["amber", "basil", "cedar", "delta", "ember", "fable", "glyph", "hazel", "indigo", "juniper", "kelp", "lumen", "maple", "nectar", "onyx", "pearl", "quill", "river", "saffron", "tundra", "umber", "velvet", "willow", "xenon", "yarrow", "zephyr"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+WORDS = [
+    "amber", "basil", "cedar", "delta", "ember", "fable", "glyph", "hazel", "indigo", "juniper", "kelp", "lumen",
+    "maple", "nectar", "onyx", "pearl", "quill", "river", "saffron", "tundra", "umber", "velvet", "willow", "xenon",
+    "yarrow", "zephyr",
+]  # fmt: skip
 SPECIAL = ("<|end|>", "<|pad|>")
 
 
 def phrase(rng: np.random.Generator, low: int = 3, high: int = 8) -> str:
-    """A few distinct words, a capital and a full stop."""
+    """Draw a sentence of a few distinct words."""
     words = rng.choice(WORDS, size=int(rng.integers(low, high)), replace=False)
     return " ".join(words).capitalize() + "."
 
 
 @hidden_test("T01", oracle=texts.format_example)
 class FormatExample(HiddenTest):
-    """T01."""
+    """T01: both texts are compared character by character."""
 
-    asks = "A Dolly row becomes a prompt, which ends in the assistant's marker, and a completion."
-    tips = {
+    task = "A Dolly row becomes a prompt, which ends in the assistant's marker, and a completion."
+    tips: ClassVar[Mapping[str, str]] = {
         "prompt": "Print repr() of your prompt beside the handout's template, blank lines and spaces too.",
         "completion": "Print repr() of the completion: how many spaces does it start and end with?",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """No context in three ways, a context, a response with white space around it."""
+        """Draw rows without context in three ways, with contexts, and with white space around the response."""
 
         def row(context: str | None, response: str) -> dict[str, str | None]:
             return {
@@ -56,17 +63,17 @@ class FormatExample(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Both texts, character by character."""
+        """Compare both texts."""
         prompt, completion = texts.format_example(case.args["example"])
-        return [same(answer, "prompt", prompt), same(answer, "completion", completion)]
+        return [check_same(answer, "prompt", prompt), check_same(answer, "completion", completion)]
 
 
-@hidden_test("T02", oracle=None)  # the dialogues are joined from the texts that are asked for
+@hidden_test("T02", oracle=None)  # the dialogues are joined from the texts that the slot has to return
 class SplitPreference(HiddenTest):
-    """T02."""
+    """T02: the three texts are compared, and pairs with different prompts must raise ValueError."""
 
-    asks = "Two dialogues become one shared prompt and two replies."
-    tips = {
+    task = "Two dialogues become one shared prompt and two replies."
+    tips: ClassVar[Mapping[str, str]] = {
         "prompt": "Where does the last assistant turn begin? Look for its whole marker, blank line included.",
         "chosen": "prompt + reply must give the dialogue back, for both dialogues.",
         "rejected": "prompt + reply must give the dialogue back, for both dialogues.",
@@ -74,7 +81,7 @@ class SplitPreference(HiddenTest):
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """One and more turns, the bare word in a message, pairs that share no prompt."""
+        """Draw dialogues of one and more turns, with the word "Assistant:" in a message, and with different prompts."""
 
         def turns(count: int) -> str:
             said = "".join(f"{HUMAN} {phrase(rng)}{ASSISTANT} {phrase(rng)}" for _ in range(count - 1))
@@ -85,7 +92,7 @@ class SplitPreference(HiddenTest):
             return Case(
                 about,
                 {"chosen": prompt + chosen, "rejected": (other or prompt) + rejected},
-                key={"prompt": prompt, "chosen": chosen, "rejected": rejected, "shared": other is None},
+                grader_only={"prompt": prompt, "chosen": chosen, "rejected": rejected, "shared": other is None},
             )
 
         bare = f"{HUMAN} Write Assistant: {phrase(rng)}{ASSISTANT}"
@@ -105,18 +112,18 @@ class SplitPreference(HiddenTest):
             case("two dialogues with a different number of turns", base, base + f" {phrase(rng)}{turns(1)}"),
         ]
 
-    def raises(self, case: Case) -> str | None:
-        """ValueError where the prompts differ."""
-        return None if case.key["shared"] else "ValueError"
+    def expected_error(self, case: Case) -> str | None:
+        """ValueError if the prompts differ."""
+        return None if case.grader_only["shared"] else "ValueError"
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """All three texts."""
-        return [same(answer, name, case.key[name]) for name in ("prompt", "chosen", "rejected")]
+        """Compare the three texts."""
+        return [check_same(answer, name, case.grader_only[name]) for name in ("prompt", "chosen", "rejected")]
 
 
 @lru_cache(maxsize=1)
 def probe_tokenizer() -> Tokenizer:
-    """A byte-level BPE without a word split, so that tokens merge across words and across the border."""
+    """Train a byte-level BPE that does not split words first, so that tokens merge across the end of the prompt."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -126,27 +133,27 @@ def probe_tokenizer() -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    lines = [f"{HUMAN} {a} {b}{ASSISTANT} {b} {c}." for a, b, c in zip(WORDS, WORDS[1:], WORDS[2:])]
+    lines = [f"{HUMAN} {a} {b}{ASSISTANT} {b} {c}." for a, b, c in zip(WORDS, WORDS[1:], WORDS[2:], strict=False)]
     tokenizer.train_from_iterator(lines, trainer)
     return tokenizer
 
 
 @hidden_test("T03", oracle=texts.encode_example)
 class EncodeExample(HiddenTest):
-    """T03."""
+    """T03: ids and labels are compared one by one."""
 
-    asks = "Prompt and completion become token ids and labels, at most max_length of them."
-    tips = {
+    task = "Prompt and completion become token ids and labels, at most max_length of them."
+    tips: ClassVar[Mapping[str, str]] = {
         "input_ids": "Encode the two parts on their own, join them, end with EOS; then see what is cut.",
         "labels": "One label per id: -100 on every prompt token, the id itself on every token after it.",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Everything fits; a merging border; the prompt must be cut, to nothing; the completion too long."""
+        """Draw examples that fit, that merge at the border, whose prompt must be cut, whose completion is too long."""
         encode = probe_tokenizer().encode
 
         def case(about: str, prompt: str, completion: str, spare: int | None = None) -> Case:
-            """spare: max_length minus the completion's tokens (its EOS not counted); None: all fits."""
+            """spare: max_length minus the completion's tokens without its EOS; None: everything fits."""
             size = len(encode(completion).ids)
             room = len(encode(prompt).ids) + size + 7 if spare is None else size + spare
             description = probe_tokenizer().to_str()
@@ -169,13 +176,13 @@ class EncodeExample(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Ids and labels, one by one."""
+        """Compare ids and labels."""
         encode = probe_tokenizer().encode
         completion = [*encode(case.args["completion"]).ids, *encode(SPECIAL[0]).ids]
         ids, labels = texts.encode_example(encode(case.args["prompt"]).ids, completion, case.args["max_length"])
-        return [same(answer, "input_ids", ids), same(answer, "labels", labels)]
+        return [check_same(answer, "input_ids", ids), check_same(answer, "labels", labels)]
 
 
 def _exactly(prompt: str, completion: str, encode: Callable[[str], Any]) -> tuple[str, str, int]:
-    """spare such that prompt, completion and EOS fill max_length exactly."""
+    """Return prompt, completion and the `spare` with which both and the EOS fill max_length exactly."""
     return prompt, completion, len(encode(prompt).ids) + 1

@@ -1,9 +1,8 @@
-"""Hidden test of T15: the comparison's rows are recomputed from the replies that it returned."""
+"""Hidden test of T15, the comparison of policies: its rows are recomputed from the replies that it returned."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,33 +12,37 @@ from autograder.slots.hidden_tests.base import (
     CaseAnswer,
     Check,
     HiddenTest,
-    exact,
-    fact,
+    check_fact,
+    check_numbers,
+    check_same,
+    float64,
     hidden_test,
     normal,
-    numbers,
-    resolve,
-    same,
+    residual_of,
 )
-from autograder.slots.hidden_tests.script import scripted_samples
+from autograder.slots.hidden_tests.fixed_sampler import fixed_samples
 from autograder.slots.oracles import comparison
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
 NAMES = ("Base", "SFT", "Poor RM", "Good RM")
-BESIDE = 5.0  # standard errors between a policy's mean score and its expectation; 1 in a million beyond
-EVALUATING = "evaluation mode"  # the check of a case that nothing but dropout can spoil
+MAX_ABOVE = 5.0  # standard errors by which a mean score may exceed its expectation; chance exceeds it once in a million
+EVALUATION_MODE = "evaluation mode"  # the check of the case with dropout
 EXACT = ("mean_reward", "kl_to_sft", "win_rate", "mean_tokens", "repetition")
 
 
 @hidden_test("T15", oracle=comparison.columns)
 class ComparePolicies(HiddenTest):
-    """T15."""
+    """T15, on bigram policies whose replies have a known distribution."""
 
-    drawn = frozenset(
-        {"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample", EVALUATING}
+    random_checks = frozenset(
+        {"response_ids", "greedy decoding", "decoding of all", "decoding of some", "one sample", EVALUATION_MODE}
     )
     loop = True  # may call T10 by its name
-    asks = "One row per policy: rewards, KL, win rate with its interval, length and repetition, and the replies."
-    tips = {
+    task = "One row per policy: rewards, KL, win rate with its interval, length and repetition, and the replies."
+    tips: ClassVar[Mapping[str, str]] = {
         "name": "One row per policy, each under the name it was given.",
         "n": "n is the number of prompts that were used.",
         "response_ids": "One reply per prompt, in the prompts' order, as the kit's sampler returned it.",
@@ -47,7 +50,7 @@ class ComparePolicies(HiddenTest):
         "decoding of all": "config.greedy says whether the most likely token is taken or one is drawn.",
         "decoding of some": "Every policy is decoded with the same settings, those of the config.",
         "one sample": "One reply per prompt for every policy; the best of several is another quantity.",
-        EVALUATING: "Policies come in evaluation mode: dropout stays off in every forward pass.",
+        EVALUATION_MODE: "Policies come in evaluation mode: dropout stays off in every forward pass.",
         "mean_reward": "The mean of score_fn over the returned replies, each with its own prompt.",
         "kl_to_sft": "Sum the log-ratio to SFT over each reply's tokens, then average over replies.",
         "win_rate": "Compare the scores prompt by prompt with those of SFT; a tie counts one half.",
@@ -58,7 +61,7 @@ class ComparePolicies(HiddenTest):
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Sampled with an 80% interval, greedy with 95%, the last batch is a short one in both; models with dropout."""
+        """Draw a case of sampled replies, one of greedy replies, and policies with dropout. Last batches are short."""
         sampled, greedy = {"greedy": False, "confidence": 0.8}, {"greedy": True, "confidence": 0.95}
         return [
             self._case(rng, "sampled replies", 60, sampled),
@@ -82,7 +85,7 @@ class ComparePolicies(HiddenTest):
             **changes,
         }
         tensors = {f"policy:{name}".replace(" ", "_"): table for name, table in policies.items()}
-        # whole numbers, so that ties happen
+        # integers, so that ties happen
         tensors |= {"tokens": np.round(normal(rng, vocab)), "start": np.round(normal(rng, vocab, vocab))}
         prompts = rollouts.random_prompts(rng, count, vocab)
         return Case(
@@ -92,79 +95,84 @@ class ComparePolicies(HiddenTest):
             {"policies": policies},
         )
 
-    def script(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> AbstractContextManager[None]:
-        """The replies of these answers, policy by policy."""
+    def same_samples(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> AbstractContextManager[None]:
+        """Let the sampler return the replies of these answers, policy by policy."""
         found = []
-        for case, answer in zip(cases, answers):
-            rows = dict(zip(answer.values["name"], answer.values["response_ids"]))
+        for case, answer in zip(cases, answers, strict=True):
+            rows = dict(zip(answer.values["name"], answer.values["response_ids"], strict=False))
             found += [rollouts.token_lists(rows[name], len(case.tensors["tokens"])) for name in case.args["policies"]]
-        return scripted_samples(found)
+        return fixed_samples(found)
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Names and replies first; everything else follows from the replies."""
+        """Check names and replies first; all other columns are computed from the replies."""
         names, values = case.args["policies"], answer.values
         if sorted(values["name"]) != sorted(names):
-            return [fact("name", False)]
+            return [check_fact("name", False)]
         rows = [values["name"].index(name) for name in names]
         prompts, vocab = case.args["prompts"], len(case.tensors["tokens"])
-        replies = {name: rollouts.token_lists(values["response_ids"][row], vocab) for name, row in zip(names, rows)}
+        replies = {
+            name: rollouts.token_lists(values["response_ids"][row], vocab)
+            for name, row in zip(names, rows, strict=True)
+        }
         proper = all(
             len(r) == len(prompts) and rollouts.ends_properly(r, case.args["config"]["max_new_tokens"])
             for r in replies.values()
         )
-        found = [same(answer, "n", [len(prompts)] * len(names)), fact("response_ids", proper)]
+        found = [check_same(answer, "n", [len(prompts)] * len(names)), check_fact("response_ids", proper)]
         if not proper:
             return found
         ordered = CaseAnswer(values, {k: x[rows] for k, x in answer.tensors.items() if len(x) == len(rows)})
-        columns = self._columns(case, ordered, replies)
-        if case.args["dropout"]:  # without it the same numbers are checked one by one in the other cases
-            columns = [fact(EVALUATING, all(not resolve(c, 0).fault for c in columns if c.name == "kl_to_sft"))]
-        return found + self._drawn(case, replies) + columns
+        columns = self._column_checks(case, ordered, replies)
+        if case.args["dropout"]:  # the other cases check the same columns one by one
+            same = all(not residual_of(column, 0).fault for column in columns if column.name == "kl_to_sft")
+            columns = [check_fact(EVALUATION_MODE, same)]
+        return found + self._sampling_checks(case, replies) + columns
 
     @staticmethod
-    def _drawn(case: Case, replies: dict[str, list[list[int]]]) -> list[Check]:
-        """Greedy replies are known; sampled ones must have the right likelihood and the expected score."""
+    def _sampling_checks(case: Case, replies: dict[str, list[list[int]]]) -> list[Check]:
+        """Greedy replies are known. Sampled ones must have the expected likelihood and no better score than that."""
         prompts, config = case.args["prompts"], case.args["config"]
-        tables = {name: exact(table) for name, table in case.key["policies"].items()}
+        tables = {name: float64(table) for name, table in case.grader_only["policies"].items()}
         limit, eos = config["max_new_tokens"], rollouts.EOS
         if config["greedy"]:
             right = all(replies[n] == comparison.greedy(t, prompts, limit, eos) for n, t in tables.items())
-            return [fact("greedy decoding", right)]
+            return [check_fact("greedy decoding", right)]
         odd = {n for n, t in tables.items() if not rollouts.drawn_from([(t, prompts, replies[n])])}
-        tokens, start, lucky = exact(case.tensors["tokens"]), exact(case.tensors["start"]), set()
+        tokens, start, lucky = float64(case.tensors["tokens"]), float64(case.tensors["start"]), set()
         for name, table in tables.items():
             mean, error = comparison.expected_score(table, tokens, start, prompts, limit, eos)
-            if comparison.table_scores(tokens, start, prompts, replies[name]).mean() > mean + BESIDE * error:
+            if comparison.table_scores(tokens, start, prompts, replies[name]).mean() > mean + MAX_ABOVE * error:
                 lucky.add(name)
         return [
-            fact("decoding of all", len(odd) < len(tables)),
-            fact("decoding of some", len(odd) in (0, len(tables))),
-            fact("one sample", lucky <= odd),
+            check_fact("decoding of all", len(odd) < len(tables)),
+            check_fact("decoding of some", len(odd) in (0, len(tables))),
+            check_fact("one sample", lucky <= odd),
         ]
 
     @staticmethod
-    def _columns(case: Case, answer: CaseAnswer, replies: dict[str, list[list[int]]]) -> list[Check]:
+    def _column_checks(case: Case, answer: CaseAnswer, replies: dict[str, list[list[int]]]) -> list[Check]:
+        """Compare the columns with the oracle's, row by row; the interval's ends with a tolerance of their own."""
         prompts, config = case.args["prompts"], case.args["config"]
-        tokens, start = exact(case.tensors["tokens"]), exact(case.tensors["start"])
-        tables = {name: exact(table) for name, table in case.key["policies"].items()}
+        tokens, start = float64(case.tensors["tokens"]), float64(case.tensors["start"])
+        tables = {name: float64(table) for name, table in case.grader_only["policies"].items()}
         scores = {name: comparison.table_scores(tokens, start, prompts, replies[name]) for name in tables}
         rows = [(tables[name], replies[name], scores[name]) for name in tables]
         exact_columns = comparison.columns(rows, (tables["SFT"], scores["SFT"]), prompts)
-        found = [numbers(answer, name, exact_columns[name], floor=1e-5) for name in EXACT]
+        found = [check_numbers(answer, name, exact_columns[name], floor=1e-5) for name in EXACT]
         ends = [_ends(scores[name], scores["SFT"], config["confidence"]) for name in tables]
-        low, high, slack = (np.array(part) for part in zip(*ends))
+        low, high, slack = (np.array(part) for part in zip(*ends, strict=True))
         for name, expected in (("win_low", low), ("win_high", high)):
             got = answer.tensors.get(name)
             inside = got is not None and got.shape == expected.shape and bool((np.abs(got - expected) <= slack).all())
-            found.append(fact(name, inside))
+            found.append(check_fact(name, inside))
         return found
 
 
 def _ends(scores: np.ndarray, sft: np.ndarray, confidence: float) -> tuple[float, float, float]:
-    """The interval, and what an end may differ by.
+    """Lower and upper end of the interval, and the difference that is allowed at both.
 
-    With 4,000 resamples an end is known to 0.06 standard errors of the win rate (95%; 0.03 at 80%); five of
-    those and the grid of the win rate, one step of 1 / n, also cover the other usual bootstrap intervals.
+    With 4,000 resamples an end is known to 0.06 standard errors of the win rate (0.03 for an 80% interval). Five times
+    that plus one step of the win rate, 1 / n, also covers the other usual bootstrap intervals.
     """
     won = comparison.wins(scores, sft)
     low, high = comparison.interval(won, confidence, np.random.default_rng(0))

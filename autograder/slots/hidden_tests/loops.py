@@ -1,30 +1,36 @@
-"""What the tests of T05 and T09 share: a probe model, batches, and a replay of every update."""
+"""What the hidden tests of T05 and T09 share: small models, batches, and a replay of every update."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, fact, numbers
-from autograder.slots.oracles.replay import Replay
+from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, check_fact, check_numbers, float64
 
-# Weights after some updates: float32 rounding of weights of size 1 against movements of about 0.1 is 1e-6,
-# and a missing 1e-6 in the clip's denominator 1e-5; the smallest of the known mistakes moves them by 1e-2.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from autograder.slots.oracles.losses import Floats
+    from autograder.slots.oracles.replay import Replay
+
+# Of the distance that weights move. Weights of size 1 that move by about 0.1 are rounded by 1e-6 in float32, and a clip
+# without the 1e-6 in its denominator changes them by 1e-5; the smallest effect of a known mistake is 1e-2.
 MOVEMENT_RTOL = 5e-4
-START = "start:"  # names the parameters that a loop begins with
-PARAMETERS = ("weight", "transformer.weight", "score.weight")  # of both probe models
+START = "start:"  # prefix of the initial parameters among a case's tensors
+PARAMETERS = ("weight", "transformer.weight", "score.weight")  # of both small models
 UPDATE_TIP = "Go through one update by hand: clear gradients, backward, clip, step; then the learning rate."
 
 
 def loop_config(rng: np.random.Generator, **changes: Any) -> dict[str, Any]:
-    """Optimiser settings with all numbers distinct and each of them felt.
+    """Optimiser settings whose numbers all differ and all have an effect.
 
-    eps is as large as a gradient: with a tiny eps, Adam turns the rounding of an almost zero gradient into
-    a full step, and no two correct programs would agree.
+    eps is as large as a gradient: with a tiny eps, Adam turns the rounding error of an almost zero gradient into a full
+    step, and no two correct programs agree.
     """
     return {
         "learning_rate": float(rng.uniform(0.04, 0.07)),
@@ -41,25 +47,25 @@ def loop_config(rng: np.random.Generator, **changes: Any) -> dict[str, Any]:
     }
 
 
-def moved(answer: CaseAnswer, name: str, expected: np.ndarray, start: np.ndarray, what: str = "value") -> Check:
-    """A check of weights, its tolerance scaled to how far they should move."""
-    check = numbers(answer, name, expected)
+def check_weights(answer: CaseAnswer, name: str, expected: Floats, start: Floats) -> Check:
+    """Check weights, with a tolerance that scales with how far they should move from `start`."""
+    check = check_numbers(answer, name, expected)
     scale = float(np.abs(expected - start).max())
     return Check(name, check.kind, check.got, check.expected, MOVEMENT_RTOL * scale + 1e-6)
 
 
-def precise(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Parameters in float64."""
-    return {name: exact(x) for name, x in parameters.items()}
+def all_float64(parameters: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    """The same parameters in float64."""
+    return {name: float64(x) for name, x in parameters.items()}
 
 
-class Supervised(HiddenTest):
-    """A loop over batches: `replayed` is its oracle."""
+class SupervisedLoop(HiddenTest):
+    """The test of a training loop over batches. Its oracle replays the updates."""
 
     loop = True
-    minor = frozenset({"callbacks", "told"})
-    oracle: Callable[..., Replay]  # replays the updates in float64
-    tips = {
+    reported_only = frozenset({"callbacks", "told"})
+    oracle: Callable[..., Replay]
+    tips: ClassVar[Mapping[str, str]] = {
         "losses": "One loss per update, as numbers: the loss of the batch before its update.",
         **dict.fromkeys((f"{when}:{name}" for when in ("after", "final") for name in PARAMETERS), UPDATE_TIP),
         "told": "on_step gets the number of the step and its loss, once after each update.",
@@ -74,12 +80,13 @@ class Supervised(HiddenTest):
         batches: Sequence[dict[str, np.ndarray]],
         config: dict[str, Any],
     ) -> Case:
-        """A case whose clip norm lies between the gradients' norms: some updates are clipped, some are not.
+        """Build a case whose clip norm lies between the gradients' norms, so that only some updates are clipped.
 
-        start: the probe's parameters by name."""
+        start: the initial parameters by name.
+        """
         order = list(range(len(batches))) * config["epochs"]
-        for _ in range(8):  # clipping changes the gradients that follow, so the norm is found by trying
-            norms = type(self).oracle(precise(start), batches, order, SimpleNamespace(**config)).norms
+        for _ in range(8):  # clipping changes the later gradients, so the norm is found by iteration
+            norms = type(self).oracle(all_float64(start), batches, order, SimpleNamespace(**config)).norms
             if 1.02 * min(norms) < config["max_grad_norm"] < 0.98 * max(norms):
                 break
             config = {**config, "max_grad_norm": float(np.sqrt(min(norms) * max(norms)))}
@@ -90,15 +97,15 @@ class Supervised(HiddenTest):
         return Case(about, {"batches": len(batches), "config": config}, tensors, key)
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Batches, losses, every update, the callback. Batches may come in another order inside an epoch."""
-        batches, config = case.key["batches"], case.key["config"]
+        """Check the use of batches, the losses, every update and `on_step`. An epoch may order its batches freely."""
+        batches, config = case.grader_only["batches"], case.grader_only["config"]
         count = len(batches)
         order = [int(i) for i in answer.values["order"]]
         epochs = [order[i : i + count] for i in range(0, len(order), count)]
         whole = all(Counter(epoch) == Counter(range(count)) for epoch in epochs) and len(epochs) == config.epochs
-        if not whole:  # replayed as it should have been, so that the residuals still say something
+        if not whole:  # replay the order that the task asks for, so that the residuals are still informative
             order = list(range(count)) * config.epochs
-        start = precise(
+        start = all_float64(
             {name.removeprefix(START): x for name, x in case.tensors.items() if name.startswith(START)}
         )
         replay = type(self).oracle(start, batches, order, config)
@@ -108,10 +115,10 @@ class Supervised(HiddenTest):
         called = steps == list(range(first, first + len(order))) and first in (0, 1)
         timely = [updates for _, updates in answer.values["callbacks"]] == list(range(1, len(order) + 1))
         return [
-            fact("batches", whole),
-            numbers(answer, "losses", replay.losses),
-            *(moved(answer, f"after:{name}", after[name], start[name]) for name in start),
-            *(moved(answer, f"final:{name}", after[name][-1], start[name]) for name in start),
-            fact("callbacks", called and timely),
-            numbers(answer, "told", replay.losses),
+            check_fact("batches", whole),
+            check_numbers(answer, "losses", replay.losses),
+            *(check_weights(answer, f"after:{name}", after[name], start[name]) for name in start),
+            *(check_weights(answer, f"final:{name}", after[name][-1], start[name]) for name in start),
+            check_fact("callbacks", called and timely),
+            check_numbers(answer, "told", replay.losses),
         ]

@@ -1,8 +1,8 @@
-"""Hidden tests of PPO's mathematics: T10 (log-probabilities), T11 (rewards), T12 (GAE)."""
+"""Hidden tests of the formulas of PPO: T10 (log-probabilities), T11 (rewards), T12 (GAE)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,27 +11,30 @@ from autograder.slots.hidden_tests.base import (
     CaseAnswer,
     Check,
     HiddenTest,
-    exact,
+    check_numbers,
+    float64,
     hidden_test,
     lengths_to_mask,
     normal,
-    numbers,
 )
 from autograder.slots.oracles import losses, ppo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @hidden_test("T10", oracle=losses.token_logprobs)
 class TokenLogprobs(HiddenTest):
-    """T10."""
+    """T10: values, and the gradient of a weighted sum."""
 
-    asks = "The log-probability of each given token, logits[:, t] scoring tokens[:, t]."
-    tips = {
+    task = "The log-probability of each given token, logits[:, t] scoring tokens[:, t]."
+    tips: ClassVar[Mapping[str, str]] = {
         "logprobs": "At one position, look at logits.log_softmax(-1): which entry is the token's?",
         "gradient": "The log-probabilities must keep their graph: the policy learns through them.",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Ordinary logits, shifted ones, a single row, a single column, huge ones."""
+        """Draw ordinary logits, shifted ones, a single row, a single column, huge ones."""
         vocab = int(rng.integers(11, 17))
 
         def case(about: str, rows: int, width: int, scale: float = 1.0, shift: float = 0.0) -> Case:
@@ -53,15 +56,16 @@ class TokenLogprobs(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Values, and the gradient of a weighted sum."""
+        """Compare values and gradient."""
         value, gradient = losses.token_logprobs(
-            *(exact(case.tensors["logits"]), case.tensors["tokens"], exact(case.tensors["weights"]))
+            *(float64(case.tensors["logits"]), case.tensors["tokens"], float64(case.tensors["weights"]))
         )
-        return [numbers(answer, "logprobs", value), numbers(answer, "gradient", gradient, kind="gradient")]
+        return [check_numbers(answer, "logprobs", value), check_numbers(answer, "gradient", gradient, kind="gradient")]
 
 
 def runs(rng: np.random.Generator, rows: int, width: int, *, full: bool = False) -> np.ndarray:
-    """A mask with one run per row: one ends at the border, one is a single token, the rest are random."""
+    """A response mask (rows, width) with one run per row: one ends at the right edge, one is a single token, others are
+    random. full: every run fills its row."""
     if full:
         return lengths_to_mask([0] * rows, [width] * rows, width)
     starts = rng.integers(0, width - 4, size=rows)
@@ -76,16 +80,16 @@ def runs(rng: np.random.Generator, rows: int, width: int, *, full: bool = False)
 
 @hidden_test("T11", oracle=ppo.shape_rewards)
 class ShapeRewards(HiddenTest):
-    """T11."""
+    """T11: every entry is compared, also outside the mask."""
 
-    asks = "Per-token rewards: minus beta times the log-ratio on response tokens, the score at the last of them."
-    tips = {
+    task = "Per-token rewards: minus beta times the log-ratio on response tokens, the score at the last of them."
+    tips: ClassVar[Mapping[str, str]] = {
         "rewards": "Draw one row with a prompt, a reply and padding: which column gets the score, which the "
         "penalty, with which sign, and which stay zero?"
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Runs at offsets with noise outside, full rows, no penalty, one row."""
+        """Draw replies at several offsets with noise outside them, full rows, penalties of several sizes, one row."""
 
         def case(about: str, rows: int, width: int, beta: float, full: bool = False) -> Case:
             tensors = {
@@ -105,24 +109,24 @@ class ShapeRewards(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Every entry."""
-        given = {name: exact(x) for name, x in case.tensors.items()}
-        return [numbers(answer, "rewards", ppo.shape_rewards(**given, beta=case.args["beta"]))]
+        """Compare the rewards."""
+        given = {name: float64(x) for name, x in case.tensors.items()}
+        return [check_numbers(answer, "rewards", ppo.shape_rewards(**given, beta=case.args["beta"]))]
 
 
 @hidden_test("T12", oracle=ppo.gae)
 class GAE(HiddenTest):
-    """T12."""
+    """T12: advantages and returns are compared, also outside the mask."""
 
-    asks = "Generalised advantage estimation: raw advantages, and returns = advantages + values."
-    tips = {
+    task = "Generalised advantage estimation: raw advantages, and returns = advantages + values."
+    tips: ClassVar[Mapping[str, str]] = {
         "advantages": "Work one row of three tokens out backwards by hand; then lambda = 0 must give the "
         "TD error and lambda = 1 the reward to go minus the value.",
         "returns": "A return is what the value should have predicted: the advantage plus the old value.",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Runs at offsets with values outside the mask, full rows, the two ends of lambda, no discount."""
+        """Draw replies at several offsets with values outside the mask, full rows, lambda 0 and 1, no discount."""
 
         def case(about: str, rows: int, width: int, gamma: float, lam: float, full: bool = False) -> Case:
             mask = runs(rng, rows, width, full=full)
@@ -144,14 +148,14 @@ class GAE(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Both arrays."""
-        given = {name: exact(x) for name, x in case.tensors.items()}
+        """Compare both arrays."""
+        given = {name: float64(x) for name, x in case.tensors.items()}
         advantages, returns = ppo.gae(**given, gamma=case.args["gamma"], lam=case.args["lam"])
-        return [numbers(answer, "advantages", advantages), numbers(answer, "returns", returns)]
+        return [check_numbers(answer, "advantages", advantages), check_numbers(answer, "returns", returns)]
 
 
 def ppo_settings(rng: np.random.Generator, **changes: Any) -> dict[str, Any]:
-    """A PPOConfig as JSON with all numbers distinct."""
+    """A PPOConfig as JSON whose numbers all differ."""
     return {
         "steps": 1,
         "rollouts": 4,

@@ -1,9 +1,9 @@
-"""Hidden test of T13, the clipped PPO loss: values, statistics, gradients, on all sides of both clips."""
+"""Hidden test of T13, the clipped PPO loss: values, statistics and gradients, on all sides of both clips."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,22 +13,25 @@ from autograder.slots.hidden_tests.base import (
     CaseAnswer,
     Check,
     HiddenTest,
-    exact,
+    check_numbers,
+    float64,
     hidden_test,
     normal,
-    numbers,
 )
 from autograder.slots.hidden_tests.ppo import ppo_settings, runs
 from autograder.slots.oracles import ppo
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 @hidden_test("T13", oracle=ppo.ppo_loss)
 class PPOLoss(HiddenTest):
-    """T13."""
+    """T13, on ratios and values on every side of the clips."""
 
-    minor = frozenset({"policy_loss", "value_loss", "approx_kl", "clip_fraction"})
-    asks = "The clipped PPO loss with its clipped value loss, as token means, and its statistics."
-    tips = {
+    reported_only = frozenset({"policy_loss", "value_loss", "approx_kl", "clip_fraction"})
+    task = "The clipped PPO loss with its clipped value loss, as token means, and its statistics."
+    tips: ClassVar[Mapping[str, str]] = {
         "loss": "Check the policy loss at ratios .5 and 1.5 with advantages of both signs, then the "
         "value loss, then the mean over response tokens.",
         "policy_loss": "Check ratios .5 and 1.5 with advantages of both signs: which of the two terms counts?",
@@ -41,7 +44,7 @@ class PPOLoss(HiddenTest):
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Ratios on both sides of the clip with advantages of both signs; full rows; one row; no move yet."""
+        """Draw ratios on both sides of the clip with advantages of both signs; full rows; ratios near 1; one row."""
 
         def case(about: str, rows: int, width: int, spread: float, full: bool = False) -> Case:
             config = ppo_settings(rng)
@@ -56,8 +59,8 @@ class PPOLoss(HiddenTest):
                     "returns": normal(rng, rows, width, scale=1.3),
                     "mask": runs(rng, rows, width, full=full),
                 }
-                # No ratio or value within float32's rounding of a clip border; where many tokens have moved
-                # far, all sides of both clips are met, so that no mistake about one of them stays unseen.
+                # No ratio or value is within float32's rounding of a clip border. Where tokens have moved far, all
+                # sides of both clips occur, so that a mistake about any of them shows.
                 wide = rows > 1 and spread > 0.3
                 if self._expected(config, tensors)["margin"] > 1e-4 and (not wide or _all_sides(config, tensors)):
                     return Case(about, {"config": config}, tensors)
@@ -71,22 +74,23 @@ class PPOLoss(HiddenTest):
 
     @staticmethod
     def _expected(config: dict[str, Any], tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-        return ppo.ppo_loss(**{name: exact(x) for name, x in tensors.items()}, config=SimpleNamespace(**config))
+        return ppo.ppo_loss(**{name: float64(x) for name, x in tensors.items()}, config=SimpleNamespace(**config))
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Loss, statistics and both gradients. Means that may cancel get a floor from their terms' size."""
+        """Compare loss, statistics and both gradients. The floor is for means whose terms may cancel."""
         expected = self._expected(dict(case.args["config"]), dict(case.tensors))
         found = [
-            numbers(answer, name, expected[name], floor=RTOL)
+            check_numbers(answer, name, expected[name], floor=RTOL)
             for name in ("loss", "policy_loss", "value_loss", "approx_kl", "clip_fraction")
         ]
         return found + [
-            numbers(answer, name, expected[name], kind="gradient") for name in ("gradient_logprobs", "gradient_values")
+            check_numbers(answer, name, expected[name], kind="gradient")
+            for name in ("gradient_logprobs", "gradient_values")
         ]
 
 
 def _all_sides(config: dict[str, Any], tensors: dict[str, np.ndarray]) -> bool:
-    """Whether ratios beyond both ends meet advantages of both signs, and both value errors are the larger one."""
+    """Whether ratios beyond both ends occur with advantages of both signs, and either value error is ever larger."""
     on = tensors["mask"] > 0
     ratio = np.exp(tensors["logprobs"] - tensors["old_logprobs"])
     step = tensors["values"] - tensors["old_values"]

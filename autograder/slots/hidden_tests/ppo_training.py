@@ -1,11 +1,9 @@
-"""Hidden test of T14, the PPO loop, on a bigram policy: every update is replayed from its rollouts."""
+"""Hidden test of T14, the PPO loop, on a bigram policy: every update is replayed from the loop's own rollouts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,31 +13,36 @@ from autograder.slots.hidden_tests.base import (
     CaseAnswer,
     Check,
     HiddenTest,
-    exact,
-    fact,
+    check_fact,
+    check_numbers,
+    float64,
     hidden_test,
     normal,
-    numbers,
 )
-from autograder.slots.hidden_tests.loops import moved
+from autograder.slots.hidden_tests.fixed_sampler import fixed_rollouts
+from autograder.slots.hidden_tests.loops import check_weights
 from autograder.slots.hidden_tests.ppo import ppo_settings
-from autograder.slots.hidden_tests.script import scripted
 from autograder.slots.oracles import comparison, replay_ppo
-from autograder.slots.oracles.losses import Floats
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from autograder.slots.oracles.losses import Floats
 
 LM, VALUE = replay_ppo.LM, replay_ppo.VALUE
-VARIETY = 3 / 8  # of the prompts at least; drawing with replacement uses about 0.63 of them
+MIN_USED = 3 / 8  # of the prompts; drawing with replacement uses about 0.63 of them
 
 
 @hidden_test("T14", oracle=replay_ppo.train_ppo)
 class TrainPPO(HiddenTest):
-    """T14."""
+    """T14: rollouts, updates and reported statistics."""
 
     loop = True
-    drawn = frozenset({"rollouts", "prompts", "replies", "sampling"})
-    minor = frozenset({"stats", "callbacks"})
-    asks = "The PPO loop: roll out, score, shape, GAE, whiten, then epochs of clipped updates."
-    tips = {
+    random_checks = frozenset({"rollouts", "prompts", "replies", "sampling"})
+    reported_only = frozenset({"stats", "callbacks"})
+    task = "The PPO loop: roll out, score, shape, GAE, whiten, then epochs of clipped updates."
+    tips: ClassVar[Mapping[str, str]] = {
         "rollouts": "Each of config.steps phases rolls out config.rollouts prompts and hands prompts and "
         "replies to reward_fn.",
         "prompts": "Over the run all prompts should have their turn, not the same few.",
@@ -58,7 +61,7 @@ class TrainPPO(HiddenTest):
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Whole phases, many replies and few; two minibatches from policy = reference; a model with dropout."""
+        """Draw phases of one minibatch, large and small, phases of two minibatches, and a policy with dropout."""
         whole = {"steps": 3, "rollouts": 40, "ppo_epochs": 3, "minibatch_size": 40, "max_grad_norm": 0.15}
         small = {"steps": 3, "rollouts": 5, "ppo_epochs": 2, "minibatch_size": 5, "max_grad_norm": 5.0}
         parts = {"steps": 4, "rollouts": 6, "ppo_epochs": 2, "minibatch_size": 3, "max_grad_norm": 0.25}
@@ -104,55 +107,55 @@ class TrainPPO(HiddenTest):
         }
         return Case(about, {"prompts": prompts, "config": config, "dropout": dropout}, tensors, key)
 
-    def repeats(self, case: Case) -> bool:
-        """Minibatches are cut at random, and dropout is: only whole phases without it come out alike."""
-        return bool(case.key["whole"]) and not case.key["dropout"]
+    def is_deterministic(self, case: Case) -> bool:
+        """Minibatches and dropout are random, so that only phases of one minibatch without dropout repeat."""
+        return bool(case.grader_only["whole"]) and not case.grader_only["dropout"]
 
-    def script(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> AbstractContextManager[None]:
-        """The rollouts of these answers."""
+    def same_samples(self, cases: Sequence[Case], answers: Sequence[CaseAnswer]) -> AbstractContextManager[None]:
+        """Let the sampler return the rollouts of these answers."""
         found = []
-        for case, answer in zip(cases, answers):
+        for case, answer in zip(cases, answers, strict=True):
             rolled, updates = answer.values["rolled"], answer.values["updates"]
             found += [(p.prompts, p.replies) for p in rollouts.phases(rolled, len(case.tensors["values"]), updates)]
-        return scripted(found)
+        return fixed_rollouts(found)
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """First what was rolled out, then what was learned from it, then what was reported."""
-        config, values = case.key["config"], answer.values
-        start = {LM: exact(case.tensors["policy"]), VALUE: exact(case.tensors["values"])}
+        """Check first the rollouts, then the updates, then the reported statistics."""
+        config, values = case.grader_only["config"], answer.values
+        start = {LM: float64(case.tensors["policy"]), VALUE: float64(case.tensors["values"])}
         observed = {
-            LM: exact(answer.tensors.get(f"after:{LM}", np.zeros((0, *start[LM].shape)))),
-            VALUE: exact(answer.tensors.get(f"after:{VALUE}", np.zeros((0, *start[VALUE].shape, 1))))[..., 0],
+            LM: float64(answer.tensors.get(f"after:{LM}", np.zeros((0, *start[LM].shape)))),
+            VALUE: float64(answer.tensors.get(f"after:{VALUE}", np.zeros((0, *start[VALUE].shape, 1))))[..., 0],
         }
         phases = rollouts.phases(values["rolled"], len(start[LM]), values["updates"])
         tables = [start[LM] if p.updates == 0 else observed[LM][p.updates - 1] for p in phases]
-        scores = [
-            comparison.table_scores(exact(case.tensors["tokens"]), exact(case.tensors["start"]), p.prompts, p.replies)
-            for p in phases
+        tokens, first = float64(case.tensors["tokens"]), float64(case.tensors["start"])
+        scores = [comparison.table_scores(tokens, first, p.prompts, p.replies) for p in phases]
+        facts = [
+            *self._rollout_checks(case, phases, tables),
+            check_fact("updates", values["updates"] == _updates(config)),
+            check_numbers(answer, "reference", case.tensors["reference"]),
         ]
-        facts = self._rolled(case, phases, tables) + [
-            fact("updates", values["updates"] == _updates(config)),
-            numbers(answer, "reference", case.tensors["reference"]),
-        ]
-        learned = self._learned(case, answer, phases, scores, start, observed)
-        return facts + learned + self._reported(case, answer, phases, tables, scores)
+        learned = self._update_checks(case, answer, phases, scores, start, observed)
+        return facts + learned + self._statistics_checks(case, answer, phases, tables, scores)
 
     @staticmethod
-    def _rolled(case: Case, phases: Sequence[rollouts.Rolled], tables: Sequence[Floats]) -> list[Check]:
-        config, offered = case.key["config"], {tuple(p) for p in case.args["prompts"]}
+    def _rollout_checks(case: Case, phases: Sequence[rollouts.Rolled], tables: Sequence[Floats]) -> list[Check]:
+        """Check sizes, prompts, ends of replies and their distribution. tables: the policy in each phase."""
+        config, offered = case.grader_only["config"], {tuple(p) for p in case.args["prompts"]}
         used = {tuple(p) for phase in phases for p in phase.prompts}
         sizes = [len(p.replies) for p in phases]
         proper = all(rollouts.ends_properly(p.replies, config.max_new_tokens) for p in phases)
-        parts = [(table, p.prompts, p.replies) for table, p in zip(tables, phases)]
+        parts = [(table, p.prompts, p.replies) for table, p in zip(tables, phases, strict=True)]
         return [
-            fact("rollouts", sizes == [config.rollouts] * config.steps and used <= offered),
-            fact("prompts", len(used & offered) >= VARIETY * len(offered)),
-            fact("replies", proper),
-            fact("sampling", not phases or (proper and rollouts.drawn_from(parts))),
+            check_fact("rollouts", sizes == [config.rollouts] * config.steps and used <= offered),
+            check_fact("prompts", len(used & offered) >= MIN_USED * len(offered)),
+            check_fact("replies", proper),
+            check_fact("sampling", not phases or (proper and rollouts.drawn_from(parts))),
         ]
 
     @staticmethod
-    def _learned(
+    def _update_checks(
         case: Case,
         answer: CaseAnswer,
         phases: Sequence[rollouts.Rolled],
@@ -160,44 +163,49 @@ class TrainPPO(HiddenTest):
         start: dict[str, Floats],
         observed: dict[str, Floats],
     ) -> list[Check]:
-        """Weights after each update, as far as no clip decision hangs on float32's rounding."""
-        config, whole = case.key["config"], case.key["whole"]
+        """Compare the weights after each update, up to the first whose clip decision depends on float32's rounding."""
+        config, whole = case.grader_only["config"], case.grader_only["whole"]
         names = {LM: f"after:{LM}", VALUE: f"after:{VALUE}"}
         if len(observed[LM]) != _updates(config) or [len(s) for s in scores] != [config.rollouts] * config.steps:
             return [Check(name, "value", None, 0) for name in names.values()]
         laid = [replay_ppo.lay_out(p.prompts, p.replies) for p in phases]
         replay = replay_ppo.train_ppo(
-            start[LM], start[VALUE], exact(case.tensors["reference"]), laid, scores, config, observed
+            start[LM], start[VALUE], float64(case.tensors["reference"]), laid, scores, config, observed
         )
         found = []
         for name, label in names.items():
             upto = max(replay.sure, 1)
-            shown = "dropout" if case.key["dropout"] else label if whole else "minibatch"
+            shown = "dropout" if case.grader_only["dropout"] else label if whole else "minibatch"
             seen = CaseAnswer(tensors={shown: observed[name][:upto]})
-            found.append(moved(seen, shown, np.stack(replay.after[name][:upto]), start[name]))
+            found.append(check_weights(seen, shown, np.stack(replay.after[name][:upto]), start[name]))
             last = answer.tensors[f"final:{name}"].reshape(start[name].shape)
-            found.append(fact("final", bool(np.array_equal(last, observed[name][-1]))))
+            found.append(check_fact("final", bool(np.array_equal(last, observed[name][-1]))))
         return found
 
     @staticmethod
-    def _reported(
+    def _statistics_checks(
         case: Case,
         answer: CaseAnswer,
         phases: Sequence[rollouts.Rolled],
         tables: Sequence[Floats],
         scores: Sequence[Floats],
     ) -> list[Check]:
-        config, reference = case.key["config"], exact(case.tensors["reference"])
-        kl = [comparison.kl_to(table, reference, p.prompts, p.replies) for table, p in zip(tables, phases)]
+        """Compare the reported reward and KL; the losses only have to be finite."""
+        config, reference = case.grader_only["config"], float64(case.tensors["reference"])
+        kl = [
+            comparison.kl_to(table, reference, p.prompts, p.replies) for table, p in zip(tables, phases, strict=True)
+        ]
         losses = [answer.tensors.get(f"stat:{name}") for name in ("policy_loss", "value_loss")]
         finite = all(x is not None and len(x) == config.steps and np.isfinite(x).all() for x in losses)
         return [
-            numbers(answer, "stat:reward", [s.mean() for s in scores], floor=1e-5),
-            numbers(answer, "stat:kl", kl, floor=1e-5),
-            fact("stats", answer.values["stats"] == config.steps and finite),
-            fact("callbacks", len(answer.values["callbacks"]) == config.steps),
+            check_numbers(answer, "stat:reward", [s.mean() for s in scores], floor=1e-5),
+            check_numbers(answer, "stat:kl", kl, floor=1e-5),
+            check_fact("stats", answer.values["stats"] == config.steps and finite),
+            check_fact("callbacks", len(answer.values["callbacks"]) == config.steps),
         ]
 
 
 def _updates(config: Any) -> int:
-    return config.steps * config.ppo_epochs * -(-config.rollouts // config.minibatch_size)
+    """The number of optimiser steps that the config asks for."""
+    per_epoch = -(-config.rollouts // config.minibatch_size)
+    return int(config.steps * config.ppo_epochs * per_epoch)

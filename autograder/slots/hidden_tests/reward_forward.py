@@ -1,9 +1,8 @@
-"""Hidden test of T06, the reward model's forward, on a small random GPT-2."""
+"""Hidden test of T06, the forward pass of the reward model, on a small random GPT-2."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,25 +11,28 @@ from autograder.slots.hidden_tests.base import (
     CaseAnswer,
     Check,
     HiddenTest,
-    exact,
+    check_numbers,
+    check_same,
+    float64,
     hidden_test,
     normal,
-    numbers,
-    same,
 )
 from autograder.slots.hidden_tests.rollouts import EOS, PAD
 from autograder.slots.oracles import gpt2
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 WIDTH, HEADS, LAYERS, POSITIONS = 16, 2, 2, 40
-SCORE_RTOL = 1e-4  # of the largest score: two float32 layers of attention agree with float64 to about 3e-6
+SCORE_RTOL = 1e-4  # of the largest score: two layers of attention in float32 agree with float64 to about 3e-6
 
 
 @hidden_test("T06", oracle=gpt2.body)
 class RewardForward(HiddenTest):
-    """T06, on a small random GPT-2 whose parameters are drawn per run."""
+    """T06: scores, gradients of the last layers, and the set of parameters."""
 
-    asks = "RewardModel.forward scores each sequence at its last attended token."
-    tips = {
+    task = "RewardModel.forward scores each sequence at its last attended token."
+    tips: ClassVar[Mapping[str, str]] = {
         "scores": "Score one sequence alone, then padded on the left and on the right, with the same "
         "attention mask logic: all three numbers must agree.",
         "gradient:score.weight": "The score must keep its graph: no detach, no torch.no_grad().",
@@ -40,7 +42,7 @@ class RewardForward(HiddenTest):
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Sequences without padding, padded on the right, on the left, and with odd ids as padding."""
+        """Draw sequences without padding, padded on the right, on the left, and with other ids as padding."""
         vocab = int(rng.integers(19, 29))
         state = self._state(rng, vocab)
         rows = [[*rng.integers(2, vocab, size=n - 1).tolist(), EOS] for n in (5, 9, 3, 7)]
@@ -66,7 +68,7 @@ class RewardForward(HiddenTest):
 
     @staticmethod
     def _state(rng: np.random.Generator, vocab: int) -> dict[str, np.ndarray]:
-        """Random parameters of a size that makes every layer and position felt."""
+        """Draw parameters large enough for every layer and position to have an effect."""
         state = {}
         for name, shape in shapes(vocab).items():
             noise = normal(rng, *shape, scale=0.3)
@@ -74,12 +76,12 @@ class RewardForward(HiddenTest):
         return state
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Scores of the sequences one by one; gradients of the last layers; names and shapes of weights."""
-        state = {name: exact(x) for name, x in case.key["state"].items()}
+        """Compare the scores with those of single sequences, the gradients, and the names and shapes of parameters."""
+        state = {name: float64(x) for name, x in case.grader_only["state"].items()}
         body = {name.removeprefix("transformer."): x for name, x in state.items()}
-        ends = [tuple(h[-1] for h in gpt2.body(body, np.array(row), HEADS)) for row in case.key["rows"]]
-        hidden, plain = (np.array(part) for part in zip(*ends))
-        head, coefficient = state["score.weight"], exact(case.tensors["weights"])
+        ends = [tuple(h[-1] for h in gpt2.body(body, np.array(row), HEADS)) for row in case.grader_only["rows"]]
+        hidden, plain = (np.array(part) for part in zip(*ends, strict=True))
+        head, coefficient = state["score.weight"], float64(case.tensors["weights"])
         scores = hidden @ head[0] + state["score.bias"][0]
         flow = coefficient @ np.tile(head[0], (len(hidden), 1))
         expected = {
@@ -89,11 +91,11 @@ class RewardForward(HiddenTest):
             "transformer.ln_f.bias": flow,
         }
         wanted = {name: list(shape) for name, shape in shapes(len(body["wte.weight"])).items()}
-        found = [same(answer, "state", wanted), numbers(answer, "scores", scores, rtol=SCORE_RTOL)]
-        # of the gradients' common scale: a sum over rows may cancel almost to nothing in one of them
+        found = [check_same(answer, "state", wanted), check_numbers(answer, "scores", scores, rtol=SCORE_RTOL)]
+        # The floor is relative to the largest gradient: in a single one the sum over rows may almost cancel.
         floor = SCORE_RTOL * max(float(np.abs(g).max()) for g in expected.values())
         return found + [
-            numbers(answer, f"gradient:{name}", g, kind="gradient", rtol=SCORE_RTOL, floor=floor)
+            check_numbers(answer, f"gradient:{name}", g, kind="gradient", rtol=SCORE_RTOL, floor=floor)
             for name, g in expected.items()
         ]
 
@@ -136,7 +138,7 @@ def shapes(vocab: int) -> dict[str, tuple[int, ...]]:
 
 
 def pad(rows: Sequence[Sequence[int]], side: str = "right", extra: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """ids and mask (B, T), int64; `extra` columns more than the longest row needs."""
+    """Pad rows to ids and mask (B, T), int64, with `extra` columns more than the longest row needs."""
     width = max(len(row) for row in rows) + extra
     ids, mask = np.full((len(rows), width), PAD), np.zeros((len(rows), width), dtype=np.int64)
     for i, row in enumerate(rows):

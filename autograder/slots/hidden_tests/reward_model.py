@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from autograder.slots.hidden_tests.base import (
@@ -10,29 +12,32 @@ from autograder.slots.hidden_tests.base import (
     CaseAnswer,
     Check,
     HiddenTest,
-    exact,
+    check_numbers,
+    float64,
     hidden_test,
     normal,
-    numbers,
 )
-from autograder.slots.hidden_tests.loops import Supervised, loop_config
+from autograder.slots.hidden_tests.loops import SupervisedLoop, loop_config
 from autograder.slots.hidden_tests.reward_forward import pad
 from autograder.slots.oracles import losses, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @hidden_test("T07", oracle=losses.bradley_terry)
 class BradleyTerry(HiddenTest):
-    """T07."""
+    """T07: the loss and both gradients."""
 
-    asks = "The Bradley-Terry loss: the mean of -log sigmoid(chosen - rejected - margin)."
-    tips = {
+    task = "The Bradley-Terry loss: the mean of -log sigmoid(chosen - rejected - margin)."
+    tips: ClassVar[Mapping[str, str]] = {
         "loss": "Put two scores into the formula by hand, once with a margin, once with a gap of a hundred.",
         "gradient_chosen": "Which way should training move the score of the chosen reply?",
         "gradient_rejected": "Which way should training move the score of the rejected reply?",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Good and bad pairs, one pair, a margin, gaps of hundreds, a shift common to both scores."""
+        """Draw ordinary pairs, one pair, a margin, scores far from zero, gaps of hundreds."""
 
         def case(about: str, count: int, scale: float = 1.0, shift: float = 0.0, **args: float) -> Case:
             scores = {name: normal(rng, count, scale=scale) + np.float32(shift) for name in ("chosen", "rejected")}
@@ -49,25 +54,25 @@ class BradleyTerry(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """The loss and both gradients."""
-        chosen, rejected = exact(case.tensors["chosen"]), exact(case.tensors["rejected"])
+        """Compare the loss and both gradients."""
+        chosen, rejected = float64(case.tensors["chosen"]), float64(case.tensors["rejected"])
         loss, first, second = losses.bradley_terry(chosen, rejected, case.args.get("margin", 0.0))
         return [
-            numbers(answer, "loss", loss),
-            numbers(answer, "gradient_chosen", first, kind="gradient"),
-            numbers(answer, "gradient_rejected", second, kind="gradient"),
+            check_numbers(answer, "loss", loss),
+            check_numbers(answer, "gradient_chosen", first, kind="gradient"),
+            check_numbers(answer, "gradient_rejected", second, kind="gradient"),
         ]
 
 
 @hidden_test("T08", oracle=losses.preference_accuracy)
 class PreferenceAccuracy(HiddenTest):
-    """T08."""
+    """T08: one number."""
 
-    asks = "The share of pairs whose chosen reply has the higher score; a tie is one half."
-    tips = {"accuracy": "Count by hand on four pairs: one right, one wrong, two ties."}
+    task = "The share of pairs whose chosen reply has the higher score; a tie is one half."
+    tips: ClassVar[Mapping[str, str]] = {"accuracy": "Count by hand on four pairs: one right, one wrong, two ties."}
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """No ties, few, many, only; scores of either sign."""
+        """Draw pairs without ties, with few and with many; scores of either sign."""
 
         def case(about: str, gaps: np.ndarray) -> Case:
             rejected = np.round(normal(rng, len(gaps)), 1)
@@ -87,19 +92,19 @@ class PreferenceAccuracy(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """One number."""
-        share = losses.preference_accuracy(exact(case.tensors["chosen"]), exact(case.tensors["rejected"]))
-        return [numbers(answer, "accuracy", share, rtol=RTOL, floor=1e-6)]
+        """Compare the accuracy."""
+        share = losses.preference_accuracy(float64(case.tensors["chosen"]), float64(case.tensors["rejected"]))
+        return [check_numbers(answer, "accuracy", share, rtol=RTOL, floor=1e-6)]
 
 
 @hidden_test("T09", oracle=replay.train_reward_model)
-class TrainRewardModel(Supervised):
-    """T09."""
+class TrainRewardModel(SupervisedLoop):
+    """T09, on a table of scores with a head."""
 
-    asks = "The reward model's loop: AdamW, warm-up, clipping after backward, one update per batch and epoch."
+    task = "The reward model's loop: AdamW, warm-up, clipping after backward, one update per batch and epoch."
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """A table of scores and a head on random pairs; chosen and rejected are of different width."""
+        """Draw random pairs; chosen and rejected replies are padded to different widths."""
         return [
             self._case(rng, "two epochs over three batches", 3, 2),
             self._case(rng, "one epoch over four", 4, 1),
@@ -108,7 +113,7 @@ class TrainRewardModel(Supervised):
     def _case(self, rng: np.random.Generator, about: str, count: int, epochs: int) -> Case:
         vocab = int(rng.integers(7, 10))
         batches = [self._batch(rng, vocab, int(rng.integers(3, 7))) for _ in range(count)]
-        head = rng.uniform(0.6, 0.9) * rng.choice([-1.0, 1.0])  # of either sign: no step has to be small
+        head = rng.uniform(0.6, 0.9) * rng.choice([-1.0, 1.0])  # of either sign
         start = {"transformer.weight": normal(rng, vocab, 1), "score.weight": np.full((1, 1), head, np.float32)}
         return self.assemble(about, start, batches, loop_config(rng, epochs=epochs))
 

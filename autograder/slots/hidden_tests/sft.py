@@ -1,33 +1,47 @@
-"""Hidden tests of SFT: T04 (the loss) and T05 (the loop)."""
+"""Hidden tests of SFT: T04 (the loss) and T05 (the training loop)."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Check, HiddenTest, exact, hidden_test, normal, numbers
-from autograder.slots.hidden_tests.loops import Supervised, loop_config
+from autograder.slots.hidden_tests.base import (
+    Case,
+    CaseAnswer,
+    Check,
+    HiddenTest,
+    check_numbers,
+    float64,
+    hidden_test,
+    normal,
+)
+from autograder.slots.hidden_tests.loops import SupervisedLoop, loop_config
 from autograder.slots.oracles import losses, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 IGNORE = losses.IGNORE
 
 
 @hidden_test("T04", oracle=losses.sft_loss)
 class SFTLoss(HiddenTest):
-    """T04."""
+    """T04: the loss and its gradient."""
 
-    asks = "Cross-entropy of the next token, as a mean over the supervised tokens."
-    tips = {
+    task = "Cross-entropy of the next token, as a mean over the supervised tokens."
+    tips: ClassVar[Mapping[str, str]] = {
         "loss": "Work out two rows of different lengths by hand: what is divided by what, and which logits "
         "score which label?",
         "gradient": "The loss must keep its graph: no detach, no .item(), no torch.no_grad() on the way.",
     }
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """Unequal lengths, both sides of padding, one long row, huge logits, no supervised token."""
+        """Draw rows of different lengths, padding on either side, one row, huge logits, no supervised token."""
         vocab = int(rng.integers(11, 17))
 
         def case(about: str, rows: list[tuple[int, int]], width: int, scale: float = 1.0) -> Case:
-            """rows: (first supervised position, one after the last)."""
+            """rows: for each, the first supervised position and one after the last."""
             labels = np.full((len(rows), width), IGNORE, dtype=np.int64)
             for i, (start, end) in enumerate(rows):
                 labels[i, start:end] = rng.integers(0, vocab, size=end - start)
@@ -44,23 +58,23 @@ class SFTLoss(HiddenTest):
         ]
 
     def checks(self, case: Case, answer: CaseAnswer) -> list[Check]:
-        """Loss and gradient; without a supervised token a loss without graph is right as well."""
-        logits, labels = exact(case.tensors["logits"]), case.tensors["labels"]
+        """Compare loss and gradient. Without a supervised token, a loss that has no gradient is right too."""
+        logits, labels = float64(case.tensors["logits"]), case.tensors["labels"]
         loss, gradient = losses.sft_loss(logits, labels)
-        found = [numbers(answer, "loss", loss)]
+        found = [check_numbers(answer, "loss", loss)]
         if (labels[:, 1:] != IGNORE).any() or "gradient" in answer.tensors:
-            found.append(numbers(answer, "gradient", gradient, kind="gradient"))
+            found.append(check_numbers(answer, "gradient", gradient, kind="gradient"))
         return found
 
 
 @hidden_test("T05", oracle=replay.train_sft)
-class TrainSFT(Supervised):
-    """T05."""
+class TrainSFT(SupervisedLoop):
+    """T05, on a bigram model."""
 
-    asks = "The SFT loop: AdamW with warm-up, clipping after backward, one update per batch and epoch."
+    task = "The SFT loop: AdamW with warm-up, clipping after backward, one update per batch and epoch."
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
-        """A bigram model on random batches, with a clip norm in the middle of the gradients' norms."""
+        """Draw random batches, with a clip norm between the gradients' norms."""
         return [
             self._case(rng, "two epochs over three batches", 3, 2),
             self._case(rng, "one epoch over five", 5, 1),
@@ -74,7 +88,7 @@ class TrainSFT(Supervised):
 
     @staticmethod
     def _batch(rng: np.random.Generator, vocab: int, rows: int, width: int) -> dict[str, np.ndarray]:
-        """Right padded; the supervised part begins at a random place."""
+        """Draw a batch padded on the right whose supervised part begins at a random position."""
         ids = rng.integers(2, vocab, size=(rows, width))
         mask = np.ones((rows, width), dtype=np.int64)
         labels = ids.copy()

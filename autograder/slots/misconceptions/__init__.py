@@ -1,25 +1,28 @@
-"""Known mistakes: wrong answers to the slots, each with the sentence a student reads when it is recognised.
+"""Known mistakes: wrong answers to the slots, each with the sentence that a student reads when it is recognised.
 
-The library is data, `library/*.toml`: for each slot a `base` (an answer that is right, ours) and mistakes,
-each an `edit` of the base or a `code` of its own. One library, two uses: the judge names the mistake that
-reproduces a student's numbers, and the grader's own tests hand the mistakes in as submissions.
+The library is data, `library/*.toml`: for each slot a right answer (`base`) and mistakes, each an `edit` of the base or
+a `code` of its own. It has two uses: slot tests name the mistake that reproduces a student's numbers, and the tests of
+the grader hand in the mistakes as submissions.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from assignment.registry import Spec
 from autograder.core.failures import LOG
 from autograder.core.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from assignment.registry import Spec
 
 LIBRARY = Path(__file__).with_name("library")
 PRELUDE = """
@@ -33,17 +36,17 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class LibraryError(ValueError):
-    """An entry of the library is not usable; the message names its file and its id."""
+    """An entry of the library cannot be used. The message names its file and its id."""
 
 
 @dataclass(frozen=True)
 class Mistake:
     """One known mistake.
 
-    source: a complete wrong implementation of the slot. items: the rubric items it costs. keeps: where an item
-    is lost in part only, the share that stays, as the registry's entry of [partial] or a fraction ("6/7").
-    signs: the sign (training/signs.py) that a lost training item shows, by item. signature: names of the checks
-    that fail, for mistakes in what is drawn at random; the first must fail, the others may. file: where it stands.
+    source: a complete wrong answer to the slot. items: the rubric items that it costs. keeps: the share that stays of
+    an item that is lost in part only, as a field of the registry's [partial] or a fraction ("6/7"). symptoms: by
+    training item that it costs, the symptom (training/symptoms.py) that the item shows. signature: for mistakes in what
+    is sampled, the names of the checks that fail; the first must fail, the others may. file: the entry's file.
     """
 
     id: str
@@ -54,31 +57,32 @@ class Mistake:
     items: tuple[str, ...]
     signature: tuple[str, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
-    signs: Mapping[str, str] = field(default_factory=dict)
+    symptoms: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
 
     def shares(self, spec: Spec) -> dict[str, float]:
-        """Item -> share of its points that stays, for every item that is touched."""
+        """By item that the mistake costs: the share of its points that stays."""
         stated = {item: text if "/" in text else getattr(spec.partial, text) for item, text in self.keeps.items()}
         return {item: float(Fraction(stated.get(item, 0))) for item in self.items}
 
 
 @dataclass(frozen=True)
 class Library:
-    """bases: a right answer of ours to each slot. mistakes: by slot, in file order. files: where each base stands."""
+    """The library as it was read. bases: the right answer to each slot. mistakes: by slot, in the files' order.
+    files: by slot, the file of its base."""
 
     bases: Mapping[str, str]
     mistakes: Mapping[str, tuple[Mistake, ...]]
     files: Mapping[str, str] = field(default_factory=dict)
 
     def sources(self, mistake: Mistake) -> list[str]:
-        """All that has to be executed to run a mistake: imports, the other slots, the mistake itself."""
+        """The sources to execute for running a mistake: imports, the other slots, the mistake itself."""
         others = [source for slot, source in self.bases.items() if slot != mistake.slot]
         return [PRELUDE, *others, mistake.source]
 
 
 class _Entry(BaseModel):
-    """A [[mistake]] as it is written: `edit`s of its slot's base, or a `code` of its own."""
+    """A [[mistake]] as its file has it: with `edit`s of its slot's base, or with a `code` of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,24 +92,24 @@ class _Entry(BaseModel):
     sentence: Text
     items: tuple[Text, ...] = ()
     keeps: dict[str, Text] = {}
-    signs: dict[str, Text] = {}
+    symptoms: dict[str, Text] = {}
     signature: tuple[Text, ...] = ()
     code: Text | None = None
     edit: tuple[tuple[str, str], ...] | None = None
 
 
 @lru_cache(maxsize=1)
-def load() -> Library:
-    """The library without the entries that are not usable: each of those is a line on stderr and costs itself alone.
-    `rlhf-lab verify --static` refuses a library that has any."""
-    library, problems = read()
+def load_library() -> Library:
+    """Load the library without its unusable entries. Each of those is named in a line on stderr, and the others work.
+    `rlhf-lab verify --static` refuses a library with an unusable entry."""
+    library, problems = read_library()
     for problem in problems:
         LOG.warning("known mistakes: %s (left out; `rlhf-lab verify --static` lists them all)", problem)
     return library
 
 
-def read() -> tuple[Library, list[str]]:
-    """What is usable of the library, and a sentence with file and id for each entry that is not."""
+def read_library() -> tuple[Library, list[str]]:
+    """Read the library's usable entries, and for every other one a sentence with its file and id."""
     bases: dict[str, str] = {}
     files: dict[str, str] = {}
     entries: list[tuple[str, Any]] = []
@@ -147,16 +151,16 @@ def _mistake(file: str, raw: Any, bases: Mapping[str, str]) -> Mistake:
         raise LibraryError(f"{label} needs either code or edit")
     if entry.slot not in bases:
         raise LibraryError(f"{label} needs a usable [base.{entry.slot}]")
-    source = entry.code or edited(label, bases[entry.slot], entry.edit or ())
+    source = entry.code or apply_edits(label, bases[entry.slot], entry.edit or ())
     return Mistake(
         entry.id, entry.slot, entry.name, entry.sentence, _compiled(label, source), entry.items or (entry.slot,),
-        entry.signature, entry.keeps, entry.signs, file,
+        entry.signature, entry.keeps, entry.symptoms, file,
     )  # fmt: skip
 
 
 def _compiled(label: str, source: Any) -> str:
-    """The source, if it is Python; LibraryError if it is not."""
-    from autograder.slots.misconceptions.local import compiled
+    """Return the source. Raises LibraryError if it is not Python."""
+    from autograder.slots.misconceptions.in_process import compiled
 
     if not isinstance(source, str):
         raise LibraryError(f"{label} has no code")
@@ -167,8 +171,8 @@ def _compiled(label: str, source: Any) -> str:
     return source
 
 
-def edited(label: str, base: str, edits: Iterable[Sequence[str]]) -> str:
-    """`base` with each [old, new] replaced; LibraryError unless `old` stands in it exactly once."""
+def apply_edits(label: str, base: str, edits: Iterable[Sequence[str]]) -> str:
+    """Replace the text of each [old, new] in `base`. Raises LibraryError unless `old` occurs in it exactly once."""
     for old, new in edits:
         if base.count(old) != 1:
             raise LibraryError(f"{label}: {old!r} occurs {base.count(old)} times in the base, not once")

@@ -1,18 +1,19 @@
-"""AdamW with warm-up and clipping by the global norm, replayed in float64."""
+"""AdamW with warm-up and clipping by the global norm, in float64."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograder.slots.oracles.losses import Floats
+if TYPE_CHECKING:
+    from autograder.slots.oracles.losses import Floats
 
-CLIP_EPS = 1e-6  # torch divides by norm + 1e-6; an answer that does not differs by far less than a tolerance
+CLIP_EPS = 1e-6  # as in torch, which divides by norm + 1e-6; leaving it out changes far less than a tolerance
 
 
 class AdamW:
-    """Decoupled weight decay (Loshchilov & Hutter 2019) on named arrays, changed in place by `step`.
+    """AdamW (Loshchilov & Hutter 2019) on named arrays, which `step` changes in place.
 
     config: learning_rate, betas, eps, weight_decay, warmup_steps, max_grad_norm. The learning rate of
     update k (0, 1, …) is learning_rate · min(1, (k + 1) / warmup_steps).
@@ -24,7 +25,7 @@ class AdamW:
         self.second = {name: np.zeros_like(x) for name, x in parameters.items()}
 
     def step(self, gradients: dict[str, Floats]) -> float:
-        """Clip, then update every parameter; returns the norm before clipping."""
+        """Clip the gradients, update every parameter, and return the norm before clipping."""
         c, t = self.config, self.k + 1
         norm = float(np.sqrt(sum((g * g).sum() for g in gradients.values())))
         shrink = min(1.0, c.max_grad_norm / (norm + CLIP_EPS))

@@ -1,4 +1,4 @@
-"""What a comparison of policies should report, recomputed from the replies it returned."""
+"""The columns that a comparison of policies has to report, computed from the replies that it returned."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from autograder.slots.oracles.losses import Floats, log_softmax
 from autograder.slots.oracles.replay_ppo import lay_out, logprobs
 
 Replies = Sequence[Sequence[int]]
-RESAMPLES = 20_000  # of the grader's own bootstrap: its ends are known ten times better than the student's
+RESAMPLES = 20_000  # of the bootstrap; the ends of its interval vary less than those of the student's 4,000
 
 
 def table_scores(tokens: Floats, start: Floats, prompts: Replies, replies: Replies) -> Floats:
-    """Σ tokens[t] over each reply + start[last prompt token, first reply token]: (N,)."""
-    return np.array(
-        [sum(tokens[t] for t in r) + (start[p[-1], r[0]] if r else 0.0) for p, r in zip(prompts, replies)]
-    )
+    """Σ tokens[t] over each reply + start[last prompt token, first reply token]: (V,), (V, V) -> (N,)."""
+    pairs = zip(prompts, replies, strict=False)
+    return np.array([sum(tokens[t] for t in r) + (start[p[-1], r[0]] if r else 0.0) for p, r in pairs])
 
 
 def kl_to(table: Floats, other: Floats, prompts: Replies, replies: Replies) -> float:
-    """Mean over replies of Σ log π - log π_other: nats per sequence, k1 on the policy's own replies."""
+    """Mean over replies of Σ (log π - log π_other), in nats per sequence: the k1 estimate on the policy's replies."""
     phase = lay_out(prompts, replies)
     return float((logprobs(table, phase) - logprobs(other, phase)).sum(axis=1).mean())
 
 
 def wins(scores: Floats, against: Floats) -> Floats:
-    """1, ½ or 0 per prompt."""
+    """1 for a win, ½ for a tie and 0 for a loss, by prompt: (N,), (N,) -> (N,)."""
     return (np.sign(scores - against) + 1) / 2
 
 
 def interval(won: Floats, confidence: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Percentile bootstrap of the mean of `won`, over prompts (Efron 1979)."""
+    """The percentile-bootstrap interval of the mean of `won`; prompts are resampled (Efron 1979)."""
     values, counts = np.unique(won, return_counts=True)
     draws = rng.multinomial(len(won), counts / len(won), size=RESAMPLES) @ values / len(won)
     tail = (1 - confidence) / 2
@@ -41,7 +40,7 @@ def interval(won: Floats, confidence: float, rng: np.random.Generator) -> tuple[
 
 
 def repetition(replies: Replies) -> float:
-    """Mean over replies of 1 - distinct / all token bigrams, 0 for a reply without a bigram."""
+    """Mean over replies of 1 - distinct / all token bigrams. A reply without bigrams counts 0."""
     shares = []
     for reply in replies:
         seen = [tuple(reply[i : i + 2]) for i in range(len(reply) - 1)]
@@ -50,7 +49,7 @@ def repetition(replies: Replies) -> float:
 
 
 def greedy(table: Floats, prompts: Replies, limit: int, eos: int) -> list[list[int]]:
-    """The reply of argmax decoding to each prompt."""
+    """The reply of greedy decoding to each prompt, at most `limit` tokens."""
     out = []
     for prompt in prompts:
         reply: list[int] = []
@@ -63,10 +62,10 @@ def greedy(table: Floats, prompts: Replies, limit: int, eos: int) -> list[list[i
 
 
 def surprise(table: Floats, prompts: Replies, replies: Replies) -> float:
-    """How far the replies' log-likelihood is from its expectation, in standard deviations.
+    """How far the log-likelihood of the replies is from its expectation, in standard deviations.
 
-    Given the token before it, a sampled token's log-probability has mean -H and a known variance; the
-    sum of deviations is a martingale, so its standardised form is close to a standard normal.
+    Given the token before it, the log-probability of a sampled token has mean -H and a known variance. The sum of the
+    deviations is a martingale, so that it is close to a standard normal once it is standardised.
     """
     phase = lay_out(prompts, replies)
     logp = log_softmax(table)
@@ -81,12 +80,12 @@ def surprise(table: Floats, prompts: Replies, replies: Replies) -> float:
 def expected_score(
     table: Floats, tokens: Floats, start: Floats, prompts: Replies, limit: int, eos: int
 ) -> tuple[float, float]:
-    """Mean and standard error of the mean score of one sampled reply per prompt.
+    """Expectation and standard error of the mean score of one sampled reply per prompt.
 
-    Moments of an additive score over the chain, by backward recursion on the steps that are left.
+    The moments of the score, a sum over the reply's tokens, are computed by recursion on the number of steps left.
     """
     prob = np.exp(log_softmax(table))
-    first, second = np.zeros(len(table)), np.zeros(len(table))  # moments of what is still to come
+    first, second = np.zeros(len(table)), np.zeros(len(table))  # moments of the rest of the score, by last token
     for _ in range(limit - 1):
         first, second = _before(prob, tokens[None, :], first, second, eos)
     one, two = _before(prob, tokens[None, :] + start, first, second, eos)
@@ -95,7 +94,7 @@ def expected_score(
 
 
 def _before(prob: Floats, gain: Floats, first: Floats, second: Floats, eos: int) -> tuple[Floats, Floats]:
-    """Moments one step earlier: gain (V or 1, V) for the token drawn, then the rest unless it is EOS."""
+    """The moments one step earlier: gain (V or 1, V) for the sampled token, then the rest unless it is EOS."""
     goes_on = np.arange(len(prob)) != eos
     rest, rest2 = np.where(goes_on, first, 0.0), np.where(goes_on, second, 0.0)
     return (prob * (gain + rest)).sum(axis=1), (prob * (gain**2 + 2 * gain * rest + rest2)).sum(axis=1)
@@ -104,7 +103,7 @@ def _before(prob: Floats, gain: Floats, first: Floats, second: Floats, eos: int)
 def columns(
     rows: Sequence[tuple[Floats, Replies, Floats]], sft: tuple[Floats, Floats], prompts: Replies
 ) -> Mapping[str, Floats]:
-    """The exact columns for rows of (table, replies, scores), against sft = (table, scores)."""
+    """The exact columns for rows of (table, replies, scores), compared with sft = (table, scores)."""
     return {
         "mean_reward": np.array([scores.mean() for _, _, scores in rows]),
         "kl_to_sft": np.array([kl_to(table, sft[0], prompts, replies) for table, replies, _ in rows]),

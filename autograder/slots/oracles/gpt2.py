@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograder.slots.oracles.losses import Floats, Ints
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-EPS = 1e-5  # of the layer norms, GPT-2's default
+    from autograder.slots.oracles.losses import Floats, Ints
+
+EPS = 1e-5  # of the layer norms: the default of GPT-2
 
 
 def body(state: Mapping[str, Floats], ids: Ints, heads: int) -> tuple[Floats, Floats]:
-    """Hidden states (T, D) after the last layer norm, and the same before its scale and shift.
+    """Hidden states (T, D) after the last layer norm, and the same without its scale and shift.
 
-    state: parameters by their names in transformers' GPT2Model.
+    state: parameters by their names in the GPT2Model of transformers. ids: (T,). heads: of attention.
     """
     x = state["wte.weight"][ids] + state["wpe.weight"][: len(ids)]
     for layer in range(sum(name.endswith("ln_1.weight") for name in state)):
@@ -27,7 +30,8 @@ def body(state: Mapping[str, Floats], ids: Ints, heads: int) -> tuple[Floats, Fl
 
 
 def _standardised(x: Floats) -> Floats:
-    return (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + EPS)
+    out: Floats = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + EPS)
+    return out
 
 
 def _norm(state: Mapping[str, Floats], name: str, x: Floats) -> Floats:
@@ -35,11 +39,12 @@ def _norm(state: Mapping[str, Floats], name: str, x: Floats) -> Floats:
 
 
 def _linear(state: Mapping[str, Floats], name: str, x: Floats) -> Floats:
-    return x @ state[name + "weight"] + state[name + "bias"]  # GPT-2's Conv1D keeps (in, out)
+    return x @ state[name + "weight"] + state[name + "bias"]  # the weights of Conv1D are (in, out)
 
 
 def _gelu(x: Floats) -> Floats:
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    out: Floats = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return out
 
 
 def _attention(state: Mapping[str, Floats], name: str, x: Floats, heads: int) -> Floats:

@@ -1,12 +1,13 @@
-"""Reward shaping, generalised advantage estimation and the clipped PPO loss, by their definitions."""
+"""Reward shaping, generalised advantage estimation and the clipped PPO loss, from their definitions."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograder.slots.oracles.losses import Floats
+if TYPE_CHECKING:
+    from autograder.slots.oracles.losses import Floats
 
 
 def shape_rewards(
@@ -43,7 +44,7 @@ def gae(rewards: Floats, values: Floats, mask: Floats, gamma: float, lam: float)
 
 
 def whiten(advantages: Floats, mask: Floats) -> Floats:
-    """Mean 0 and variance 1 over response tokens, n - 1 form, rsqrt(var + 1e-8); 0 outside."""
+    """Scale to mean 0 and variance 1 (n - 1 form, rsqrt(var + 1e-8)) over response tokens; 0 elsewhere."""
     inside = advantages[mask > 0]
     out = (advantages - inside.mean()) / np.sqrt(inside.var(ddof=1) + 1e-8)
     return np.where(mask > 0, out, 0.0)
@@ -55,9 +56,9 @@ def ppo_loss(
 ) -> dict[str, Any]:  # fmt: skip
     """The clipped surrogate and the clipped value loss as token means (Schulman et al. 2017, equation 7).
 
-    All tensors (B, T). Returns loss, policy_loss, value_loss, approx_kl, clip_fraction, the gradients in
-    logprobs and values, and `margin`: how far the nearest token is from where a gradient jumps. The
-    surrogate has a gradient where A > 0 and ratio < 1 + ε, or A < 0 and ratio > 1 - ε.
+    All arrays are (B, T). Returns loss, policy_loss, value_loss, approx_kl, clip_fraction, the gradients in logprobs
+    and values, and `margin`: the distance of the nearest token from a point where a gradient jumps. The surrogate has a
+    gradient where A > 0 and ratio < 1 + ε, or A < 0 and ratio > 1 - ε.
     """
     on, limit = mask > 0, config.value_clip
     count = max(on.sum(), 1)

@@ -1,4 +1,4 @@
-"""The loops of SFT and the reward model, replayed on probe models whose gradients have a closed form."""
+"""The training loops of SFT and the reward model, replayed on small models whose gradients have a closed form."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Batch = Mapping[str, np.ndarray]
 
 @dataclass
 class Replay:
-    """losses (updates,), parameters after each update by name, gradient norms before clipping."""
+    """A replayed training: losses, parameters after each update (by name), gradient norms before clipping."""
 
     losses: list[float] = field(default_factory=list)
     after: dict[str, list[Floats]] = field(default_factory=dict)
     norms: list[float] = field(default_factory=list)
 
     def keep(self, loss: float, norm: float, parameters: Mapping[str, Floats]) -> None:
-        """Note one update."""
+        """Record one update."""
         self.losses.append(loss)
         self.norms.append(norm)
         for name, x in parameters.items():
@@ -33,7 +33,10 @@ class Replay:
 def train_sft(
     start: Mapping[str, Floats], batches: Sequence[Batch], order: Sequence[int], config: Any
 ) -> Replay:
-    """T05 on a bigram model: dL/dweight[v] sums the gradients in the logits where ids = v. start: weight (V, V)."""
+    """T05 on a bigram model: dL/dweight[v] is the sum of the gradients in the logits where ids = v.
+
+    start: weight (V, V). order: the indices of the batches, one per update.
+    """
     optimizer, replay = AdamW({name: x.copy() for name, x in start.items()}, config), Replay()
     for i in order:
         ids, labels = batches[i]["input_ids"], batches[i]["labels"]
@@ -47,7 +50,10 @@ def train_sft(
 def train_reward_model(
     start: Mapping[str, Floats], batches: Sequence[Batch], order: Sequence[int], config: Any
 ) -> Replay:
-    """T09 on scores h · e[v], v the last attended token. start: transformer.weight e (V, 1), score.weight h (1, 1)."""
+    """T09 on scores h · e[v], where v is the last attended token.
+
+    start: transformer.weight e (V, 1) and score.weight h (1, 1). order: the indices of the batches, one per update.
+    """
     optimizer, replay = AdamW({name: x.copy() for name, x in start.items()}, config), Replay()
     for i in order:
         table, head = (optimizer.parameters[name] for name in ("transformer.weight", "score.weight"))
@@ -58,8 +64,11 @@ def train_reward_model(
         states = [table[end, 0] for end in ends]
         loss, *sides = bradley_terry(*(head[0, 0] * state for state in states))
         gradients = {
-            "transformer.weight": head * sum(scatter(table, e, side[:, None]) for e, side in zip(ends, sides)),
-            "score.weight": np.full((1, 1), sum((state * side).sum() for state, side in zip(states, sides))),
+            "transformer.weight": head
+            * sum(scatter(table, end, side[:, None]) for end, side in zip(ends, sides, strict=True)),
+            "score.weight": np.full(
+                (1, 1), sum((state * side).sum() for state, side in zip(states, sides, strict=True))
+            ),
         }
         replay.keep(loss, optimizer.step(gradients), optimizer.parameters)
     return replay
@@ -67,11 +76,11 @@ def train_reward_model(
 
 def last_tokens(ids: Ints, mask: Ints) -> Ints:
     """The last attended token of each row: (B, T), (B, T) -> (B,)."""
-    return np.array([row[on > 0][-1] for row, on in zip(ids, mask)])
+    return np.array([row[on > 0][-1] for row, on in zip(ids, mask, strict=True)])
 
 
 def scatter(table: Floats, where: Ints, gradient: Floats) -> Floats:
-    """The gradient of a lookup: an array like `table` in which `gradient` is summed by index."""
+    """The gradient of a table lookup: `gradient` summed by index, in an array shaped like `table`."""
     out = np.zeros_like(table)
     np.add.at(out, where, gradient)
     return out

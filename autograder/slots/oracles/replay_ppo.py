@@ -1,16 +1,15 @@
-"""The PPO loop replayed on a bigram policy, from the rollouts that were drawn.
+"""The PPO loop replayed on a bigram policy, from the rollouts that the answer reports.
 
-How a phase was cut into minibatches is found out from the weights that came of it: of all ways to choose
-the next minibatch from the rows that are left, one explains the observed update.
+The rows of each minibatch are inferred from the weights: of all choices of the next minibatch from the rows that are
+left, the one that explains the observed update best.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +18,17 @@ from autograder.slots.oracles.adamw import AdamW
 from autograder.slots.oracles.losses import Floats, Ints, log_softmax, one_hot
 from autograder.slots.oracles.replay import Replay, scatter
 
-BORDER = 1e-5  # a ratio this close to a clip border may fall on either side of it in float32
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+BORDER = 1e-5  # a ratio this close to a clip border may be on either side of it in float32
 LM, VALUE = "lm.weight", "value_head.weight"
-MAX_CELLS = 1 << 17  # rows times the longest; a case has 120 rows of 12 tokens
+MAX_CELLS = 1 << 17  # rows times the length of the longest; a case has 120 rows of 12 tokens
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One rollout phase laid out by response token: all (N, L), L the longest reply.
+    """The response tokens of one rollout phase, all (N, L), where L is the length of the longest reply.
 
     before: the token each response token was drawn after. tokens: the response tokens. mask: 1 on them.
     """
@@ -37,8 +39,11 @@ class Phase:
 
 
 def lay_out(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> Phase:
-    """Replies side by side, left aligned; ValueError if a reply is empty or a prompt is, or if they need more
-    room than any rollout of ours: a claim of one endless reply among thousands must not fill the memory."""
+    """Lay out replies as a left-aligned table.
+
+    Raises ValueError if a reply or a prompt is empty, or if the table would have more than MAX_CELLS cells: an answer
+    may claim one endless reply among thousands.
+    """
     if not replies or any(not r for r in replies) or any(not p for p in prompts):
         raise ValueError("an empty rollout, prompt or reply")
     width = max(len(r) for r in replies)
@@ -58,7 +63,8 @@ def logprobs(table: Floats, phase: Phase) -> Floats:
 
 @dataclass
 class PPOReplay(Replay):
-    """`sure`: how many updates came before the first that rounding may have put across a clip border."""
+    """A replay of PPO. sure: the number of updates before the first in which rounding may have changed a clip decision.
+    unsure: whether there was such an update. clipped: the clip fraction of each update."""
 
     sure: int = 0
     unsure: bool = False
@@ -67,8 +73,9 @@ class PPOReplay(Replay):
 
 @dataclass(frozen=True)
 class Targets:
-    """What a phase fixes before its first update: all (N, L)."""
+    """What is fixed in a phase before its first update, all (N, L)."""
 
+    phase: Phase
     old: Floats
     values: Floats
     advantages: Floats
@@ -84,18 +91,18 @@ def train_ppo(
     config: Any,
     observed: Mapping[str, Floats],
 ) -> PPOReplay:
-    """Every update of T14. policy, reference (V, V) are bigram tables, values (V,) those after a token.
+    """Replay every update of T14. policy, reference (V, V): bigram tables. values (V,): by the last token.
 
-    observed: the weights after each update, (updates, V, V) and (updates, V), used only to tell which
-    rows a minibatch held.
+    observed: the weights after each update, (updates, V, V) and (updates, V), used only to infer the rows of each
+    minibatch.
     """
     optimizer, replay = AdamW({LM: policy.copy(), VALUE: values.copy()}, config), PPOReplay()
-    for phase, score in zip(phases, scores):
+    for phase, score in zip(phases, scores, strict=True):
         targets = _targets(optimizer, reference, phase, score, config)
         for _ in range(config.ppo_epochs):
             left = list(range(len(score)))
             while left:
-                optimizer, rows = _best(optimizer, replay, phase, targets, left, config, observed)
+                optimizer, rows = _best_minibatch(optimizer, replay, targets, left, config, observed)
                 left = [row for row in left if row not in rows]
     return replay
 
@@ -105,23 +112,25 @@ def _targets(optimizer: AdamW, reference: Floats, phase: Phase, score: Floats, c
     values = optimizer.parameters[VALUE][phase.before]
     rewards = ppo.shape_rewards(score, old, logprobs(reference, phase), phase.mask, config.beta)
     advantages, returns = ppo.gae(rewards, values, phase.mask, config.gamma, config.lam)
-    return Targets(old, values, ppo.whiten(advantages, phase.mask), returns)
+    return Targets(phase, old, values, ppo.whiten(advantages, phase.mask), returns)
 
 
-def _best(
+def _best_minibatch(
     optimizer: AdamW,
     replay: PPOReplay,
-    phase: Phase,
     targets: Targets,
     left: list[int],
     config: Any,
     observed: Mapping[str, Floats],
 ) -> tuple[AdamW, tuple[int, ...]]:
-    """The optimiser after the minibatch, among those possible, that comes closest to what was observed."""
+    """Try each possible minibatch and keep the one whose weights are closest to the observed ones.
+
+    Returns the optimiser after it, and its rows.
+    """
     k, best = optimizer.k, None
     for rows in _choices(left, config.minibatch_size):
         trial = copy.deepcopy(optimizer)
-        found = _update(trial, phase, targets, list(rows), config)
+        found = _update(trial, targets, list(rows), config)
         far = 0.0
         if k < len(observed[LM]):
             far = max(float(np.abs(trial.parameters[n] - observed[n][k]).max()) for n in (LM, VALUE))
@@ -140,8 +149,9 @@ def _choices(left: list[int], size: int) -> Iterator[tuple[int, ...]]:
     return iter([tuple(left)]) if len(left) <= size else combinations(left, size)
 
 
-def _update(optimizer: AdamW, phase: Phase, targets: Targets, rows: list[int], config: Any) -> dict[str, Any]:
-    """One update on these rows, in place; returns the loss and its statistics."""
+def _update(optimizer: AdamW, targets: Targets, rows: list[int], config: Any) -> dict[str, Any]:
+    """Make one update on these rows, in place. Returns the loss with its statistics, and the gradient norm."""
+    phase = targets.phase
     part = Phase(phase.before[rows], phase.tokens[rows], phase.mask[rows])
     table, value = optimizer.parameters[LM], optimizer.parameters[VALUE]
     found = ppo.ppo_loss(

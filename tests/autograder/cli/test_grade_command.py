@@ -1,4 +1,4 @@
-"""The console script: what it accepts, what it prints, with which exit code it ends."""
+"""The console script: the options that it accepts, what it prints, and its exit codes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ def invoke(*arguments: object):
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
-def test_every_command_of_the_contract_is_listed():
-    text = invoke("--help").output
-    assert all(command in text for command in ("grade", "build", "verify", "doctor"))
+def test_every_command_of_the_contract_is_listed_with_a_whole_sentence_in_80_columns():
+    lines = CliRunner().invoke(cli.app, ["--help"], terminal_width=80).output.splitlines()
+    listed = {line.split()[0]: line for line in lines[lines.index("Commands:") + 1 :]}
+    assert {"grade", "build", "verify", "doctor", "new-slot", "calibrate"} <= set(listed)
+    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= 80 for line in listed.values())
 
 
 def test_a_graded_submission_ends_with_0_and_says_where_the_reports_are(blank, tmp_path):
@@ -64,8 +66,8 @@ def test_an_unknown_item_is_named(blank, tmp_path):
     assert "No item called T16" in result.output
 
 
-def test_our_own_failure_ends_with_3_and_still_writes_the_reports(blank, tmp_path, monkeypatch):
-    monkeypatch.setattr(grading.Grading, "failed_here", property(lambda self: ("rm_accuracy",)))
+def test_a_grader_error_ends_with_3_and_still_writes_the_reports(blank, tmp_path, monkeypatch):
+    monkeypatch.setattr(grading.Grading, "failed_here", property(lambda _: ("rm_accuracy",)))
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
     assert "rm_accuracy" in result.output
@@ -107,10 +109,10 @@ HOLDS, FAILS = ProbeResult("holds"), ProbeResult("FAILS", "reachable 192.0.2.1")
     ],
 )
 def test_doctor_ends_with_1_where_something_is_missing_or_no_tier_is_safe(monkeypatch, ok, result, code):
-    monkeypatch.setattr(findings, "findings", lambda spec: iter([Finding("sandbox", ok, "tier 2")]))
+    monkeypatch.setattr(findings, "findings", lambda _: iter([Finding("sandbox", ok, "tier 2")]))
     probes = {probe.name: ProbeResult("none") for probe in doctor.PROBES} | dict(result.probes)
     full = result if result.reason else TierResult(result.tier, probes)
-    monkeypatch.setattr(doctor, "probe_tiers", lambda **options: iter([full]))
+    monkeypatch.setattr(doctor, "probe_tiers", lambda **_: iter([full]))
     done = invoke("doctor")
     assert done.exit_code == code, done.output
     assert "sandbox" in done.output
@@ -127,7 +129,7 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
             return {"absent": ["transformers"]}
 
         def __exit__(self, *error):
-            """Nothing was started."""
+            """End nothing: nothing was started."""
 
     monkeypatch.setattr(sandbox, "choose_tier", lambda: ISOLATED)
     monkeypatch.setattr(sandbox, "WorkerSession", Session)
@@ -140,14 +142,14 @@ def test_doctor_turns_every_failure_into_a_finding(monkeypatch):
     assert found["sandbox"].ok
 
 
-def test_a_failure_nobody_thought_of_ends_with_3_and_no_traceback(blank, tmp_path, monkeypatch):
-    def broken(*arguments):
-        raise ZeroDivisionError("a mistake of ours")
+def test_an_unexpected_error_ends_with_3_and_no_traceback(blank, tmp_path, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("a bug of the grader")
 
     monkeypatch.setattr(grading, "grade_submission", broken)
     result = invoke("grade", blank, "--out", tmp_path / "out")
     assert result.exit_code == 3
-    assert "a mistake of ours" in result.output
+    assert "a bug of the grader" in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
 

@@ -1,25 +1,30 @@
-"""What students read: a message for every status of every item, from templates, with nothing hidden in it."""
+"""What students read about slots: a message from templates for every status, which holds no hidden input."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from autograder.core.failures import GraderFailure, not_gradable
-from autograder.core.messages import STATUS, advice
+from autograder.core.messages import STATUS, seen_and_tip
 from autograder.core.records import Answer, Status
 from autograder.slots import verdicts
-from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw, words
+from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw
 from autograder.slots.hidden_tests.base import Fault, Residual
-from autograder.slots.misconceptions import diagnosis, load
+from autograder.slots.hidden_tests.checked import CheckedAnswers
+from autograder.slots.hidden_tests.failure_message import LABELS, failure_message
+from autograder.slots.misconceptions import diagnosis, load_library
+from autograder.slots.runner import run_hidden_tests
 from autograder.training import run, symptoms
 from tests.support.intake_notebooks import ACCURACY, IMPORTS, extract_here
 from tests.support.intake_notebooks import submission as handed_in
 from tests.support.slot_runs import SLOTS, SPEC, LocalSession, reply, submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SEEDS = (5, 6)
 STUDENT = "MyOwnSecretText"
@@ -29,7 +34,7 @@ FAULTS = [fault for fault in get_args(Fault) if fault]
 def of_statuses(slot: str) -> dict[str, str]:
     """The message of each status that does not come from a comparison."""
     answers = [Answer(slot, state) for state in ("blank", "missing", "broken")]
-    results = [found for answer in answers if (found := verdicts.without_running(answer))]
+    results = [found for answer in answers if (found := verdicts.from_state(answer))]
     for kind in verdicts.BY_KIND:
         found = reply(kind, {"_output": STUDENT, "_traceback": STUDENT}, f"ValueError: {STUDENT}")
         results.append(verdicts.from_reply(slot, found, 1, ()))
@@ -47,16 +52,17 @@ def _of_comparisons(slot: str, seed: int) -> Iterator[str]:
     test, cases = HIDDEN_TESTS[slot], draw(slot, seed)
     error = {"type": STUDENT, "text": STUDENT, "trace": STUDENT}
     answers = [CaseAnswer(error=error) for _ in cases]
-    names = {*test.tips, *words.LABELS, "error", "gradient:score.weight"} - {""}
+    names = {*test.tips, *LABELS, "error", "gradient:score.weight"} - {""}
     for i in range(len(cases)):
-        for name in sorted(names - (set() if test.raises(cases[i]) else {"refusal"})):
+        for name in sorted(names - (set() if test.expected_error(cases[i]) else {"refusal"})):
             for fault in FAULTS:
                 for kind in ("value", "gradient"):
-                    yield words.message(test, cases, answers, [Residual(i, name, kind, fault)])
+                    residuals = [Residual(i, name, kind, fault)]
+                    yield failure_message(CheckedAnswers(test, slot, cases, answers, seed, residuals))
 
 
 def hidden_values(slot: str, seed: int) -> set[str]:
-    """Texts and numbers of the hidden inputs that would be recognised if they stood in a message."""
+    """Texts and numbers of the hidden inputs that a reader could recognise in a message."""
     found: set[str] = set()
 
     def collect(value: Any) -> None:
@@ -80,9 +86,9 @@ def hidden_values(slot: str, seed: int) -> set[str]:
 
 
 def fixed_text(slot: str) -> str:
-    """What is written in the test itself and is the same for every seed."""
+    """The texts that are written in the hidden test itself and are the same for every seed."""
     test = HIDDEN_TESTS[slot]
-    return " ".join([test.asks, *test.tips.values(), *words.LABELS.values(), *(case.about for case in draw(slot, 0))])
+    return " ".join([test.task, *test.tips.values(), *LABELS.values(), *(case.about for case in draw(slot, 0))])
 
 
 @pytest.mark.parametrize("slot", SLOTS)
@@ -90,10 +96,10 @@ def test_no_message_of_a_slot_holds_a_hidden_input_or_a_students_text(slot):
     for seed in SEEDS:
         texts = "\n".join([*of_comparisons(slot, seed), *of_statuses(slot).values()])
         assert STUDENT not in texts
-        words_of_ours = set(re.findall(r"[A-Za-z]{5,}", fixed_text(slot)))
-        inside = {value for value in hidden_values(slot, seed) if value in texts}  # few: a pattern each takes long
+        words_of_the_grader = set(re.findall(r"[A-Za-z]{5,}", fixed_text(slot)))
+        inside = {value for value in hidden_values(slot, seed) if value in texts}  # few: matching each pattern is slow
         found = {value for value in inside if re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", texts)}
-        assert found - words_of_ours == set()
+        assert found - words_of_the_grader == set()
 
 
 @pytest.mark.parametrize("slot", SLOTS)
@@ -112,10 +118,10 @@ def test_every_other_status_says_what_was_asked_what_was_seen_and_what_to_try(sl
     texts = of_statuses(slot)
     assert {key.split()[0] for key in texts} >= {"not_attempted", "crashed", "timeout", "out_of_memory", "not_gradable"}
     assert all(text.endswith((".", "!", "?")) for text in texts.values())
-    ours = {text for key, text in texts.items() if key.startswith("not_gradable")}
-    assert ours == {STATUS["not_gradable"].sentence}
-    asks = re.escape(HIDDEN_TESTS[slot].asks)
-    assert all(re.fullmatch(rf"Asked: {asks} Seen: .+ Try: .+", text) for text in set(texts.values()) - ours)
+    of_grader = {text for key, text in texts.items() if key.startswith("not_gradable")}
+    assert of_grader == {STATUS["not_gradable"].sentence}
+    task = re.escape(HIDDEN_TESTS[slot].task)
+    assert all(re.fullmatch(rf"Asked: {task} Seen: .+ Try: .+", text) for text in set(texts.values()) - of_grader)
 
 
 @pytest.mark.parametrize(("cell", "seen", "tip"), [
@@ -125,30 +131,28 @@ def test_every_other_status_says_what_was_asked_what_was_seen_and_what_to_try(sl
 ])  # fmt: skip
 def test_an_answer_that_cannot_be_used_reads_what_is_wrong_and_what_to_do(cell, seen, tip):
     answer = extract_here(handed_in(IMPORTS, ACCURACY, cell)).slots["T07"]
-    found = verdicts.without_running(answer)
+    found = verdicts.from_state(answer)
     assert found is not None
     before, after = found.message.split(" Try: ")
     assert seen in before
     assert after.startswith(tip)
 
 
-def test_every_status_there_is_has_a_label_and_a_sentence():
+def test_every_status_has_a_label_and_a_sentence():
     assert set(STATUS) == set(get_args(Status))
     assert all(text.label and text.sentence.endswith(".") for text in STATUS.values())
 
 
 def test_sentences_of_mistakes_symptoms_and_differences_are_plain_words():
-    library = [mistake.sentence for mistakes in load().mistakes.values() for mistake in mistakes]
+    library = [mistake.sentence for mistakes in load_library().mistakes.values() for mistake in mistakes]
     texts = library + [symptom.sentence for symptom in symptoms.SYMPTOMS.values()] + list(diagnosis.SENTENCES.values())
     assert all(re.search(r"[.?]$", text) and "\n" not in text and "{" not in text for text in texts)
 
 
 def test_the_ta_sees_residual_tolerance_mistake_and_seed():
-    mistake = load().mistakes["T12"][0]
+    mistake = load_library().mistakes["T12"][0]
     session: Any = LocalSession()
-    from autograder.slots.judge import judge_slots
-
-    result = judge_slots(session, submission({"T12": mistake.source}), SPEC, 9, ["T12"])["T12"]
+    result = run_hidden_tests(session, submission({"T12": mistake.source}), SPEC, 9, ["T12"])["T12"]
     first = result.evidence["residuals"][0]
     assert first["max_error"] > first["tolerance"] > 0
     assert result.misconception is not None
@@ -177,7 +181,7 @@ EVIDENCE = {"optimizer_steps": 40, "expected_steps": 40, "frozen": [], "relative
         ("sft_loss_trend", {}, ""),
     ],
 )
-def test_training_mistake_is_named_by_its_symptom(item, evidence, symptom):
+def test_a_training_mistake_is_named_by_its_symptom(item, evidence, symptom):
     found = run.Outcome(False, False, 0.0, "text.", "value", {**EVIDENCE, **evidence})
     assert (symptoms.recognise(item, found) or {}).get("id", "") == symptom
 
@@ -185,6 +189,6 @@ def test_training_mistake_is_named_by_its_symptom(item, evidence, symptom):
 def test_a_diverged_run_is_named_and_a_passed_one_never_is():
     from autograder.training.weights import NOT_FINITE
 
-    assert (symptoms.recognise("sft_loss_trend", run.Failure("wrong", advice(*NOT_FINITE))) or {})["id"] == "W7"
+    assert (symptoms.recognise("sft_loss_trend", run.Failure("wrong", seen_and_tip(*NOT_FINITE))) or {})["id"] == "W7"
     passed = run.Outcome(True, False, 1.0, "text.", "value", {"optimizer_steps": 0})
     assert symptoms.recognise("sft_loss_trend", passed) is None

@@ -1,24 +1,23 @@
-"""What students read of training, quality and written items: every status, in three parts, nothing hidden in it."""
+"""What students read about training, quality and written items: three parts for every status, and nothing hidden."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from string import Formatter
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from autograder.context import GradingContext
 from autograder.core.failures import GraderFailure, not_gradable
-from autograder.core.messages import STATUS, seen_in
+from autograder.core.messages import STATUS, seen_part
 from autograder.core.progress import GradingProgress
 from autograder.core.records import Answers, ItemResult, Status
 from autograder.core.rubric import apply_rubric
 from autograder.core.selection import select
 from autograder.grading.written import collect_written_answers
-from autograder.quality.checks import RULES, SHOWN, judge_quality
+from autograder.quality.checks import RULES, SHOWN, quality_results
 from autograder.report.feedback import feedback_page
 from autograder.report.gradescope import results_dict
 from autograder.slots import verdicts
@@ -28,14 +27,19 @@ from autograder.training.stage import require_finite
 from tests.support.report_fixture import bundle
 from tests.support.slot_runs import SPEC, reply, submission
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
 STUDENT, SEED, UNTOLD = "MyOwnSecretText", 987654321, 0.1234321
 BARS = SPEC.thresholds(SPEC.profiles[0])
 TEMPLATES: dict[str, Mapping[str, str]] = {
     "sft_loss_trend": messages.SFT, "rm_accuracy": messages.REWARD_MODEL, "ppo_reward": messages.PPO_REWARD,
     "ppo_kl": messages.PPO_KL, "comparison": messages.COMPARISON,
 }  # fmt: skip
-# All that a message may quote: what was measured, and thresholds that the feedback shows beside the success criteria.
-QUOTED: dict[str, Any] = dict.fromkeys(["start", "end", "ratio", "threshold", "accuracy", "low", "high", "before", "after", "gain", "kl"], 1.0)
+# What a message may quote: measured values, and thresholds that the feedback shows with the success criteria.
+QUOTED: dict[str, Any] = dict.fromkeys(
+    ("start", "end", "ratio", "threshold", "accuracy", "low", "high", "before", "after", "gain", "kl"), 1.0
+)
 QUOTED |= {"n": 3, "fields": "n, win_rate", "names": "Base"}
 EVIDENCE = {"seed": SEED, "p": UNTOLD, "style": UNTOLD, "traceback": STUDENT, "generations": [{"sft": STUDENT}]}
 STAGES = {item: stage for stage in run.STAGES for item in stage.items}
@@ -47,7 +51,7 @@ def item_of(kind: str) -> list[str]:
 
 
 def of_training(item: str) -> Iterator[ItemResult]:
-    """Every outcome and every failure of a training item, with evidence that nobody but a TA may see."""
+    """Every outcome and every failure of a training item, with evidence that only a TA may see."""
     found: list[Outcome | Failure] = []
     for which, template in TEMPLATES[item].items():
         shares = (0.0, 0.5) if which == "fields" else (float(which == "passed"),)
@@ -88,7 +92,7 @@ def of_quality(item: str) -> Iterator[ItemResult]:
     """A clean submission, part of one, nothing, no sandbox, findings of every rule, and findings everywhere."""
 
     def findings(*rules: str, where: Iterable[str] = ("T07",)) -> Any:
-        return lambda code: [{"where": w, "rule": r, "line": 1, "error": STUDENT} for w in where for r in rules]
+        return lambda _: [{"where": w, "rule": r, "line": 1, "error": STUDENT} for w in where for r in rules]
 
     blank = {slot.id: "blank" for slot in SPEC.slots}
     some = {slot: state for slot, state in blank.items() if slot != "T07"}
@@ -100,7 +104,7 @@ def of_quality(item: str) -> Iterator[ItemResult]:
         cases += [(submission(), findings("import", where=[*blank, "helpers"]))]
     untidy = {slot.id: f"{FLAWS[item].format(name=slot.name)}\n" for slot in SPEC.slots}
     cases += [(submission(untidy), findings())] if FLAWS[item] else []
-    yield from (judge_quality(answers, SPEC, run_)[item] for answers, run_ in cases)
+    yield from (quality_results(answers, SPEC, run_)[item] for answers, run_ in cases)
 
 
 FLAWS = {
@@ -151,19 +155,19 @@ def test_what_did_not_pass_reads_what_was_asked_what_was_seen_and_what_to_try(it
         assert parts, result.message
         asked = " ".join(SPEC.written.values()) if kind == "written" else SPEC.items[item].title
         assert parts["asked"].startswith(asked)
-        assert seen_in(result.message) == parts["seen"] != ""
+        assert seen_part(result.message) == parts["seen"] != ""
         assert "{" not in result.message
 
 
 @pytest.mark.parametrize("item", TEMPLATES)
-def test_templates_quote_measured_numbers_and_public_bars_alone(item):
+def test_templates_quote_only_measured_numbers_and_public_thresholds(item):
     fields = {name for text in TEMPLATES[item].values() for _, name, _, _ in Formatter().parse(text) if name}
     assert fields <= set(QUOTED)
 
 
-@pytest.mark.parametrize(("item", "kind"), ITEMS)
-def test_nothing_hidden_and_no_student_s_text_reaches_what_students_are_shown(item, kind, rendered):
-    """Messages, and the two files made of them, while evidence is full of what a TA alone may see."""
+@pytest.mark.parametrize("item", [item for item, _ in ITEMS])
+def test_nothing_hidden_and_no_student_s_text_reaches_what_students_read(item, rendered):
+    """The messages and the two files for students are searched; the evidence holds what only a TA may see."""
     for result in rendered[item]:
         given = bundle(graded=apply_rubric(SPEC, {item: result}))
         shown = [result.message, str(result.misconception), str(results_dict(given)), feedback_page(given)]
@@ -175,5 +179,5 @@ def test_a_stage_can_fail_in_every_way_that_a_call_can():
     assert set(run.FAILURES) == set(verdicts.BY_KIND)
 
 
-def test_a_message_without_parts_is_its_own_gist():
-    assert [seen_in(text) for text in ("", STATUS["passed"].sentence)] == ["", STATUS["passed"].sentence]
+def test_a_message_without_parts_is_returned_whole():
+    assert [seen_part(text) for text in ("", STATUS["passed"].sentence)] == ["", STATUS["passed"].sentence]

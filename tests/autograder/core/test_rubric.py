@@ -1,4 +1,4 @@
-"""Is the rubric's arithmetic exact, honest about what is open, and never generous or harsh by rounding?"""
+"""The arithmetic of the rubric is exact, and everything that is not decided counts as pending."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ met_strategy = st.fixed_dictionaries(
 
 
 def reference() -> dict[str, ItemResult]:
-    """What the reference solution earns: everything but the TA's item."""
+    """The results of the reference solution: everything passed except the item that a TA grades."""
     written = {i.id: ItemResult(i.id, "needs_review", 0.0, "") for i in SPEC.item_list if i.kind == "written"}
     return {id_: passing(id_) for id_ in ITEMS} | written
 
@@ -120,9 +120,9 @@ def test_score_pending_and_lost_add_up_to_the_maximum(
 def test_the_verdict_is_open_exactly_when_its_best_and_worst_outcomes_differ(
     results: dict[str, ItemResult], met: dict[str, bool | None]
 ) -> None:
-    """Settle all that is pending, for and against the student: the verdict is what both agree on."""
+    """What is pending is decided once for and once against the student: the verdict is what both have in common."""
     graded = apply_rubric(SPEC, measured(results, met))
-    best, worst = _settled(results, met, True), _settled(results, met, False)
+    best, worst = _decided(results, met, True), _decided(results, met, False)
     assert best.pending == worst.pending == 0
     assert graded.passed == (best.passed if best.passed == worst.passed else None)
 
@@ -137,7 +137,7 @@ def test_a_better_answer_never_lowers_the_score(
     assert low.score <= apply_rubric(SPEC, results | {item_id: better}).score
 
 
-def _settled(results: dict[str, ItemResult], met: dict[str, bool | None], kindly: bool) -> Graded:
+def _decided(results: dict[str, ItemResult], met: dict[str, bool | None], kindly: bool) -> Graded:
     open_items = [id_ for id_ in ITEMS if id_ not in results or results[id_].status in PENDING]
     verdicts = {id_: ItemResult(id_, "partial", float(kindly), "") for id_ in open_items}
     decided = {id_: kindly if value is None or id_ not in results else value for id_, value in met.items()}

@@ -1,4 +1,4 @@
-"""When the grader fails: exit code 3, nothing half-written, no point lost, and the next run is as if nothing was."""
+"""Grader errors end with exit code 3, lose no points, leave no incomplete file, and do not affect the next run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from autograder import cli
 from autograder.report import RECORD, REPORTS
 from autograder.sandbox import Limits, Reply, SandboxError, WorkerSession, tiers
 from autograder.sandbox.link import Link, LinkClosedError
-from autograder.slots.judge import judge_slots
+from autograder.slots.runner import run_hidden_tests
 from tests.autograder.conftest import LIMITS
 from tests.support.intake_notebooks import IMPORTS, LOSS, notebook, write
 from tests.support.processes import environment
@@ -29,7 +29,7 @@ BLANK = ROOT / "tests" / "submissions" / "blank.ipynb"
 
 
 def statuses(out: Path) -> dict[str, str]:
-    """Status by item of the report in `out`."""
+    """The statuses of the report in `out`, by item."""
     report: dict[str, Any] = json.loads((out / "report.json").read_text())
     return {item["id"]: item["status"] for criterion in report["criteria"] for item in criterion["items"]}
 
@@ -44,7 +44,7 @@ def grade_t07(path: Path, out: Path) -> Any:
     return CliRunner().invoke(cli.app, ["grade", str(path), "--only", "T07", "--out", str(out)])
 
 
-def assert_ours(result: Any, out: Path) -> None:
+def assert_grader_error(result: Any, out: Path) -> None:
     assert result.exit_code == 3, result.output
     assert "Traceback" not in result.output
     assert statuses(out) == {"T07": "not_gradable"}
@@ -54,47 +54,48 @@ def assert_ours(result: Any, out: Path) -> None:
 def test_a_refused_sandbox_takes_no_point(answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "candidates", lambda: ())
     result = grade_t07(answered, tmp_path / "out")
-    assert_ours(result, tmp_path / "out")
+    assert_grader_error(result, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "apt install bubblewrap" in report["grader"]["sandbox_tier"]
 
 
-def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path, no_kit: None) -> None:
+@pytest.mark.usefixtures("no_kit")
+def test_a_missing_kit_takes_no_point(answered: Path, tmp_path: Path) -> None:
     tiers.check_tier.cache_clear()
     try:
         result = grade_t07(answered, tmp_path / "out")
     finally:
-        tiers.check_tier.cache_clear()  # what was found without the kit is not true of this machine
-    assert_ours(result, tmp_path / "out")
+        tiers.check_tier.cache_clear()  # what was found without the kit does not hold for this machine
+    assert_grader_error(result, tmp_path / "out")
     assert "rlhf_kit" in (tmp_path / "out" / "report.json").read_text()
 
 
 def test_a_part_of_the_grader_that_cannot_be_imported_takes_no_point(
     answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "autograder.slots.judge", None)
-    assert_ours(grade_t07(answered, tmp_path / "out"), tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "autograder.slots.runner", None)
+    assert_grader_error(grade_t07(answered, tmp_path / "out"), tmp_path / "out")
 
 
 class LostGPU:
-    """A session on a GPU that stops answering: every call crashes, the check of the GPU itself too."""
+    """A session on a GPU that has stopped working: every call crashes, also the check of the GPU itself."""
 
     device = "cuda"
 
-    def call(self, op: str, payload: Any, tensors: Any = None, **options: Any) -> Reply:
+    def call(self, *_: Any, **__: Any) -> Reply:
         return Reply(False, "crashed", error="RuntimeError: CUDA error: device lost")
 
 
 def test_a_lost_gpu_takes_no_point() -> None:
-    results = judge_slots(LostGPU(), submission(), load_spec(), 1, ["T07"])  # type: ignore[arg-type]
+    results = run_hidden_tests(LostGPU(), submission(), load_spec(), 1, ["T07"])  # type: ignore[arg-type]
     assert results["T07"].status == "not_gradable"
     assert "GPU no longer answers" in results["T07"].evidence["reason"]
 
 
-def test_a_worker_that_fails_before_any_student_code_runs_is_our_failure(
+def test_a_worker_that_fails_before_student_code_runs_is_a_grader_error(
     best: WorkerSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: Link, request: bytes, *, start_s: float) -> dict[str, Any]:
+    def gone(*_: Any, **__: Any) -> dict[str, Any]:
         raise LinkClosedError("the worker has ended")
 
     assert best.prewarm()
@@ -106,7 +107,7 @@ def test_a_worker_that_fails_before_any_student_code_runs_is_our_failure(
 
 
 def graded_blank(out: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The blank sample through the real command."""
+    """Grade the blank sample with the real command."""
     return subprocess.run(
         [sys.executable, "-m", "autograder.cli", "grade", str(BLANK), "--out", str(out)],
         cwd=ROOT, capture_output=True, text=True, env=environment(), **options,

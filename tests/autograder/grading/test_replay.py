@@ -1,4 +1,4 @@
-"""The command in the evidence that grades one item again: is it there, is it whole, does it give the same verdict?"""
+"""The command in the evidence that grades one item again: it is complete and gives the same verdict."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def item(report: dict[str, Any], id_: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("id_", SPEC.items)
 @pytest.mark.parametrize("status", ["wrong", "partial", "crashed", "timeout", "out_of_memory", "not_gradable"])
-def test_what_did_not_pass_brings_its_command_on_the_run_s_seed(id_: str, status: Any) -> None:
+def test_an_item_that_did_not_pass_has_its_command_with_the_run_s_seed(id_: str, status: Any) -> None:
     run = dataclasses.replace(bundle().run, seed=41, device="cuda (NVIDIA T4)")
     result = ItemResult(id_, status, 0.0, "", evidence={"seed": 7})  # a majority shows the seed of one of its runs
     given = bundle(graded=apply_rubric(SPEC, {id_: result}), run=run)
@@ -47,7 +47,7 @@ def test_what_did_not_pass_brings_its_command_on_the_run_s_seed(id_: str, status
 
 
 @pytest.mark.parametrize("status", ["passed", "needs_review"])
-def test_what_passed_or_waits_for_a_ta_brings_none(status: Any) -> None:
+def test_an_item_that_passed_or_waits_for_a_ta_has_no_command(status: Any) -> None:
     given = bundle(graded=apply_rubric(SPEC, {ITEM: ItemResult(ITEM, status, 1.0, "")}))
     report = report_dict(given)
     assert "replay" not in item(report, ITEM)["evidence"]

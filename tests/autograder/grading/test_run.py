@@ -1,4 +1,4 @@
-"""Grading from file to reports, with the sandbox and the lab replaced by small stand-ins."""
+"""Grading from file to reports, with small replacements for the sandbox and the lab."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def local(monkeypatch, lab):
-    """A session in this process and a lab of one layer; returns the sessions that were opened."""
+    """Sessions in this process and a lab of one layer; the list of sessions that were opened."""
     opened: list[LocalSession] = []
 
-    def open_local(**options):
+    def open_local(**_):
         opened.append(LocalSession())
         return opened[-1]
 
     for name, rows in ROWS.items():
         monkeypatch.setattr(data, name, rows)
-    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)  # tests share their cores
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # tests share their cores
     monkeypatch.setattr(sandbox, "WorkerSession", open_local)
-    monkeypatch.setattr(prepare, "load_lab", lambda spec, profile, device: lab)
+    monkeypatch.setattr(prepare, "load_lab", lambda *_: lab)
     return opened
 
 
@@ -77,7 +77,8 @@ def test_the_solved_notebook_is_graded_completely_and_reported(local, notebooks,
     assert len(local) == 1
 
 
-def test_two_runs_with_one_seed_differ_in_their_duration_alone(local, notebooks, tmp_path):
+@pytest.mark.usefixtures("local")
+def test_two_runs_with_one_seed_differ_only_in_their_duration(notebooks, tmp_path):
     only = ("T04", "T12", "sft_loss_trend", "ppo_reward")
     reports = []
     for name in ("first", "second"):
@@ -95,7 +96,7 @@ def test_only_the_items_asked_for_are_graded(local, notebooks):
 
 
 def test_a_blank_notebook_scores_nothing_and_needs_no_sandbox(notebooks, monkeypatch, tmp_path):
-    monkeypatch.setattr(sandbox, "WorkerSession", lambda **options: pytest.fail("a sandbox was started"))
+    monkeypatch.setattr(sandbox, "WorkerSession", lambda **_: pytest.fail("a sandbox was started"))
     graded = grade(notebooks / "blank.ipynb", tmp_path)
     found = statuses(graded)
     assert (graded.score, graded.pending, graded.passed) == (0.0, 0.0, False)
@@ -104,7 +105,7 @@ def test_a_blank_notebook_scores_nothing_and_needs_no_sandbox(notebooks, monkeyp
 
 
 def test_without_a_sandbox_nothing_is_lost_and_nothing_is_run(notebooks, monkeypatch):
-    def refuse(**options):
+    def refuse(**_):
         raise sandbox.SandboxError("none here")
 
     monkeypatch.setattr(sandbox, "WorkerSession", refuse)
@@ -117,8 +118,9 @@ def test_without_a_sandbox_nothing_is_lost_and_nothing_is_run(notebooks, monkeyp
     assert "none here" in result.run.sandbox_tier
 
 
-def test_missing_artefacts_leave_the_training_items_open_and_the_slots_graded(local, notebooks, monkeypatch):
-    def missing(spec, profile, device):
+@pytest.mark.usefixtures("local")
+def test_missing_artefacts_leave_the_training_items_open_and_the_slots_graded(notebooks, monkeypatch):
+    def missing(*_):
         raise ArtefactError("no weights")
 
     monkeypatch.setattr(prepare, "load_lab", missing)
@@ -136,12 +138,12 @@ def test_missing_artefacts_leave_the_training_items_open_and_the_slots_graded(lo
         (Options(seed=-1), "seed is a number"),
     ],
 )
-def test_options_that_cannot_be_met_say_what_there_is(notebooks, options, words):
+def test_options_that_cannot_be_met_say_what_to_choose(notebooks, options, words):
     with pytest.raises(OptionError, match=words):
         grade(notebooks / "blank.ipynb", options=options)
 
 
-def test_what_is_no_notebook_is_refused_before_anything_starts(notebooks):
+def test_a_file_that_is_no_notebook_is_refused_before_anything_starts(notebooks):
     with pytest.raises(IntakeError):
         grade(notebooks / "odd.ipynb")
 
@@ -158,14 +160,15 @@ FORGED = [{}, {"step": "x"}, {"step": -1}, {"wall_s": "x", "step": None}, {"step
 
 
 @pytest.mark.parametrize("record", FORGED, ids=str)
-def test_no_forged_progress_record_stops_the_grader(local, notebooks, monkeypatch, record):
+@pytest.mark.usefixtures("local")
+def test_no_forged_progress_record_stops_the_grader(notebooks, monkeypatch, record):
     class Forging(LocalSession):
         def call(self, op, payload, tensors, *, on_progress, **options):
             on_progress(record)
             on_progress({"step": 3, "loss": 1.0, "wall_s": 2.5})
             return super().call(op, payload, tensors, on_progress=on_progress, **options)  # which takes 1.0 s
 
-    monkeypatch.setattr(sandbox, "WorkerSession", lambda **options: Forging())
+    monkeypatch.setattr(sandbox, "WorkerSession", lambda **_: Forging())
     log, only = io.StringIO(), Options(seed=1, only=("sft_loss_trend",))
     result = grade_submission(notebooks / "solved.ipynb", None, only, GradingProgress(Console(file=log, width=120)))
     assert "not_gradable" not in statuses(result.graded).values()

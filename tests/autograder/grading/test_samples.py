@@ -1,4 +1,4 @@
-"""The committed sample submissions are what their script makes of the current notebook."""
+"""The committed sample submissions are what their script makes from the current notebook."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ print(run.run_case(12, 3, Path(sys.argv[2])).fault)
 
 
 @pytest.mark.parametrize(("grown", "fault"), [
-    ("before", ""), ("meanwhile", "the reading process itself grew over its bound"),
+    ("before", ""), ("meanwhile", "the reading process exceeded its memory limit"),
 ])  # fmt: skip
 def test_only_growth_while_reading_is_a_fault(grown: str, fault: str, tmp_path: Path) -> None:
     # In a process of its own: the most that a process ever held cannot be taken back.

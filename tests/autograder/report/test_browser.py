@@ -16,8 +16,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageChops
@@ -25,6 +24,10 @@ from PIL import Image, ImageChops
 from autograder.report import page, write_reports
 from tests.support.browser import BROWSER
 from tests.support.report_fixture import CANARY, HOSTILE, bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")]
 QUIET = (

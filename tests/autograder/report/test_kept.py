@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +12,9 @@ from assignment.release.release import build
 from autograder import cli, report
 from autograder.grading import run as grading
 from tests.support.report_fixture import bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

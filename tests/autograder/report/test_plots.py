@@ -45,11 +45,11 @@ def test_ticks_are_few_round_and_inside(low: float, span: float) -> None:
 
 
 def test_a_threshold_line_is_drawn_between_values_around_it() -> None:
-    drawing = svg(chart((0, 1), (1.0, 3.0), bars=(("bar", 2.0),)))
-    line = float(re.search(r'class="bar" [^>]*y1="([\d.]+)"', drawing).group(1))
+    drawing = svg(chart((0, 1), (1.0, 3.0), threshold=2.0))
+    line = float(re.search(r'class="threshold" [^>]*y1="([\d.]+)"', drawing).group(1))
     above, below = (y for _, y in curve_points(drawing))
     assert below < line < above
-    assert "bar 2" in drawing
+    assert "threshold 2" in drawing
 
 
 def test_a_band_far_above_the_curve_does_not_flatten_it() -> None:
@@ -71,6 +71,6 @@ def test_texts_of_a_chart_are_escaped() -> None:
 
 def test_the_chart_says_in_words_what_it_shows() -> None:
     assert (
-        chart((0, 8), (3.0, 1.0), bars=(("bar", 2.0),)).summary
-        == "Loss: from 3 at step 0 to 1 at step 8; bar 2."
+        chart((0, 8), (3.0, 1.0), threshold=2.0).summary
+        == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."
     )

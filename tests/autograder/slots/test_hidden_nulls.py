@@ -1,4 +1,4 @@
-"""Null answers: zeros, echoes, factors, shifts, permutations, no gradient. Every hidden test rejects each."""
+"""Null answers, such as zeros, echoes, factors, permutations or no gradient, are rejected by every hidden test."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 
 from autograder.inside.namespace import SlotMissingError
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer
-from autograder.slots.misconceptions import local
-from tests.support.slot_runs import SLOTS, SPEC, base_sources, draw, faults, run_base
+from autograder.slots.hidden_tests.checked import CheckedAnswers, check
+from autograder.slots.misconceptions import in_process
+from tests.support.slot_runs import SLOTS, SPEC, base_sources, draw, run_base
 
 RNG = np.random.default_rng(8)
 NUMERIC = [slot for slot in SLOTS if slot not in ("T01", "T02", "T03")]
-# what is asked of a slot first: its value; where a loop is tested, what it learned
+# The outputs of the loops that are changed here; of all other slots, every output but the gradients is.
 MAIN = {"T05": ("after:weight", "final:weight"), "T09": ("after:transformer.weight", "final:transformer.weight"),
         "T14": ("after:lm.weight", "final:lm.weight")}  # fmt: skip
 
@@ -33,23 +34,26 @@ NULLS: dict[str, Null] = {
     "Z11 rows permuted": lambda x: x[::-1].copy(),
     "Z11 first row right": lambda x: np.concatenate([x[:1], np.zeros_like(x[1:])]),
     "Z12 noise": lambda x: x.std() * RNG.standard_normal(x.shape) + x.mean() + 1e-3,
-    "Z13 empty": lambda x: np.zeros((0,)),
+    "Z13 empty": lambda _: np.zeros((0,)),
     "Z13 a broadcastable shape": lambda x: x[None],
 }
 NEEDS_ROWS = ("Z05", "Z11")
 
 
-def is_asked(name: str) -> bool:
+def is_value(name: str) -> bool:
     return not name.startswith("gradient")
+
+
+def with_answers(run: CheckedAnswers, answers: list[CaseAnswer]) -> CheckedAnswers:
+    return check(run.test, run.function, run.cases, answers, run.seed)
 
 
 @pytest.mark.parametrize("null", NULLS)
 @pytest.mark.parametrize("slot", NUMERIC)
 def test_null_answers_are_rejected(slot, null):
-    cases, answers, _ = run_base(slot, 1)
-    test, changed, applied = HIDDEN_TESTS[slot], [], False
-    for answer in answers:
-        names = [n for n in answer.tensors if is_asked(n) and (slot not in MAIN or n in MAIN[slot])]
+    right, changed, applied = run_base(slot, 1), [], False
+    for answer in right.answers:
+        names = [n for n in answer.tensors if is_value(n) and (slot not in MAIN or n in MAIN[slot])]
         tensors = dict(answer.tensors)
         for name in names:
             if tensors[name].ndim or not null.startswith(NEEDS_ROWS):
@@ -58,41 +62,37 @@ def test_null_answers_are_rejected(slot, null):
         changed.append(replace(answer, tensors=tensors))
     if not applied:
         pytest.skip("the answer is one number: it has no rows")
-    assert faults(test.compare(cases, changed))
+    assert with_answers(right, changed).failed
 
 
 @pytest.mark.parametrize("slot", ["T04", "T06", "T07", "T10", "T13"])
 @pytest.mark.parametrize("scale", [None, 0.0, 0.5, 2.0, -1.0])
 def test_right_values_with_a_wrong_gradient_are_rejected_by_the_gradient_alone(slot, scale):
-    cases, answers, _ = run_base(slot, 1)
+    right = run_base(slot, 1)
     changed = [
-        CaseAnswer(a.values, {n: x if is_asked(n) else scale * x for n, x in a.tensors.items()
-                              if is_asked(n) or scale is not None})
-        for a in answers
+        CaseAnswer(a.values, {n: x if is_value(n) else scale * x for n, x in a.tensors.items()
+                              if is_value(n) or scale is not None})
+        for a in right.answers
     ]  # fmt: skip
-    failed = faults(HIDDEN_TESTS[slot].compare(cases, changed))
-    assert {r.kind for r in failed} == {"gradient"}
+    assert {r.kind for r in with_answers(right, changed).failed} == {"gradient"}
 
 
 @pytest.mark.parametrize("slot", ["T04", "T06", "T07", "T10", "T13"])
 def test_a_right_gradient_with_value_zero_is_rejected(slot):
-    cases, answers, _ = run_base(slot, 1)
+    right = run_base(slot, 1)
     changed = [
-        CaseAnswer(a.values, {n: 0 * x if is_asked(n) else x for n, x in a.tensors.items()}) for a in answers
+        CaseAnswer(a.values, {n: 0 * x if is_value(n) else x for n, x in a.tensors.items()}) for a in right.answers
     ]
-    assert "value" in {r.kind for r in faults(HIDDEN_TESTS[slot].compare(cases, changed))}
+    assert "value" in {r.kind for r in with_answers(right, changed).failed}
 
 
 @pytest.mark.parametrize("slot", ["T01", "T02", "T03"])
 @pytest.mark.parametrize("text", ["", "echo", "the first case's answer"])
 def test_empty_echoed_and_constant_texts_are_rejected(slot, text):
-    cases, answers, _ = run_base(slot, 1)
-    constants = {"": "", "echo": str(cases[0].args), "the first case's answer": None}
-    value = constants[text]
-    changed = [
-        CaseAnswer({n: v if value is None else value for n, v in answers[0].values.items()}) for _ in answers
-    ]
-    assert faults(HIDDEN_TESTS[slot].compare(cases, changed))
+    right = run_base(slot, 1)
+    value = {"": "", "echo": str(right.cases[0].args), "the first case's answer": None}[text]
+    constant = CaseAnswer({n: v if value is None else value for n, v in right.answers[0].values.items()})
+    assert with_answers(right, [constant] * len(right.cases)).failed
 
 
 @pytest.mark.parametrize("slot", SLOTS)
@@ -102,10 +102,10 @@ def test_none_counts_as_not_attempted(slot):
     if slot == "T06":
         source = f"class {name}(kit.RewardModelBase):\n    def forward(self, input_ids, attention_mask): return None\n"
     with pytest.raises(SlotMissingError):
-        local.answers(slot, name, base_sources(slot, source), draw(slot, 0), 0)
+        in_process.run_sources(slot, name, base_sources(slot, source), draw(slot, 0), 0)
 
 
 @pytest.mark.parametrize("slot", SLOTS)
-def test_an_answer_without_any_content_is_rejected_and_not_an_error_of_ours(slot):
+def test_an_answer_without_any_content_is_rejected_and_no_grader_error(slot):
     cases = draw(slot, 0)
-    assert faults(HIDDEN_TESTS[slot].compare(cases, [CaseAnswer() for _ in cases]))
+    assert check(HIDDEN_TESTS[slot], SPEC.slot(slot).name, cases, [CaseAnswer() for _ in cases], 0).failed

@@ -1,4 +1,4 @@
-"""The library of known mistakes: each is wrong, each is named, and its sentence gives nothing away."""
+"""The library of known mistakes: each is wrong and is named, and no sentence tells the solution."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pytest
 
 from autograder.slots import misconceptions, verdicts
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer
-from autograder.slots.misconceptions import Mistake, diagnosis, load, naming, read
+from autograder.slots.hidden_tests.checked import check
+from autograder.slots.misconceptions import Mistake, diagnosis, load_library, naming, read_library
 from autograder.training.symptoms import SYMPTOMS
-from tests.support.slot_runs import SLOTS, SPEC, base_sources, faults, run, run_base
+from tests.support.slot_runs import SLOTS, SPEC, run, run_base, run_wrong
 from tests.support.sources import ROOT
 
 REAL = misconceptions.LIBRARY
-LIBRARY = load()
+LIBRARY = load_library()
 MISTAKES = [mistake for slot in SLOTS for mistake in LIBRARY.mistakes[slot]]
-# P25: rows meet at random, no second program repeats its numbers. S26p: updates that never come leave nothing to
-# compare; the slot is wrong, and the training items name it from the weights.
+# P25 mixes rows at random, so that no second program repeats its numbers. S26p makes no update, so that there is
+# nothing to compare: the slot is wrong, and the training items name the mistake from the weights.
 UNNAMED = {"P25", "S26p"}
 
 
 def fails_and_is_named(mistake: Mistake, seed: int) -> bool:
-    cases, answers, residuals = run(mistake.slot, LIBRARY.sources(mistake), seed)
-    test = HIDDEN_TESTS[mistake.slot]
-    named = naming.name(test, SPEC.slot(mistake.slot).name, cases, answers, residuals, seed)
-    return bool(faults(residuals)) and [m.id for m in named] == ([] if mistake.id in UNNAMED else [mistake.id])
+    checked = run(mistake.slot, LIBRARY.sources(mistake), seed)
+    named = [found.id for found in naming.matching_mistakes(checked)]
+    return bool(checked.failed) and named == ([] if mistake.id in UNNAMED else [mistake.id])
 
 
 @pytest.mark.parametrize("slot", SLOTS)
@@ -59,12 +59,11 @@ def test_no_slot_says_one_thing_twice():
 
 
 def test_a_right_answer_is_given_no_name():
-    cases, answers, residuals = run_base("T13", 2)
-    assert naming.name(HIDDEN_TESTS["T13"], "ppo_loss", cases, answers, residuals, 2) == []
+    assert naming.matching_mistakes(run_base("T13", 2)) == []
 
 
 def test_a_mistake_is_named_although_other_statistics_are_reported():
-    """P09 in another's words: other intermediate names, float64 statistics, one statistic left out."""
+    """P09 written differently: other names, statistics in float64, one statistic left out."""
     source = '''
 def ppo_loss(new, old, adv, v, v_old, ret, mask, cfg):
     on = mask.bool()
@@ -75,9 +74,7 @@ def ppo_loss(new, old, adv, v, v_old, ret, mask, cfg):
     vl = torch.stack([(v - ret) ** 2, (near - ret) ** 2]).amax(0)[on].mean() / 2
     return pl + cfg.value_coef * vl, {"policy_loss": pl.double(), "value_loss": vl}
 '''
-    cases, answers, residuals = run("T13", base_sources("T13", source), 2)
-    named = naming.name(HIDDEN_TESTS["T13"], "ppo_loss", cases, answers, residuals, 2)
-    assert [m.id for m in named] == ["P09"]
+    assert [m.id for m in naming.matching_mistakes(run_wrong("T13", source, 2))] == ["P09"]
 
 
 def changed(change: str) -> str:
@@ -90,12 +87,10 @@ def token_logprobs(logits, tokens):
 """
 
 
-def test_a_mistake_nobody_thought_of_gets_no_name_but_a_diagnosis():
-    source = changed("3 * x")
-    cases, answers, residuals = run("T10", base_sources("T10", source), 2)
-    test = HIDDEN_TESTS["T10"]
-    assert naming.name(test, "token_logprobs", cases, answers, residuals, 2) == []
-    assert diagnosis.diagnose(test, cases, answers, residuals) == "scale"
+def test_a_mistake_that_is_not_in_the_library_gets_no_name_but_a_diagnosis():
+    checked = run_wrong("T10", changed("3 * x"), 2)
+    assert naming.matching_mistakes(checked) == []
+    assert diagnosis.diagnose(checked) == "scale"
 
 
 @pytest.mark.parametrize(
@@ -105,10 +100,7 @@ def test_a_mistake_nobody_thought_of_gets_no_name_but_a_diagnosis():
      ("x.flip(0)", "order"), ("x * 0 + 4", "constant"), ("torch.cat([x[:1], x[1:] ** 2])", "rows")],
 )  # fmt: skip
 def test_the_diagnosis_says_how_numbers_differ(change, kind):
-    source = changed(change)
-    cases, answers, residuals = run("T10", base_sources("T10", source), 2)
-    first = [r for r in residuals if r.case == 0]
-    assert diagnosis.diagnose(HIDDEN_TESTS["T10"], cases, answers, first) == kind
+    assert diagnosis.diagnose(run_wrong("T10", changed(change), 2).only(0)) == kind
 
 
 SPOILT_ROWS = """
@@ -124,35 +116,31 @@ def shape_rewards(scores, logprobs, ref_logprobs, mask, beta):
 )
 def test_the_diagnosis_tells_padded_rows_from_other_rows(where, kind):
     source = LIBRARY.bases["T11"] + SPOILT_ROWS.format(where=where)
-    cases, answers, residuals = run("T11", base_sources("T11", source), 2)
-    first = [r for r in residuals if r.case == 0]
-    assert diagnosis.diagnose(HIDDEN_TESTS["T11"], cases, answers, first) == kind
+    assert diagnosis.diagnose(run_wrong("T11", source, 2).only(0)) == kind
 
 
-def test_two_mistakes_that_explain_an_answer_equally_well_are_both_said(monkeypatch):
+def test_two_mistakes_that_explain_an_answer_equally_well_are_both_named(monkeypatch):
     one = next(mistake for mistake in LIBRARY.mistakes["T10"] if mistake.id == "K02")
     two = replace(one, id="X", name="another name", sentence="Another sentence.")
     both = replace(LIBRARY, mistakes={**LIBRARY.mistakes, "T10": (*LIBRARY.mistakes["T10"], two)})
-    monkeypatch.setattr(naming, "load", lambda: both)
-    cases, answers, _ = run("T10", LIBRARY.sources(one), 2)
-    assert verdicts.from_answers("T10", cases, answers, SPEC, 2).misconception == {
+    monkeypatch.setattr(naming, "load_library", lambda: both)
+    assert verdicts.from_answers(run("T10", LIBRARY.sources(one), 2), SPEC).misconception == {
         "id": "K02, X", "name": f"{one.name}, or another name", "sentence": f"{one.sentence} Or: Another sentence.",
     }  # fmt: skip
 
 
-def test_signs_are_declared_of_items_that_the_mistake_costs():
+def test_symptoms_are_declared_for_training_items_that_the_mistake_costs():
     training = {item.id for item in SPEC.item_list if item.kind == "training"}
     for mistake in MISTAKES:
-        assert set(mistake.signs) <= set(mistake.items) & training
-        assert set(mistake.signs.values()) <= set(SYMPTOMS)
-    assert any(mistake.signs for mistake in MISTAKES)
+        assert set(mistake.symptoms) <= set(mistake.items) & training
+        assert set(mistake.symptoms.values()) <= set(SYMPTOMS)
+    assert any(mistake.symptoms for mistake in MISTAKES)
 
 
-def test_naming_copes_with_answers_that_make_no_sense():
-    test = HIDDEN_TESTS["T14"]
-    cases, _, _ = run_base("T14", 2)
+def test_malformed_answers_get_no_name_and_raise_nothing():
+    cases = run_base("T14", 2).cases
     answers = [CaseAnswer({"rolled": "x", "updates": None}, {}) for _ in cases]
-    assert naming.name(test, "train_ppo", cases, answers, test.compare(cases, answers), 2) == []
+    assert naming.matching_mistakes(check(HIDDEN_TESTS["T14"], "train_ppo", cases, answers, 2)) == []
 
 
 BASE = '[base.T07]\ncode = "def f(): return 1"\n'
@@ -162,17 +150,17 @@ HEAD = '[[mistake]]\nid = "X"\nslot = "T07"\nname = "n"\nsentence = "s."\n'
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """A function that makes a library of these files and forgets the one that was loaded."""
+    """A function that makes a library of these files and clears the cache of the loaded one."""
 
     def make(**files: str):
         for name, text in files.items():
             (tmp_path / f"{name}.toml").write_text(text)
-        load.cache_clear()
-        return load
+        load_library.cache_clear()
+        return load_library
 
     monkeypatch.setattr(misconceptions, "LIBRARY", tmp_path)
     yield make
-    load.cache_clear()
+    load_library.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +181,7 @@ def library(tmp_path, monkeypatch):
         ("[[mistake]\n", "bad.toml: cannot be read: "),
     ],
 )
-def test_an_entry_that_is_not_usable_costs_itself_and_says_so(library, caplog, text, says):
+def test_an_unusable_entry_is_left_out_and_named(library, caplog, text, says):
     found = library(bad=text, good=BASE + GOOD)()
     kept = [mistake.id for mistake in found.mistakes["T07"]]
     assert kept == ["G"]
@@ -204,19 +192,19 @@ def test_an_entry_that_is_not_usable_costs_itself_and_says_so(library, caplog, t
 def test_a_library_with_a_bad_entry_still_names_the_others(library):
     real = {path.stem: path.read_text() for path in REAL.glob("*.toml")}
     library(**real, zz_bad="[[mistake]\n")
-    mistake = next(m for m in load().mistakes["T10"] if m.id == "K02")
+    mistake = next(m for m in load_library().mistakes["T10"] if m.id == "K02")
     assert fails_and_is_named(mistake, seed=2)
 
 
 def test_every_entry_of_the_library_is_usable():
-    assert read()[1] == []
+    assert read_library()[1] == []
 
 
 def test_a_bad_entry_is_one_line_on_stderr(tmp_path):
-    """Without any set-up of logging, as in a grading run."""
+    """Logging is not configured, as in a grading run."""
     code = (
         "from pathlib import Path; from autograder.slots import misconceptions as m; "
-        f"m.LIBRARY = Path({str(tmp_path)!r}); m.load()"
+        f"m.LIBRARY = Path({str(tmp_path)!r}); m.load_library()"
     )
     (tmp_path / "bad.toml").write_text("[[mistake]\n")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

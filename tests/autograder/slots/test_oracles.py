@@ -1,4 +1,4 @@
-"""The oracles against PyTorch in float64: other code, other form, the same numbers."""
+"""The oracles agree with PyTorch in float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 from transformers import GPT2Config, GPT2Model
 
 from autograder.slots.hidden_tests.ppo import runs
@@ -31,7 +31,7 @@ def test_sft_loss_and_gradient_agree_with_autograd(rng):
     labels[0, :4] = labels[2, 5:] = -100
     value, gradient = losses.sft_loss(logits, labels)
     x = leaf(logits)
-    loss = F.cross_entropy(x[:, :-1].reshape(-1, 11), torch.tensor(labels[:, 1:]).reshape(-1))
+    loss = functional.cross_entropy(x[:, :-1].reshape(-1, 11), torch.tensor(labels[:, 1:]).reshape(-1))
     loss.backward()
     assert abs(value - loss.item()) < EPS
     assert np.abs(gradient - x.grad.numpy()).max() < EPS
@@ -47,7 +47,7 @@ def test_bradley_terry_agrees_with_autograd_and_survives_large_gaps(rng):
     chosen, rejected = rng.normal(size=6) * 100, rng.normal(size=6) * 100
     value, first, second = losses.bradley_terry(chosen, rejected, 0.7)
     x, y = leaf(chosen), leaf(rejected)
-    loss = -F.logsigmoid(x - y - 0.7).mean()
+    loss = -functional.logsigmoid(x - y - 0.7).mean()
     loss.backward()
     assert abs(value - loss.item()) < 1e-8
     assert np.abs(first - x.grad.numpy()).max() < EPS

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from assignment.registry import load_spec
-from autograder.core.exception_hints import hint
+from autograder.core.exception_hints import hint_for
 from autograder.core.records import Answers, ItemResult
-from autograder.quality.checks import definitions_in, judge_quality
+from autograder.quality.checks import definitions_in, quality_results
 from autograder.sandbox import WorkerSession
-from autograder.slots.judge import judge_slots
+from autograder.slots.runner import run_hidden_tests
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.support.real_life import REWRITTEN, SAME, TOLD, big_output, dumped
@@ -32,7 +32,7 @@ def extracted(path: Path) -> Answers:
 
 def graded(path: Path, session: WorkerSession) -> dict[str, ItemResult]:
     """Grade the cheap slots of a file in the sandbox."""
-    return dict(judge_slots(session, extracted(path), SPEC, 3, SLOTS))
+    return dict(run_hidden_tests(session, extracted(path), SPEC, 3, SLOTS))
 
 
 def statements(source: str) -> list[str]:
@@ -64,9 +64,9 @@ def test_an_honest_form_scores_as_the_clean_one(
     before, after = statements(clean.prelude), statements(answers.prelude)
     assert [one for one in after if one in before] == before
     run = tuple(answers.slots) if after != before else SLOTS
-    results = dict(judge_slots(best, answers, SPEC, 3, run))
+    results = dict(run_hidden_tests(best, answers, SPEC, 3, run))
     assert {slot: result.status for slot, result in results.items()} == dict.fromkeys(run, "passed"), results
-    quality = judge_quality(answers, SPEC, definitions_in(best, SPEC))
+    quality = quality_results(answers, SPEC, definitions_in(best, SPEC))
     assert {item: result.message for item, result in quality.items() if result.share < 1} == {}
 
 
@@ -100,5 +100,5 @@ def test_200_mb_of_saved_output_is_refused_with_advice(tmp_path: Path) -> None:
 
 
 def test_a_hint_holds_nothing_of_the_exceptions_text() -> None:
-    assert "secret" not in hint("NameError: name 'secret_hidden_input' is not defined")
-    assert hint("ValueError: anything else") == ""
+    assert "secret" not in hint_for("NameError: name 'secret_hidden_input' is not defined")
+    assert hint_for("ValueError: anything else") == ""

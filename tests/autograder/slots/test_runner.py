@@ -1,4 +1,4 @@
-"""The judge with the worker's drivers in this process: statuses, replacement, messages, evidence."""
+"""Slot tests with the worker's drivers in this process: statuses, replacement, messages, evidence."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 
 from autograder.core.records import Answer
 from autograder.programs.dependencies import SlotDependencies
-from autograder.slots.judge import judge_slots
-from autograder.slots.misconceptions import load
-from autograder.slots.verdicts import without_running
+from autograder.slots.misconceptions import load_library
+from autograder.slots.runner import run_hidden_tests
+from autograder.slots.verdicts import from_state
 from tests.support.slot_runs import SLOTS, SPEC, LocalSession, submission
 
-LIBRARY = load()
+LIBRARY = load_library()
 BY_ID = {mistake.id: mistake for mistakes in LIBRARY.mistakes.values() for mistake in mistakes}
 
 
 def verdicts(answers, only=None, session=None, seed=3, **options):
-    return judge_slots(session or LocalSession(), answers, SPEC, seed, only, **options)
+    return run_hidden_tests(session or LocalSession(), answers, SPEC, seed, only, **options)
 
 
 def test_right_answers_pass_in_all_slots_and_each_is_reported_once():
@@ -42,7 +42,7 @@ def test_a_blank_notebook_is_not_attempted_and_nothing_is_run():
 )
 def test_states_of_the_extraction_become_statuses(state, status):
     answer = Answer("T07", state, problem="Rename it." if state != "blank" else "")
-    result = without_running(answer)
+    result = from_state(answer)
     assert result is not None
     assert (result.status, result.share) == (status, 0.0)
     assert result.message
@@ -91,7 +91,7 @@ def test_a_helper_of_the_prelude_is_followed_to_the_slots_it_calls():
     assert SlotDependencies.of(answers, SPEC).below("T04") == {"T10"}
 
 
-BORROWED = {  # a slot answered by the name of another, whose reference would know the answer
+BORROWED = {  # answers that call another slot, whose reference would give the right answer
     "T05": "def train_sft(model, batches, config, on_step=None):\n"
            "    return train_reward_model(model, batches, config, on_step)\n",
     "T07": "def bradley_terry_loss(chosen, rejected, margin=0.0):\n    return sft_loss(chosen, rejected)\n",
@@ -101,7 +101,7 @@ BORROWED = {  # a slot answered by the name of another, whose reference would kn
 
 @pytest.mark.parametrize(("slot", "other"), [("T05", "T09"), ("T07", "T04"), ("T10", "T04")])
 @pytest.mark.parametrize("state", ["blank", "present"])
-def test_the_reference_of_a_slot_that_is_not_to_be_called_answers_no_other(slot, other, state):
+def test_the_reference_of_a_slot_that_the_registry_does_not_let_call_is_never_sent(slot, other, state):
     wrong = {other: f"def {SPEC.slot(other).name}(*args):\n    return 0\n"}
     changes, states = {slot: BORROWED[slot]}, {}
     if state == "blank":
@@ -120,7 +120,7 @@ def test_forged_rollouts_of_uneven_length_are_wrong_and_cost_no_memory():
     rolled = [{"prompts": [[2]] * 5000, "replies": [[2] * 5000] + [[2]] * 4999, "updates": 0}]
 
     class Odd(LocalSession):
-        def call(self, op, payload, tensors, **options):
+        def call(self, _op, payload, _tensors, **_):
             values = {"rolled": rolled, "updates": 1, "stats": 3, "callbacks": []}
             return reply("answered", {"cases": [{"values": values, "error": None} for _ in payload["cases"]]})
 
@@ -159,15 +159,15 @@ def test_an_exception_in_a_slot_is_a_crash_with_a_traceback_for_the_ta_only():
 
 
 @pytest.mark.parametrize("ending", ["exit()", "raise SystemExit(0)", "return None", "raise NotImplementedError('T08')"])
-def test_exits_and_placeholders_do_not_stop_the_judge(ending):
+def test_exits_and_placeholders_end_their_own_slot_only(ending):
     source = f"def preference_accuracy(a, b):\n    {ending}\n"
     result = verdicts(submission({"T08": source}), ["T08"])["T08"]
     assert result.status == ("crashed" if "xit" in ending else "not_attempted")
 
 
-def test_a_failure_of_the_sandbox_is_ours_and_costs_nothing():
+def test_a_failure_of_the_sandbox_is_a_grader_error_and_costs_nothing():
     class Broken(LocalSession):
-        def call(self, *args, **options):
+        def call(self, *_, **__):
             raise RuntimeError("no worker")
 
     assert verdicts(submission(), ["T07"], Broken())["T07"].status == "not_gradable"
@@ -178,7 +178,7 @@ def test_a_reply_of_the_wrong_form_is_a_wrong_answer(data):
     from tests.support.slot_runs import reply
 
     class Odd(LocalSession):
-        def call(self, *args, **options):
+        def call(self, *_, **__):
             return reply("answered", data)
 
     assert verdicts(submission(), ["T07"], Odd())["T07"].status == "wrong"
@@ -229,11 +229,11 @@ def test_limits_come_from_the_registry(slot, kind):
     assert {limit.wall_s for limit in limits[-1:]} == {SPEC.limits.for_item(kind, slot).wall_s}
 
 
-def test_an_answer_that_makes_no_sense_is_wrong_and_no_failure_of_ours():
+def test_a_malformed_answer_is_wrong_and_no_grader_error():
     from tests.support.slot_runs import reply
 
     class Odd(LocalSession):
-        def call(self, op, payload, tensors, **options):
+        def call(self, _op, payload, _tensors, **_):
             values = {"rolled": [{"prompts": [[99]], "replies": "x", "updates": {}}], "updates": -3, "stats": None}
             return reply("answered", {"cases": [{"values": values, "error": None} for _ in payload["cases"]]})
 

@@ -1,14 +1,19 @@
-"""What a student reads about a slot's test: templates and names of ours, never a number or an input."""
+"""What a student reads about a slot that failed its hidden test: fixed templates, never a number or an input."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from autograder.core.exception_hints import hint
-from autograder.core.messages import advice, asked
-from autograder.slots.hidden_tests.base import Case, CaseAnswer, Fault, HiddenTest, Residual
+from autograder.core.exception_hints import hint_for
+from autograder.core.messages import seen_and_tip, with_task
 
-LABELS = {
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autograder.slots.hidden_tests.base import Fault
+    from autograder.slots.hidden_tests.checked import CheckedAnswers
+
+LABELS = {  # by name of a check
     "loss": "the loss", "gradient": "the gradient", "gradient_chosen": "the gradient in the chosen scores",
     "gradient_rejected": "the gradient in the rejected scores", "accuracy": "the accuracy",
     "gradient_logprobs": "the gradient in the log-probabilities",
@@ -55,30 +60,28 @@ def label(name: str) -> str:
     return LABELS.get(name, name.replace("_", " "))
 
 
-def message(
-    test: HiddenTest, cases: Sequence[Case], answers: Sequence[CaseAnswer], residuals: Sequence[Residual]
-) -> str:
-    """What was asked, what was seen in the plainest case that fails, what to try."""
-    failed = [r for r in residuals if r.fault]
+def failure_message(checked: CheckedAnswers) -> str:
+    """The task, what was seen in the plainest case that failed, and what to try."""
+    test, failed = checked.test, checked.failed
     first = min(failed, key=lambda r: r.case)  # of one case, the first in the order of the test's checks
-    case = cases[first.case]
+    case = checked.cases[first.case]
     tip = test.tips.get(first.name) or test.tips.get("") or ANY_TIP
     if first.name == "error":
-        error = answers[first.case].error or {}
-        seen = RAISED.format(about=case.about, error=_known(error))
-        tip = hint(str(error.get("text", ""))) or RAISED_TIP
+        error = checked.answers[first.case].error or {}
+        seen = RAISED.format(about=case.about, error=_builtin_name(error))
+        tip = hint_for(str(error.get("text", ""))) or RAISED_TIP
     elif first.name == "refusal":
-        seen = NO_REFUSAL.format(about=case.about, error=test.raises(case))
+        seen = NO_REFUSAL.format(about=case.about, error=test.expected_error(case))
     elif all(r.kind == "gradient" for r in failed):
         template = NO_GRADIENT if first.fault == "missing" else ONLY_GRADIENT
         seen = template.format(about=case.about, label=label(first.name))
     else:
         seen = SEEN[first.fault].format(about=case.about, label=label(first.name))
-    return asked(test.asks, advice(seen, tip))
+    return with_task(test.task, seen_and_tip(seen, tip))
 
 
-def _known(error: Mapping[str, str]) -> str:
-    """A built-in exception's name; anything else is a student's text and stays out."""
+def _builtin_name(error: Mapping[str, str]) -> str:
+    """The name of a built-in exception. Any other name may be a student's text and is left out."""
     import builtins
 
     name = error.get("type", "")

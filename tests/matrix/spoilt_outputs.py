@@ -1,4 +1,4 @@
-"""Every single check of every hidden test alone: one output spoilt, all others right, and it has to notice."""
+"""Spoil one output of a right answer at a time: each hidden test has to notice it although all others are right."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from assignment.registry import load_spec
 from autograder.slots.hidden_tests import HIDDEN_TESTS, CaseAnswer, draw
-from autograder.slots.misconceptions import load, local
+from autograder.slots.misconceptions import in_process, load_library
 
 SEED = 11
 Spoiler = Callable[[np.ndarray], np.ndarray]
 
 
 def shifted(x: np.ndarray) -> np.ndarray:
-    """Moved by one position along the last axis."""
+    """Move by one position along the last axis."""
     return np.roll(x, 1, axis=-1) if x.ndim else x
 
 
 def permuted(x: np.ndarray) -> np.ndarray:
-    """The rows, or of a list the entries, the other way round."""
+    """Reverse the order of the rows, or of the entries of a list."""
     return x[::-1].copy() if x.ndim else x
 
 
@@ -33,35 +33,39 @@ SPOILERS: dict[str, Spoiler] = {
 
 
 @dataclass(frozen=True)
-class Alone:
-    """One slot: reference and blank as they must be; outputs: what was spoilt, nothing if the answer is text; per
-    form how many of them it changes, and those whose change got through."""
+class SpoiltOutputs:
+    """The result for one slot.
+
+    reference: whether the right answer passes. blank: whether an empty answer is rejected. outputs: the numeric
+    outputs, empty if the answer is text. tried, unnoticed: by form of spoiling, the number of outputs that it changes,
+    and the outputs whose change no check noticed.
+    """
 
     slot: str
     reference: bool
     blank: bool
     outputs: tuple[str, ...]
     tried: dict[str, int]
-    through: dict[str, list[str]]
+    unnoticed: dict[str, list[str]]
 
     @property
     def right(self) -> bool:
-        """Whether the reference passes and everything else is noticed; of numbers something has to be tried."""
+        """Whether the reference passes, everything else is noticed, and numeric outputs were tried at all."""
         tried = not self.outputs or any(self.tried.values())
-        return self.reference and self.blank and tried and not any(self.through.values())
+        return self.reference and self.blank and tried and not any(self.unnoticed.values())
 
 
-def alone(slot: str) -> Alone:
-    """All forms on all outputs of one slot that a check compares."""
-    test, name, library = HIDDEN_TESTS[slot], load_spec().slot(slot).name, load()
+def spoil_outputs(slot: str) -> SpoiltOutputs:
+    """Try all forms of spoiling on all numeric outputs of one slot that a check compares."""
+    test, name, library = HIDDEN_TESTS[slot], load_spec().slot(slot).name, load_library()
     sources = [*_others(library, slot), library.bases[slot]]
     cases = draw(slot, SEED)
-    answers = local.answers(slot, name, sources, cases, SEED)
+    answers = in_process.run_sources(slot, name, sources, cases, SEED)
 
     def fails(changed: list[CaseAnswer]) -> bool:
         return any(residual.fault for residual in test.compare(cases, changed))
 
-    tried, through = dict.fromkeys(SPOILERS, 0), {form: list[str]() for form in SPOILERS}
+    tried, unnoticed = dict.fromkeys(SPOILERS, 0), {form: list[str]() for form in SPOILERS}
     outputs = compared(test, cases, answers)
     for output in outputs:
         for form, spoil in SPOILERS.items():
@@ -69,23 +73,25 @@ def alone(slot: str) -> Alone:
             if scope:
                 tried[form] += 1
                 if not fails(changed):
-                    through[form].append(output)
+                    unnoticed[form].append(output)
     blank = fails([CaseAnswer() for _ in cases])
-    return Alone(slot, not fails(answers), blank, tuple(outputs), tried, through)
+    return SpoiltOutputs(slot, not fails(answers), blank, tuple(outputs), tried, unnoticed)
 
 
 def compared(test: Any, cases: list[Any], answers: list[CaseAnswer]) -> list[str]:
-    """Names of the numeric outputs, arrays or lists of numbers, that some check is called after."""
+    """The names of the numeric outputs (arrays or lists of numbers) for which there is a check of that name."""
     names = {
-        check.name for case, answer in zip(cases, answers) if answer.error is None and not test.raises(case)
+        check.name
+        for case, answer in zip(cases, answers, strict=True)
+        if answer.error is None and not test.expected_error(case)
         for check in test.checks(case, answer)
-    }  # fmt: skip
+    }
     outputs = {name for answer in answers for name in (*answer.tensors, *answer.values)}
     return sorted(name for name in outputs & names if any(_numbers(answer, name) is not None for answer in answers))
 
 
 def _numbers(answer: CaseAnswer, output: str) -> np.ndarray | None:
-    """An output as an array; None if it is not there, a text, a truth value or ragged."""
+    """An output as an array; None if it is missing, a text, a truth value or ragged."""
     if output in answer.tensors:
         return answer.tensors[output]
     value = answer.values.get(output)
@@ -95,7 +101,7 @@ def _numbers(answer: CaseAnswer, output: str) -> np.ndarray | None:
 
 
 def _spoilt(answers: list[CaseAnswer], output: str, spoil: Spoiler) -> tuple[list[CaseAnswer], bool]:
-    """The answers with one output spoilt in every case; whether that changed anything worth noticing."""
+    """The answers with one output spoilt in every case, and whether that changed it enough to be noticed."""
     changed, scope = [], False
     for answer in answers:
         old = _numbers(answer, output)
@@ -109,7 +115,7 @@ def _spoilt(answers: list[CaseAnswer], output: str, spoil: Spoiler) -> tuple[lis
 
 
 def _with(answer: CaseAnswer, output: str, new: np.ndarray) -> CaseAnswer:
-    """The answer with another array, or list of numbers, under that name."""
+    """The answer with another array or list of numbers for this output."""
     if output in answer.tensors:
         return replace(answer, tensors={**answer.tensors, output: new})
     return replace(answer, values={**answer.values, output: new.tolist()})

@@ -1,7 +1,7 @@
-"""Does the grader have what each slot of the registry needs: hidden test, oracle, driver, known mistakes?
+"""Check that the grader has what each slot of the registry needs: hidden test, oracle, driver, known mistakes.
 
-Asked of the tables that grading itself uses, so that what is found here is found there. The release gate asks it
-(`rlhf-lab verify`); while grading, a missing test or driver would be a failure of the grader's for whole classes.
+The tables that grading itself uses are checked. The release gate runs this (`rlhf-lab verify`), because a missing test
+or driver would be a grader error in every submission of a class.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assignment.registry import Spec
 from autograder.core.text import one_line
-from autograder.slots.misconceptions import LIBRARY, PRELUDE, Library, Mistake, read
+from autograder.slots.misconceptions import LIBRARY, PRELUDE, Library, Mistake, read_library
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from assignment.registry import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS, ORACLES, DRIVERS = "autograder/slots/hidden_tests/", "autograder/slots/oracles/", "autograder/inside/drive_*.py"
@@ -26,29 +29,29 @@ MODULES = (
 
 
 def problems(spec: Spec) -> Iterator[str]:
-    """One line, with the file, for each thing that is missing, not usable, or left over from a slot that is gone."""
+    """One line, with the file, for everything that is missing, unusable, or left over from a slot that was removed."""
     broken = [line for name in MODULES if (line := _import_error(name))]
     yield from dict.fromkeys(broken)
-    for look in (_tests, _drivers, _library) if not broken else ():
-        yield from look(spec)
+    for part in (_tests, _drivers, _library) if not broken else ():
+        yield from part(spec)
 
 
 def _import_error(name: str) -> str:
-    """Why a module cannot be imported, with the line of ours where it ended; "" if it can."""
+    """Why a module cannot be imported, with the line of this repository where the import failed; "" if it can."""
     try:
         importlib.import_module(name)
-    except Exception as error:  # whatever a half-written file raises
+    except Exception as error:  # noqa: BLE001 - a half-written file may raise anything
         return f"{_place_of(error)}: cannot be imported: {one_line(f'{type(error).__name__}: {error}', 200)}"
     return ""
 
 
 def _place_of(error: Exception) -> str:
-    """The last line of a module of ours that ran before this error, as file:line."""
+    """The last line of a module of this repository that ran before the error, as file:line."""
     if isinstance(error, SyntaxError):
         return f"{_relative(error.filename or '?')}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)]
-    return f"{_relative(ours[-1].filename)}:{ours[-1].lineno}" if ours else "the grader"
+    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)]
+    return f"{_relative(inside[-1].filename)}:{inside[-1].lineno}" if inside else "the grader"
 
 
 def _tests(spec: Spec) -> Iterator[str]:
@@ -59,8 +62,8 @@ def _tests(spec: Spec) -> Iterator[str]:
         test = HIDDEN_TESTS.get(slot)
         if test is None:
             yield f'{TESTS}: slot {slot} has no hidden test: a class under @hidden_test("{slot}", oracle=…)'
-        elif not getattr(test, "asks", ""):
-            yield f"{_file(type(test))}: the hidden test of {slot} does not say what it asks: set `asks`"
+        elif not getattr(test, "task", ""):
+            yield f"{_file(type(test))}: the hidden test of {slot} does not say what the slot has to do: set `task`"
         elif test.oracle is not None and not _file(test.oracle).startswith(ORACLES):
             where, name = _file(test.oracle), test.oracle.__name__
             yield f"{where}: {name}, the oracle of {slot}, has to stand in {ORACLES}, apart from the test"
@@ -70,20 +73,20 @@ def _tests(spec: Spec) -> Iterator[str]:
 
 
 def _drivers(spec: Spec) -> Iterator[str]:
-    from autograder.inside.driver_table import DRIVERS as found
+    from autograder.inside import driver_table
 
     known = [slot.id for slot in spec.slots]
     for slot in known:
-        if slot not in found:
+        if slot not in driver_table.DRIVERS:
             yield f'{DRIVERS}: slot {slot} has no driver: a function under @driver("{slot}")'
-    for slot, driver in found.items():
+    for slot, driver in driver_table.DRIVERS.items():
         if slot not in known:
             yield f"{_file(driver)}: {driver.__name__} drives {slot}, which is no slot; remove it"
 
 
 def _library(spec: Spec) -> Iterator[str]:
-    """Entries that are not usable; slots without a right answer or a mistake; what mistakes say of items."""
-    library, found = read()
+    """Unusable entries, slots without a right answer or a mistake, and what is wrong in the fields of mistakes."""
+    library, found = read_library()
     folder = _relative(str(LIBRARY)) + "/"
     yield from (f"{folder}{problem}" for problem in found)
     known = [slot.id for slot in spec.slots]
@@ -97,16 +100,16 @@ def _library(spec: Spec) -> Iterator[str]:
             yield f"{folder}{file}: [base.{slot}] is of no slot; remove it and its mistakes"
     for mistakes in library.mistakes.values():
         for mistake in mistakes:
-            said = _says(mistake, spec) if mistake.slot in known else ()
-            yield from (f"{folder}{mistake.file}: {mistake.id}: {line}" for line in said)
-    yield from (f"{folder}{line}" for line in _running(library))
+            wrong = _wrong_fields(mistake, spec) if mistake.slot in known else ()
+            yield from (f"{folder}{mistake.file}: {mistake.id}: {line}" for line in wrong)
+    yield from (f"{folder}{line}" for line in _undefined(library))
 
 
-def _says(mistake: Mistake, spec: Spec) -> Iterator[str]:
+def _wrong_fields(mistake: Mistake, spec: Spec) -> Iterator[str]:
     for item in mistake.items:
         if item not in spec.items:
             yield f"items names {item}, which is no item of the registry"
-    for field in ("keeps", "signs"):
+    for field in ("keeps", "symptoms"):
         for item in getattr(mistake, field):
             if item not in mistake.items:
                 yield f"{field} names {item}, which is not among its items"
@@ -117,14 +120,14 @@ def _says(mistake: Mistake, spec: Spec) -> Iterator[str]:
         yield f"keeps has an entry that is neither a fraction such as 6/7 nor one of {named}"
 
 
-def _running(library: Library) -> Iterator[str]:
-    """Right answers that cannot be defined: while grading, each would silence the names of all mistakes."""
-    from autograder.slots.misconceptions.local import TrustedNamespace
+def _undefined(library: Library) -> Iterator[str]:
+    """Right answers that cannot be executed. While grading, one of them would prevent the naming of any mistake."""
+    from autograder.slots.misconceptions.in_process import TrustedNamespace
 
     for slot, base in library.bases.items():
         try:
             TrustedNamespace([PRELUDE, base])
-        except Exception as error:  # whatever a half-written answer raises
+        except Exception as error:  # noqa: BLE001 - a half-written answer may raise anything
             reason = one_line(f"{type(error).__name__}: {error}", 200)
             yield f"{library.files[slot]}: [base.{slot}] cannot be defined: {reason}"
 

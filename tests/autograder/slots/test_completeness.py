@@ -1,21 +1,24 @@
-"""What the grader needs for each slot of the registry: whatever is missing or left over is named by file."""
+"""Whatever the grader lacks for a slot of the registry, or has left over from a removed one, is named by file."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assignment.registry import load_spec, parse_spec
 from autograder.inside import driver_table
-from autograder.slots import complete, hidden_tests, misconceptions
-from autograder.slots.complete import problems
+from autograder.slots import completeness, hidden_tests, misconceptions
+from autograder.slots.completeness import problems
 from tests.support.copies import change_file, copy_of_the_repository, python
 from tests.support.registries import WITHOUT_T08, edited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SPEC = load_spec()
 REWARD = "autograder/slots/hidden_tests/reward_model.py"
@@ -23,14 +26,14 @@ LIBRARY = "autograder/slots/misconceptions/library"
 ASK = """
 import json
 from assignment.registry import load_spec
-from autograder.slots.complete import problems
+from autograder.slots.completeness import problems
 print(json.dumps(list(problems(load_spec()))))
 """
 
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the library, in the place of the real one."""
+    """A copy of the library that replaces the real one."""
     shutil.copytree(misconceptions.LIBRARY, tmp_path / "library")
     monkeypatch.setattr(misconceptions, "LIBRARY", tmp_path / "library")
     return tmp_path / "library"
@@ -48,14 +51,14 @@ def test_a_slot_without_a_hidden_test_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_slot_without_a_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete._import_error("autograder.inside.drive_values")
+    completeness._import_error("autograder.inside.drive_values")
     monkeypatch.delitem(driver_table.DRIVERS, "T08")
     assert list(problems(SPEC)) == [
         'autograder/inside/drive_*.py: slot T08 has no driver: a function under @driver("T08")'
     ]
 
 
-def test_an_oracle_that_stands_with_its_test_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oracle_in_the_module_of_its_test_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(hidden_tests.HIDDEN_TESTS["T08"]), "oracle", staticmethod(hidden_tests.reward_forward.pad))
     assert list(problems(SPEC)) == [
         "autograder/slots/hidden_tests/reward_forward.py: pad, the oracle of T08, has to stand in "
@@ -63,9 +66,10 @@ def test_an_oracle_that_stands_with_its_test_is_named(monkeypatch: pytest.Monkey
     ]
 
 
-def test_a_hidden_test_that_does_not_say_what_it_asks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(hidden_tests.HIDDEN_TESTS["T08"]), "asks", "")
-    assert list(problems(SPEC)) == [f"{REWARD}: the hidden test of T08 does not say what it asks: set `asks`"]
+def test_a_hidden_test_without_its_task_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(hidden_tests.HIDDEN_TESTS["T08"]), "task", "")
+    says = f"{REWARD}: the hidden test of T08 does not say what the slot has to do: set `task`"
+    assert list(problems(SPEC)) == [says]
 
 
 def test_two_tests_or_two_drivers_of_one_slot_are_refused() -> None:
@@ -95,10 +99,10 @@ def test_modules_that_cannot_be_imported_are_named_with_their_lines(tmp_path: Pa
         ('code = "1"\nkeeps = { T09 = "1/2" }', "X1: keeps names T09, which is not among its items"),
         ('code = "1"\nkeeps = { T08 = "half" }',
          "X1: keeps has an entry that is neither a fraction such as 6/7 nor one of gradient, field_kinds"),
-        ('code = "1"\nsigns = { T09 = "W1" }', "X1: signs names T09, which is not among its items"),
+        ('code = "1"\nsymptoms = { T09 = "W1" }', "X1: symptoms names T09, which is not among its items"),
     ],
 )  # fmt: skip
-def test_a_known_mistake_that_is_not_usable_is_named_by_file_and_id(library: Path, entry: str, says: str) -> None:
+def test_an_unusable_known_mistake_is_named_by_file_and_id(library: Path, entry: str, says: str) -> None:
     head = '[[mistake]]\nid = "X1"\nslot = "T08"\nname = "n"\nsentence = "s."\n'
     (library / "zz.toml").write_text(head + entry + "\n")
     (line,) = problems(SPEC)
@@ -132,9 +136,9 @@ def test_a_right_answer_that_is_missing_or_cannot_be_defined_is_named(
 
 
 def test_a_slot_without_a_known_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    library, _ = misconceptions.read()
+    library, _ = misconceptions.read_library()
     bare = SimpleNamespace(bases=library.bases, files=library.files, mistakes={**library.mistakes, "T08": ()})
-    monkeypatch.setattr(complete, "read", lambda: (bare, []))
+    monkeypatch.setattr(completeness, "read_library", lambda: (bare, []))
     assert list(problems(SPEC)) == [
         f'{LIBRARY}/reward_model.toml: slot T08 has no known mistake: [[mistake]] with slot = "T08"'
     ]
