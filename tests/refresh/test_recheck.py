@@ -61,8 +61,8 @@ def test_a_known_mistake_whose_edit_no_longer_matches_is_named(
 
 
 def test_a_right_answer_that_became_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    bases = {**load().bases, "T08": load().bases["T08"].replace("return", "return 0 *")}
-    monkeypatch.setattr(slot_runs, "load", lambda: replace(load(), bases=bases))
+    bases = {**load_library().bases, "T08": load_library().bases["T08"].replace("return", "return 0 *")}
+    monkeypatch.setattr(slot_runs, "load_library", lambda: replace(load_library(), bases=bases))
     (row,) = recheck.library()
     assert row.state == "by hand"
     assert row.detail.startswith("[base.T08] fails its hidden test (")
