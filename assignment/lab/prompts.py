@@ -162,12 +162,7 @@ def _list(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     attribute = rng.choice(list(ATTRIBUTES))
     value = rng.choice(ATTRIBUTES[attribute])
     return Question(
-        "list",
-        f"list {value}",
-        LISTS[attribute].format(v=value),
-        value,
-        attribute,
-        world.owners(attribute, value),
+        "list", f"list {value}", LISTS[attribute].format(v=value), value, attribute, world.owners(attribute, value)
     )
 
 
@@ -188,13 +183,7 @@ def _unknown(_: World, rng: random.Random, strangers: Iterator[str]) -> Question
 def _unsafe(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, act = rng.choice(list(world.animals)), rng.choice(ACTS)
     return Question(
-        "unsafe",
-        f"unsafe {a} {act}",
-        rng.choice(REQUESTS).format(act=act, a=a),
-        a,
-        "",
-        [],
-        others={"act": act},
+        "unsafe", f"unsafe {a} {act}", rng.choice(REQUESTS).format(act=act, a=a), a, "", [], others={"act": act}
     )
 
 

@@ -29,17 +29,23 @@ def pad_sequences(
     return ids, mask
 
 
-def sft_batches(encoded: Sequence[dict[str, list[int]]], config: SFTConfig, pad_id: int) -> list[dict[str, Tensor]]:
+def sft_batches(
+    encoded: Sequence[dict[str, list[int]]], config: SFTConfig, pad_id: int
+) -> list[dict[str, Tensor]]:
     """Make batches for T05: input_ids, attention_mask, labels, (B, T), right padded, with label -100 there."""
     batches = []
-    for rows in _shuffled_chunks(encoded, config.batch_size, config.seed, lambda r: len(r["input_ids"])):
+    for rows in _shuffled_chunks(
+        encoded, config.batch_size, config.seed, lambda r: len(r["input_ids"])
+    ):
         ids, mask = pad_sequences([r["input_ids"] for r in rows], pad_id)
         labels, _ = pad_sequences([r["labels"] for r in rows], IGNORE_INDEX)
         batches.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
     return batches
 
 
-def preference_batches(pairs: Sequence[dict[str, list[int]]], config: RMConfig, pad_id: int) -> list[dict[str, Tensor]]:
+def preference_batches(
+    pairs: Sequence[dict[str, list[int]]], config: RMConfig, pad_id: int
+) -> list[dict[str, Tensor]]:
     """Make batches for T09: chosen_ and rejected_ input_ids and attention_mask, (B, T), right padded.
 
     pairs: token ids of prompt + reply + EOS under "chosen" and "rejected".
@@ -55,7 +61,9 @@ def preference_batches(pairs: Sequence[dict[str, list[int]]], config: RMConfig, 
     return batches
 
 
-def _shuffled_chunks(rows: Sequence[Row], size: int, seed: int, length: Callable[[Row], int]) -> list[list[Row]]:
+def _shuffled_chunks(
+    rows: Sequence[Row], size: int, seed: int, length: Callable[[Row], int]
+) -> list[list[Row]]:
     """Make random batches of rows of similar length, which the seed decides.
 
     The rows are shuffled, sorted by length in pools of 16 batches and cut into batches, which are

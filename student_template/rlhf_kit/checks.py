@@ -71,11 +71,15 @@ class CheckResult:
         items = "".join(
             f"<li><b>{html.escape(case.name)}</b>"
             + (f"<br>{html.escape(case.message)}" if case.message else "")
-            + (f"<br><code>{html.escape(case.detail)}</code>" if case.detail else "") + "</li>"
-            for case in ([] if self.blank else self.cases) if not case.passed
+            + (f"<br><code>{html.escape(case.detail)}</code>" if case.detail else "")
+            + "</li>"
+            for case in ([] if self.blank else self.cases)
+            if not case.passed
         )
         mark = "✓" if self.passed else "…" if self.blank else "✗"
-        return f"<p>{mark} {html.escape(self.headline)}</p>" + (f"<ul>{items}</ul>" if items else "")
+        return f"<p>{mark} {html.escape(self.headline)}</p>" + (
+            f"<ul>{items}</ul>" if items else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,10 @@ class CheckReport:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(result._repr_html_() for result in self.results) + f"<p><b>{self.headline}</b></p>"
+        return (
+            "".join(result._repr_html_() for result in self.results)
+            + f"<p><b>{self.headline}</b></p>"
+        )
 
 
 class Grader:
@@ -119,7 +126,9 @@ class Grader:
         """Run the check of one slot, such as "T07". ChecksNotFoundError if there is none."""
         path = self.tests_dir / f"{slot.strip().upper()}.py"
         if path.stem not in self.slots:
-            raise ChecksNotFoundError(f"no check called {slot!r}; there are: {', '.join(self.slots)}")
+            raise ChecksNotFoundError(
+                f"no check called {slot!r}; there are: {', '.join(self.slots)}"
+            )
         loaded = load_cases(path)
         results = tuple(self._run(case, loaded) for case in loaded.cases)
         blank = any(case.detail.startswith(f"NotImplementedError: {path.stem}") for case in results)
@@ -129,7 +138,9 @@ class Grader:
         """Run every check, even after one failed."""
         return CheckReport(tuple(self.check(slot) for slot in self.slots))
 
-    def export(self, notebook: str | Path | None = None, out: str | Path | None = None) -> Exported | None:
+    def export(
+        self, notebook: str | Path | None = None, out: str | Path | None = None
+    ) -> Exported | None:
         """Write the zip to submit. If that is not possible, print why and return None."""
         try:
             return export_submission(notebook, out, self.namespace)
@@ -138,10 +149,14 @@ class Grader:
             return None
 
     def _run(self, case: Case, loaded: Loaded) -> CaseResult:
-        undefined = [name for name in case.parameters if name != "env" and name not in self.namespace]
+        undefined = [
+            name for name in case.parameters if name != "env" and name not in self.namespace
+        ]
         if undefined:
             names = ", ".join(undefined)
-            return CaseResult(case.name, False, f"{names}: not defined; run the cell of the slot first")
+            return CaseResult(
+                case.name, False, f"{names}: not defined; run the cell of the slot first"
+            )
         error = loaded.run(case, self.namespace)
         if error is None:
             return CaseResult(case.name, True)
@@ -158,7 +173,9 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def connect_grader(tests_dir: str | Path | None = None, namespace: Mapping[str, Any] | None = None) -> Grader:
+def connect_grader(
+    tests_dir: str | Path | None = None, namespace: Mapping[str, Any] | None = None
+) -> Grader:
     """Make the grader for this notebook.
 
     tests_dir: folder with T01.py …; by default `tests` beside the notebook or beside rlhf_kit. namespace:
@@ -168,7 +185,9 @@ def connect_grader(tests_dir: str | Path | None = None, namespace: Mapping[str, 
     for place in places:
         if any(place.glob("[A-Z][0-9][0-9].py")):
             caller = sys._getframe(1).f_globals
-            return Grader(place.resolve(), _notebook_globals(caller) if namespace is None else namespace)
+            return Grader(
+                place.resolve(), _notebook_globals(caller) if namespace is None else namespace
+            )
     looked = " and ".join(str(place.resolve()) for place in places)
     raise ChecksNotFoundError(
         f"no checks (T01.py, …) in {looked}: unpack the whole release zip and start there"

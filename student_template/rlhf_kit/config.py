@@ -131,7 +131,9 @@ def get_profile(name: str = "tiny") -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise ValueError(f"no profile called {name!r}; this release has: {', '.join(PROFILES)}") from None
+        raise ValueError(
+            f"no profile called {name!r}; this release has: {', '.join(PROFILES)}"
+        ) from None
 
 
 def warmup_factor(step: int, warmup_steps: int) -> float:

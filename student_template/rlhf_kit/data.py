@@ -41,8 +41,13 @@ def _load(name: str) -> Dataset:
 
     path = DATA / f"{name}.jsonl.gz"
     if not path.exists():
-        found = ", ".join(sorted(p.name.removesuffix(".jsonl.gz") for p in DATA.glob("*.jsonl.gz"))) or "nothing"
-        raise FileNotFoundError(f"no data called {name!r} in {DATA} (it holds: {found}); unpack the release again")
+        found = (
+            ", ".join(sorted(p.name.removesuffix(".jsonl.gz") for p in DATA.glob("*.jsonl.gz")))
+            or "nothing"
+        )
+        raise FileNotFoundError(
+            f"no data called {name!r} in {DATA} (it holds: {found}); unpack the release again"
+        )
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:  # datasets writes a cache, which is not kept
         return Dataset.from_json(str(path), cache_dir=scratch, keep_in_memory=True)

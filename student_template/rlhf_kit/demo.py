@@ -17,8 +17,13 @@ TURN = re.compile(r"\n\n(Human|Assistant):(.*?)(?=\n\n(?:Human|Assistant):|\Z)",
 
 
 def answer(
-    model: nn.Module, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int = 48,
-    greedy: bool = True, seed: int = 0,
+    model: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int = 48,
+    greedy: bool = True,
+    seed: int = 0,
 ) -> list[str]:
     """Decode a causal language model's replies to prompt texts that end in "Assistant:".
 
@@ -44,7 +49,9 @@ def show_conversations(prompts: Sequence[str], replies: dict[str, Sequence[str]]
 
 
 def demo(
-    prompts: Sequence[str] | None = None, model: nn.Module | None = None, tokenizer: Any = None,
+    prompts: Sequence[str] | None = None,
+    model: nn.Module | None = None,
+    tokenizer: Any = None,
     name: str = "base model",
 ) -> None:
     """Print a model's replies to prompts, by default the base model's to four held-out prompts."""
@@ -60,5 +67,8 @@ def demo(
 
 def _wrap(speaker: str, text: str) -> str:
     return textwrap.fill(
-        f"{speaker}: {' '.join(text.split())}", WIDTH, subsequent_indent="    ", break_long_words=False
+        f"{speaker}: {' '.join(text.split())}",
+        WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
     )

@@ -53,18 +53,28 @@ class EnvironmentReport:
 
     def __str__(self) -> str:
         width = max(len(finding.what) for finding in self.findings)
-        lines = [f"{'ok ' if f.ok else 'FIX'} {f.what.ljust(width)}  {f.found}" for f in self.findings]
+        lines = [
+            f"{'ok ' if f.ok else 'FIX'} {f.what.ljust(width)}  {f.found}" for f in self.findings
+        ]
         return "\n".join([*lines, "", *(self.problems or ["Everything is in place."])])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (
-                "✓" if f.ok else "✗", f.what, f.found, "" if f.ok else f.advice)) + "</tr>"
+            "<tr>"
+            + "".join(
+                f"<td>{html.escape(cell)}</td>"
+                for cell in ("✓" if f.ok else "✗", f.what, f.found, "" if f.ok else f.advice)
+            )
+            + "</tr>"
             for f in self.findings
         )
-        verdict = "Everything is in place." if self.ok else "Put the ✗ lines right, then run this cell again."
+        verdict = (
+            "Everything is in place."
+            if self.ok
+            else "Put the ✗ lines right, then run this cell again."
+        )
         head = "<tr><th></th><th>what</th><th>found</th><th>what to do</th></tr>"
         return f"<table>{head}{rows}</table><p>{verdict}</p>"
 
@@ -103,7 +113,9 @@ def seed_everything(seed: int) -> None:
 def _python() -> Finding:
     needed = ".".join(map(str, PYTHON_NEEDED))
     return Finding(
-        "Python", ".".join(map(str, sys.version_info[:3])), sys.version_info[:2] >= PYTHON_NEEDED,
+        "Python",
+        ".".join(map(str, sys.version_info[:3])),
+        sys.version_info[:2] >= PYTHON_NEEDED,
         f"install Python {needed} or newer and choose it as the notebook's kernel.",
     )
 
@@ -112,8 +124,12 @@ def _packages(requirements: Path) -> Iterator[Finding]:
     try:
         lines = requirements.read_text(encoding="utf-8").splitlines()
     except OSError:
-        yield Finding("requirements.txt", f"not in {requirements.parent}", False,
-                      "unpack the whole release zip and start the notebook in its folder.")
+        yield Finding(
+            "requirements.txt",
+            f"not in {requirements.parent}",
+            False,
+            "unpack the whole release zip and start the notebook in its folder.",
+        )
         return
     for line in lines:
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?", line.split("#")[0])
@@ -122,7 +138,7 @@ def _packages(requirements: Path) -> Iterator[Finding]:
 
 
 def _package(name: str, needed: str) -> Finding:
-    fix = f"run `%pip install \"{name}{'>=' + needed if needed else ''}\"` and restart the kernel."
+    fix = f'run `%pip install "{name}{">=" + needed if needed else ""}"` and restart the kernel.'
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -147,8 +163,12 @@ def _device() -> Finding:
 
         device = best_device()
     except Exception as error:  # noqa: BLE001 (a broken installation fails in many ways)
-        return Finding("device", "torch does not import", False,
-                       f"install torch again ({type(error).__name__}: {str(error)[:120]}).")
+        return Finding(
+            "device",
+            "torch does not import",
+            False,
+            f"install torch again ({type(error).__name__}: {str(error)[:120]}).",
+        )
     if device == "cuda":
         return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})", True)
     return Finding("device", f"cpu ({torch.get_num_threads()} threads)", True)
@@ -159,8 +179,12 @@ def _memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (AttributeError, ValueError, OSError):
         return Finding("memory", "unknown on this system", True)
-    return Finding("memory", f"{total:.1f} GB", total >= MEMORY_NEEDED,
-                   f"the notebook wants {MEMORY_NEEDED:.0f} GB: close other programs or use another machine.")
+    return Finding(
+        "memory",
+        f"{total:.1f} GB",
+        total >= MEMORY_NEEDED,
+        f"the notebook wants {MEMORY_NEEDED:.0f} GB: close other programs or use another machine.",
+    )
 
 
 def _shipped(kit: Path) -> Iterator[Finding]:
@@ -177,8 +201,14 @@ def _shipped(kit: Path) -> Iterator[Finding]:
         except (OSError, ValueError, AttributeError, TypeError):
             yield Finding(manifest.parent.name, "manifest cannot be read", False, again)
             continue
-        bad = [name for name, expected in sums.items() if _sha256(manifest.parent / name) != expected]
-        found = f"{len(sums)} files, as in the manifest" if not bad else f"wrong or missing: {', '.join(bad)}"
+        bad = [
+            name for name, expected in sums.items() if _sha256(manifest.parent / name) != expected
+        ]
+        found = (
+            f"{len(sums)} files, as in the manifest"
+            if not bad
+            else f"wrong or missing: {', '.join(bad)}"
+        )
         yield Finding(manifest.parent.name.replace("_", " "), found, not bad, again)
 
 

@@ -102,7 +102,9 @@ def _share(got: int, wanted: int) -> float:
 class GoldReward:
     """The gold reward of replies to known prompts; an instance is called like a `score_fn`."""
 
-    def __init__(self, records: Iterable[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, records: Iterable[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> None:
         self.tokenizer = tokenizer
         self.records = {tuple(tokenizer(r["prompt"])["input_ids"]): dict(r) for r in records}
 
@@ -115,7 +117,9 @@ class GoldReward:
             for p, r in zip(prompt_ids, response_ids, strict=True)
         ]
 
-    def __call__(self, prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]) -> Tensor:
+    def __call__(
+        self, prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]
+    ) -> Tensor:
         """Compute the gold rewards (B,)."""
         rewards = [
             gold_reward(self.records[tuple(p)], self._text(r), bool(r) and r[-1] == EOS_ID)

@@ -18,10 +18,30 @@ HOMES = (
     "glaciers",
     "canyons",
 )
-FOODS = ("seeds", "moss", "beetles", "berries", "snails", "roots", "clover", "shrimp", "honey", "mushrooms")
+FOODS = (
+    "seeds",
+    "moss",
+    "beetles",
+    "berries",
+    "snails",
+    "roots",
+    "clover",
+    "shrimp",
+    "honey",
+    "mushrooms",
+)
 COLOURS = ("red", "blue", "green", "grey", "white", "black", "golden", "purple")
 SIZES = ("tiny", "small", "medium", "large", "huge")  # in rising order, which comparisons use
-SOUNDS = ("humming", "barking", "clicking", "whistling", "growling", "chirping", "squeaking", "hooting")
+SOUNDS = (
+    "humming",
+    "barking",
+    "clicking",
+    "whistling",
+    "growling",
+    "chirping",
+    "squeaking",
+    "hooting",
+)
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "home": HOMES,

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 BASE_MODEL = Path(__file__).parent / "base_model"
-HEAD_STD = 0.02  # scores are small at the start, so that the first Bradley–Terry loss is close to ln 2
+HEAD_STD = (
+    0.02  # scores are small at the start, so that the first Bradley–Terry loss is close to ln 2
+)
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -63,7 +65,9 @@ class Policy(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits (B, T, V) and values (B, T), with position ids from the mask."""
         hidden = self.lm.transformer(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids(attention_mask)
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids(attention_mask),
         ).last_hidden_state
         return self.lm.lm_head(hidden), self.value_head(hidden).squeeze(-1)
 
@@ -77,7 +81,9 @@ class RewardModelBase(nn.Module):
         self.score = nn.Linear(lm.config.n_embd, 1)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            self.score.weight.copy_(HEAD_STD * torch.randn(self.score.weight.shape, generator=generator))
+            self.score.weight.copy_(
+                HEAD_STD * torch.randn(self.score.weight.shape, generator=generator)
+            )
             self.score.bias.zero_()
         self.to(lm.device)
 

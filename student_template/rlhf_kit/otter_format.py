@@ -48,8 +48,12 @@ class TestCaseDecorator:
     __test__ = False  # for pytest: not a test, despite the name
 
     def __init__(
-        self, name: str | None = None, points: float | None = None, hidden: bool = False,
-        success_message: str | None = None, failure_message: str | None = None,
+        self,
+        name: str | None = None,
+        points: float | None = None,
+        hidden: bool = False,
+        success_message: str | None = None,
+        failure_message: str | None = None,
     ) -> None:
         self.name, self.points, self.hidden = name, points, hidden
         self.success_message, self.failure_message = success_message, failure_message
@@ -62,7 +66,9 @@ class TestCaseDecorator:
     def call_func(self, global_environment: dict[str, Any]) -> None:
         """Call the test with the names that it asks for. A missing name is None, as in otter."""
         names = inspect.signature(self.test_func).parameters
-        self.test_func(**{n: global_environment if n == "env" else global_environment.get(n) for n in names})
+        self.test_func(
+            **{n: global_environment if n == "env" else global_environment.get(n) for n in names}
+        )
 
 
 def load_cases(path: Path) -> Loaded:

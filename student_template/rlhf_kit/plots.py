@@ -40,8 +40,12 @@ def smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
 
 
 def plot_loss(
-    losses: Sequence[float] | Curves, *, title: str = "Training loss", ylabel: str = "loss (nats per token)",
-    smoothing: float = 0.8, baseline: float | None = None,
+    losses: Sequence[float] | Curves,
+    *,
+    title: str = "Training loss",
+    ylabel: str = "loss (nats per token)",
+    smoothing: float = 0.8,
+    baseline: float | None = None,
 ) -> Figure:
     """Draw the loss over optimiser steps: each step pale, the moving average strong.
 
@@ -52,15 +56,26 @@ def plot_loss(
     _curves(axes, losses, smoothing)
     if baseline is not None:
         axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1)
-        axes.annotate(f"{baseline:.2f}", (1.0, baseline), xycoords=("axes fraction", "data"), fontsize=8,
-                      xytext=(3, -3), textcoords="offset points", color="0.3")
+        axes.annotate(
+            f"{baseline:.2f}",
+            (1.0, baseline),
+            xycoords=("axes fraction", "data"),
+            fontsize=8,
+            xytext=(3, -3),
+            textcoords="offset points",
+            color="0.3",
+        )
     axes.set(title=title, xlabel="optimiser step", ylabel=ylabel)
     return fig
 
 
 def plot_accuracy(
-    accuracy: Curves, *, bar: float | None = None, title: str = "Reward model: held-out accuracy",
-    xlabel: str = "evaluation", smoothing: float = 0.0,
+    accuracy: Curves,
+    *,
+    bar: float | None = None,
+    title: str = "Reward model: held-out accuracy",
+    xlabel: str = "evaluation",
+    smoothing: float = 0.0,
 ) -> Figure:
     """Draw the share of pairs ranked right, with chance at 0.5. bar: an accuracy to reach."""
     fig, (axes,) = _figure(1)
@@ -73,7 +88,9 @@ def plot_accuracy(
     return fig
 
 
-def plot_ppo(runs: Mapping[str, Sequence[Mapping[str, float]]], *, smoothing: float = 0.6) -> Figure:
+def plot_ppo(
+    runs: Mapping[str, Sequence[Mapping[str, float]]], *, smoothing: float = 0.6
+) -> Figure:
     """Draw reward and KL of one or more PPO runs, side by side.
 
     runs: name -> the statistics of T14, one dict per step with "reward" (reward units, normalised)
@@ -102,15 +119,27 @@ def plot_overoptimisation(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> 
         x = [math.sqrt(max(0.0, float(kl))) for kl in run["kl"]]
         order = sorted(range(len(x)), key=x.__getitem__)
         for key, style, marker in (("proxy", "--", "o"), ("gold", "-", "s")):
-            axes.plot([x[j] for j in order], [float(run[key][j]) for j in order], style, marker=marker,
-                      markersize=4, color=PALETTE[i % len(PALETTE)], label=f"{name}: {key}")
-    axes.set(title="Over-optimisation", xlabel="√KL from the SFT model (√nats per sequence)",
-             ylabel="mean reward (own units)")
+            axes.plot(
+                [x[j] for j in order],
+                [float(run[key][j]) for j in order],
+                style,
+                marker=marker,
+                markersize=4,
+                color=PALETTE[i % len(PALETTE)],
+                label=f"{name}: {key}",
+            )
+    axes.set(
+        title="Over-optimisation",
+        xlabel="√KL from the SFT model (√nats per sequence)",
+        ylabel="mean reward (own units)",
+    )
     axes.legend(frameon=False, fontsize=8)
     return fig
 
 
-def plot_policies(rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float] | None = None) -> Figure:
+def plot_policies(
+    rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float] | None = None
+) -> Figure:
     """Draw the comparison of T15: mean reward, and win rate against SFT with its 95% interval.
 
     rows: the rows of `compare_policies`. If rows have "reward_low" and "reward_high", the reward gets an
@@ -118,16 +147,28 @@ def plot_policies(rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float
     """
     fig, (left, right) = _figure(2)
     names = [str(row["name"]) for row in rows]
-    _bars(left, names, [float(row["mean_reward"]) for row in rows], _errors(rows, "mean_reward", "reward"))
+    _bars(
+        left,
+        names,
+        [float(row["mean_reward"]) for row in rows],
+        _errors(rows, "mean_reward", "reward"),
+    )
     if gold:
-        left.plot([i for i, n in enumerate(names) if n in gold], [gold[n] for n in names if n in gold], "D",
-                  color="black", label="gold reward")
+        left.plot(
+            [i for i, n in enumerate(names) if n in gold],
+            [gold[n] for n in names if n in gold],
+            "D",
+            color="black",
+            label="gold reward",
+        )
         left.legend(frameon=False)
     left.axhline(0, color="0.4", linewidth=0.8)
     left.set(title="Reward on held-out prompts", ylabel="mean reward (reward-model units)")
     _bars(right, names, [float(row["win_rate"]) for row in rows], _errors(rows, "win_rate", "win"))
     right.axhline(0.5, color="0.4", linestyle=":", linewidth=1)
-    right.set(title="Win rate against SFT (95% interval)", ylabel="share of prompts won", ylim=(0, 1))
+    right.set(
+        title="Win rate against SFT (95% interval)", ylabel="share of prompts won", ylim=(0, 1)
+    )
     return fig
 
 
@@ -136,8 +177,16 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]]) -> Figure:
     fig, (axes,) = _figure(1)
     longest = max((max(x, default=0) for x in lengths.values()), default=0)
     for i, (name, values) in enumerate(lengths.items()):
-        axes.hist(list(values), bins=range(0, longest + 3, 2), histtype="step", density=True, linewidth=1.8,
-                  color=PALETTE[i % len(PALETTE)], linestyle=STYLES[i % len(STYLES)], label=name)
+        axes.hist(
+            list(values),
+            bins=range(0, longest + 3, 2),
+            histtype="step",
+            density=True,
+            linewidth=1.8,
+            color=PALETTE[i % len(PALETTE)],
+            linestyle=STYLES[i % len(STYLES)],
+            label=name,
+        )
     axes.set(title="Length of replies", xlabel="reply length (tokens)", ylabel="share per token")
     axes.legend(frameon=False)
     return fig
@@ -162,8 +211,15 @@ def _curves(
         color, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
         if smoothing > 0:
             axes.plot(list(values), color=color, alpha=0.25, linewidth=0.8)
-        axes.plot(smooth(values, smoothing), style, color=color, linewidth=1.8, label=name or None,
-                  marker=marker, markersize=3)
+        axes.plot(
+            smooth(values, smoothing),
+            style,
+            color=color,
+            linewidth=1.8,
+            label=name or None,
+            marker=marker,
+            markersize=3,
+        )
     if any(named):
         axes.legend(frameon=False)
 

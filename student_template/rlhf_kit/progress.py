@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, Self, TypeVar
 
-QUIET_VARIABLE = "RLHF_KIT_QUIET"  # set to 1: no bars where the output is not a terminal (batch jobs, grading)
+QUIET_VARIABLE = (
+    "RLHF_KIT_QUIET"  # set to 1: no bars where the output is not a terminal (batch jobs, grading)
+)
 SHOWN = ("loss", "reward", "kl")  # the statistics shown beside the bar, in this order
 
 T = TypeVar("T")
@@ -34,12 +36,19 @@ class ProgressBar:
     """
 
     def __init__(
-        self, total: int | None = None, title: str = "", *, unit: str = "step", smoothing: float = 0.9,
+        self,
+        total: int | None = None,
+        title: str = "",
+        *,
+        unit: str = "step",
+        smoothing: float = 0.9,
         quiet: bool | None = None,
     ) -> None:
         from tqdm.auto import tqdm  # widgets in a notebook, text elsewhere
 
-        self._bar: Any = tqdm(total=total, desc=title, unit=unit, disable=is_quiet(quiet), leave=True)
+        self._bar: Any = tqdm(
+            total=total, desc=title, unit=unit, disable=is_quiet(quiet), leave=True
+        )
         self._smoothing = smoothing
         self._average: dict[str, float] = {}
         self._steps = 0
@@ -51,7 +60,9 @@ class ProgressBar:
         for name in SHOWN:
             if name in values:
                 self._update(name, float(values[name]))
-        self._bar.set_postfix({name: f"{x:.3f}" for name, x in self._average.items()}, refresh=False)
+        self._bar.set_postfix(
+            {name: f"{x:.3f}" for name, x in self._average.items()}, refresh=False
+        )
         self._bar.update(1)
 
     def _update(self, name: str, x: float) -> None:
@@ -81,7 +92,9 @@ class ProgressBar:
         self.close()
 
 
-def track(items: Iterable[T], title: str = "", *, unit: str = "it", quiet: bool | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T], title: str = "", *, unit: str = "it", quiet: bool | None = None
+) -> Iterator[T]:
     """Iterate over items, and draw a bar."""
     from tqdm.auto import tqdm
 

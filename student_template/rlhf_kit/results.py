@@ -48,7 +48,9 @@ def results_bundle(kind: str, table: Sequence[Row] | Mapping[str, Row]) -> dict[
         table = [{"name": name, **row} for name, row in table.items()]
     for row in table:
         if not isinstance(row, Mapping):
-            raise ValueError(f"record(kind, table): each row is a dict, one is a {type(row).__name__}")
+            raise ValueError(
+                f"record(kind, table): each row is a dict, one is a {type(row).__name__}"
+            )
     rows = [{str(key): to_json(value) for key, value in row.items()} for row in table]
     return {
         MIME_TYPE: {"schema_version": SCHEMA_VERSION, "kind": kind, "rows": rows},
@@ -70,7 +72,9 @@ def to_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_json(dataclasses.asdict(value))
     if hasattr(value, "tolist"):  # torch tensors, NumPy arrays and scalars
-        return to_json(value.detach().cpu().tolist() if hasattr(value, "detach") else value.tolist())
+        return to_json(
+            value.detach().cpu().tolist() if hasattr(value, "detach") else value.tolist()
+        )
     return str(value)
 
 
@@ -82,9 +86,15 @@ def hyperparameter_log(**configs: Any) -> list[dict[str, Any]]:
     rows = []
     for stage, config in configs.items():
         if not dataclasses.is_dataclass(config) or isinstance(config, type):
-            raise TypeError(f"{stage}: expected a config such as SFTConfig(...), not {type(config).__name__}")
+            raise TypeError(
+                f"{stage}: expected a config such as SFTConfig(...), not {type(config).__name__}"
+            )
         rows += [
-            {"stage": stage, "hyperparameter": field.name, "value": to_json(getattr(config, field.name))}
+            {
+                "stage": stage,
+                "hyperparameter": field.name,
+                "value": to_json(getattr(config, field.name)),
+            }
             for field in dataclasses.fields(config)
         ]
     return rows
@@ -94,8 +104,10 @@ def table_text(rows: Sequence[Row]) -> str:
     """Format rows as aligned columns for a terminal."""
     columns, cells = _cells(rows)
     widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-             for line in [columns, *cells]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [columns, *cells]
+    ]
     return "\n".join(lines + _rest(rows)) or "(no rows)"
 
 
@@ -103,7 +115,9 @@ def table_html(rows: Sequence[Row]) -> str:
     """Format rows as an HTML table, with everything escaped."""
     columns, cells = _cells(rows)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in cells)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in cells
+    )
     rest = "".join(f"<p>{html.escape(line)}</p>" for line in _rest(rows))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
 

@@ -22,14 +22,19 @@ def score_sequences(
     """Return the raw scores (N,), on the CPU. A missing EOS is appended, because training had one."""
     device = next(model.parameters()).device
     rows = [
-        [*p, *r, *([] if r and r[-1] == EOS_ID else [EOS_ID])] for p, r in zip(prompt_ids, response_ids, strict=True)
+        [*p, *r, *([] if r and r[-1] == EOS_ID else [EOS_ID])]
+        for p, r in zip(prompt_ids, response_ids, strict=True)
     ]
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # similar lengths together, for less padding
+    order = sorted(
+        range(len(rows)), key=lambda i: len(rows[i])
+    )  # similar lengths together, for less padding
     scores = torch.zeros(len(rows))
     for start in range(0, len(rows), batch_size):
         where = order[start : start + batch_size]
         ids, mask = pad_sequences([rows[i] for i in where], PAD_ID)
-        scores[where] = model(input_ids=ids.to(device), attention_mask=mask.to(device)).float().cpu()
+        scores[where] = (
+            model(input_ids=ids.to(device), attention_mask=mask.to(device)).float().cpu()
+        )
     return scores
 
 
@@ -41,7 +46,9 @@ class RewardFunction:
     reward model (as in Stiennon et al. 2020).
     """
 
-    def __init__(self, model: nn.Module, mean: float, std: float, missing_eos_penalty: float) -> None:
+    def __init__(
+        self, model: nn.Module, mean: float, std: float, missing_eos_penalty: float
+    ) -> None:
         self.model, self.mean, self.std = freeze(model), mean, std
         self.missing_eos_penalty = missing_eos_penalty
 
@@ -59,7 +66,9 @@ class RewardFunction:
             raise ValueError("the reward model gives every reply the same score: train it first")
         return cls(model, float(raw.mean()), float(raw.std()), missing_eos_penalty)
 
-    def __call__(self, prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]) -> Tensor:
+    def __call__(
+        self, prompt_ids: Sequence[Sequence[int]], response_ids: Sequence[Sequence[int]]
+    ) -> Tensor:
         """Compute the rewards (B,), on the CPU and without gradient."""
         raw = score_sequences(self.model, prompt_ids, response_ids)
         endless = torch.tensor([not r or r[-1] != EOS_ID for r in response_ids], dtype=raw.dtype)

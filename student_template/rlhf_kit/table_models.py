@@ -41,7 +41,9 @@ class BigramLM(nn.Module):
         self.weight = nn.Parameter(weight.detach().clone())
         self.dropout = nn.Dropout(dropout)
         vocab = weight.shape[0]
-        self.config = SimpleNamespace(vocab_size=vocab, n_embd=vocab, eos_token_id=0, pad_token_id=1)
+        self.config = SimpleNamespace(
+            vocab_size=vocab, n_embd=vocab, eos_token_id=0, pad_token_id=1
+        )
 
     @property
     def device(self) -> torch.device:
@@ -62,7 +64,9 @@ class BigramLM(nn.Module):
         logits = self.dropout(self.weight[input_ids])
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+            loss = F.cross_entropy(
+                logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100
+            )
         cache = (past_key_values or RowCache()) if use_cache else None
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
 
@@ -79,7 +83,9 @@ class BigramPolicy(Policy):
             if values is not None:
                 self.value_head.weight.copy_(values.reshape(-1, 1))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Compute logits (B, T, V) and values (B, T), which depend on the token at t alone."""
         return self.lm(input_ids).logits, self.value_head(input_ids).squeeze(-1)
 
@@ -94,7 +100,9 @@ class LastTokenReward(nn.Module):
 
     def __init__(self, weight: Tensor, head: float | None = None) -> None:
         super().__init__()
-        self.transformer = nn.Embedding.from_pretrained(weight.detach().clone().reshape(-1, 1), freeze=False)
+        self.transformer = nn.Embedding.from_pretrained(
+            weight.detach().clone().reshape(-1, 1), freeze=False
+        )
         self.score = nn.Linear(1, 1, bias=False).requires_grad_(head is not None)
         with torch.no_grad():
             self.score.weight.fill_(1.0 if head is None else head)

@@ -47,7 +47,8 @@ def test_bradley_terry_is_minus_log_sigma_of_the_gap(reference, pairs, margin):
     chosen, rejected = (torch.tensor(side, dtype=torch.float64) for side in zip(*pairs, strict=True))
     expected = sum(math.log1p(math.exp(-(w - r - margin))) for w, r in pairs) / len(pairs)
     assert reference["bradley_terry_loss"](chosen, rejected, margin).item() == pytest.approx(
-        expected, abs=1e-8  # softplus is linear above 20, e^-20 = 2e-9 off
+        expected,
+        abs=1e-8,  # softplus is linear above 20, e^-20 = 2e-9 off
     )
 
 

@@ -50,8 +50,7 @@ def test_gae_is_the_discounted_sum_of_td_errors(reference, seed, gamma, lam):
     advantages, returns = torch.zeros_like(rewards), torch.zeros_like(rewards)
     for b, columns in runs(mask):
         deltas = {
-            t: rewards[b, t] + gamma * (values[b, t + 1] if t != columns[-1] else 0.0) - values[b, t]
-            for t in columns
+            t: rewards[b, t] + gamma * (values[b, t + 1] if t != columns[-1] else 0.0) - values[b, t] for t in columns
         }
         for t in columns:
             advantages[b, t] = sum((gamma * lam) ** (s - t) * deltas[s] for s in columns if s >= t)
@@ -90,12 +89,7 @@ def test_the_loss_is_the_clipped_objective_as_a_token_mean(reference, seed):
     policy_loss, value_loss, kl, clipped = loss_by_hand(tensors, mask)
     loss, stats = reference["ppo_loss"](*tensors, mask, CONFIG)
     assert loss.item() == pytest.approx(policy_loss + 0.3 * value_loss, abs=1e-10)
-    expected = {
-        "policy_loss": policy_loss,
-        "value_loss": value_loss,
-        "approx_kl": kl,
-        "clip_fraction": clipped,
-    }
+    expected = {"policy_loss": policy_loss, "value_loss": value_loss, "approx_kl": kl, "clip_fraction": clipped}
     assert stats == pytest.approx(expected, abs=1e-6)  # the share is a float32 division
 
 

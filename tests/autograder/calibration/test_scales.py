@@ -36,8 +36,7 @@ def kl_finding(kl: list[float]) -> Finding:
 
 
 @pytest.mark.parametrize(
-    ("scale", "values"),
-    [(RECIPROCAL, (0.3, 3.7, 12.0)), (FISHER, (-0.4, 0.25, 0.88)), (LOGARITHM, (0.04, 0.2, 1.7))],
+    ("scale", "values"), [(RECIPROCAL, (0.3, 3.7, 12.0)), (FISHER, (-0.4, 0.25, 0.88)), (LOGARITHM, (0.04, 0.2, 1.7))]
 )
 def test_scale_rises_and_its_inverse_restores_values(scale: Scale, values: tuple[float, ...]) -> None:
     on_scale = [scale.apply(x) for x in values]

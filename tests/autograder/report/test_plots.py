@@ -70,7 +70,4 @@ def test_texts_of_a_chart_are_escaped() -> None:
 
 
 def test_the_chart_says_in_words_what_it_shows() -> None:
-    assert (
-        chart((0, 8), (3.0, 1.0), threshold=2.0).summary
-        == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."
-    )
+    assert chart((0, 8), (3.0, 1.0), threshold=2.0).summary == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."
