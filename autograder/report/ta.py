@@ -35,9 +35,8 @@ METER_WIDTH = 100  # user units: the width of the meter that shows a criterion's
 
 def ta_page(grading: Grading) -> str:
     """Render the page. Texts of the submission are escaped, and their hidden characters are shown."""
-    graded, submission, answers, run, spec = (
-        grading.graded, grading.submission, grading.answers, grading.run, grading.spec,
-    )  # fmt: skip
+    graded, submission, answers = grading.graded, grading.submission, grading.answers
+    run, spec = grading.run, grading.spec
     items = [item for criterion in graded.criteria for item in criterion.items]
     results = {item.result.id: replace(item.result, evidence=evidence_of(item.result, run)) for item in items}
     verdict, tone = outcome(graded)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# ruff: noqa: E501
-
 Mistake = tuple[str, str, str, str]
 
 _CLIP = "nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)"
