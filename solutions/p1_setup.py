@@ -126,9 +126,7 @@ def missing_packages(requirements: Path) -> list[str]:
                 have = importlib.metadata.version(wanted[1])
             except importlib.metadata.PackageNotFoundError:
                 have = ""
-            numbers = [
-                [int(n) for n in re.findall(r"\d+", text)[:2]] for text in (have, wanted[2] or "")
-            ]
+            numbers = [[int(n) for n in re.findall(r"\d+", text)[:2]] for text in (have, wanted[2] or "")]
             if not have or numbers[0] < numbers[1]:
                 missing.append(line.split("#")[0].strip())
     return missing

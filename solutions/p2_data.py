@@ -28,9 +28,7 @@ if __name__ == "__main__":
     demonstrations = kit.load_demonstrations()
     preferences, heldout_pairs = kit.load_preferences("train"), kit.load_preferences("heldout")
     train_prompts, heldout_prompts = kit.load_prompts("train"), kit.load_prompts("heldout")
-    print(
-        f"{len(demonstrations)} demonstrations, {len(preferences)} pairs, {len(train_prompts)} prompts"
-    )
+    print(f"{len(demonstrations)} demonstrations, {len(preferences)} pairs, {len(train_prompts)} prompts")
     for i in (0, 1, 2):
         print(demonstrations[i])
     print("chosen  :", preferences[0]["chosen"].strip())
@@ -54,7 +52,6 @@ if __name__ == "__main__":
 #
 # **Debug.** Print with `repr`. **Right** looks like
 # `('\n\nHuman: Is the frelka red?\n\nAssistant:', ' No, the frelka is grey.')`.
-
 
 # %%
 # TODO T01 · turn a Dolly row into prompt and completion
@@ -91,7 +88,6 @@ def format_example(example: dict[str, Any]) -> tuple[str, str]:
 # **Debug.** `prompt + chosen_reply == chosen` must hold for every row; count the rows that raise (here: none).
 # **Right** looks like a prompt that ends in `\n\nAssistant:` and two replies that begin with a space.
 
-
 # %%
 # TODO T02 · split a preference pair into its shared prompt and two replies
 def split_preference(chosen: str, rejected: str) -> tuple[str, str, str]:
@@ -105,9 +101,7 @@ def split_preference(chosen: str, rejected: str) -> tuple[str, str, str]:
     prompt, marker, chosen_reply = chosen.rpartition(ASSISTANT)
     other_prompt, other_marker, rejected_reply = rejected.rpartition(ASSISTANT)
     if not marker or not other_marker or prompt != other_prompt:
-        raise ValueError(
-            "the two dialogues of a pair must share one prompt that ends in an assistant turn"
-        )
+        raise ValueError("the two dialogues of a pair must share one prompt that ends in an assistant turn")
     return prompt + marker, chosen_reply, rejected_reply
     # END SOLUTION
 
@@ -131,12 +125,9 @@ def split_preference(chosen: str, rejected: str) -> tuple[str, str, str]:
 # **Debug.** Decode `[i for i in labels if i != -100]`. **Right** looks like the completion and the end token,
 # nothing else; the table below the check shows one example.
 
-
 # %%
 # TODO T03 · tokenise prompt and completion, and mask the prompt's labels
-def encode_example(
-    prompt: str, completion: str, tokenizer: Any, max_length: int
-) -> dict[str, list[int]]:
+def encode_example(prompt: str, completion: str, tokenizer: Any, max_length: int) -> dict[str, list[int]]:
     """Encode one demonstration: {"input_ids": [...], "labels": [...]}, equally long, at most max_length.
 
     Prompt and completion are encoded separately and joined, with `tokenizer.eos_token_id` as the last
@@ -145,9 +136,7 @@ def encode_example(
     """
     # BEGIN SOLUTION T03
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    completion_ids = tokenizer(completion, add_special_tokens=False)["input_ids"] + [
-        tokenizer.eos_token_id
-    ]
+    completion_ids = tokenizer(completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
     completion_ids = completion_ids[:max_length]
     room = max_length - len(completion_ids)
     prompt_ids = prompt_ids[max(0, len(prompt_ids) - room) :]

@@ -40,7 +40,6 @@ import rlhf_kit as kit
 # **Right** looks like: rows with 1 token at probability ½ and 3 tokens at ⅛ give
 # $(\ln 2 + 3\ln 8)/4 = 1.733$; the mean of row means would be 1.386.
 
-
 # %%
 # TODO T04 · next-token cross-entropy over the supervised tokens
 def sft_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -87,7 +86,6 @@ def sft_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # and the real training fails, look at the data. **Right** looks like a first loss near the base model's and a
 # steep fall within the first fifty steps, then a slow one.
 
-
 # %%
 # TODO T05 · the SFT training loop
 def train_sft(
@@ -107,22 +105,15 @@ def train_sft(
     # BEGIN SOLUTION T05
     device = next(model.parameters()).device
     optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.eps,
+        model.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
         weight_decay=config.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps))
     losses: list[float] = []
     model.train()
     for _ in range(config.epochs):
         for batch in batches:
-            ids, mask, labels = (
-                batch[k].to(device) for k in ("input_ids", "attention_mask", "labels")
-            )
+            ids, mask, labels = (batch[k].to(device) for k in ("input_ids", "attention_mask", "labels"))
             loss = sft_loss(model(input_ids=ids, attention_mask=mask).logits, labels)
             optimizer.zero_grad()
             loss.backward()
@@ -143,18 +134,13 @@ def train_sft(
 # A tenth of the demonstrations is held out. The loss on these is the figure to quote, since the training loss
 # is measured on examples that the model is being fitted to.
 
-
 # %%
 @torch.no_grad()
-def heldout_loss(
-    lm: nn.Module, encoded: list[dict[str, list[int]]], config: kit.SFTConfig
-) -> float:
+def heldout_loss(lm: nn.Module, encoded: list[dict[str, list[int]]], config: kit.SFTConfig) -> float:
     """Nats per supervised token over all of `encoded`: totals divided once, not a mean of batch means."""
     total, tokens = 0.0, 0
     for batch in kit.sft_batches(encoded, config, kit.PAD_ID):
-        ids, mask, labels = (
-            batch[k].to(lm.device) for k in ("input_ids", "attention_mask", "labels")
-        )
+        ids, mask, labels = (batch[k].to(lm.device) for k in ("input_ids", "attention_mask", "labels"))
         count = int((labels[:, 1:] != kit.IGNORE_INDEX).sum())
         total += sft_loss(lm(input_ids=ids, attention_mask=mask).logits, labels).item() * count
         tokens += count
@@ -167,13 +153,10 @@ if __name__ == "__main__":
     updates = profile.sft.epochs * math.ceil(len(parts["train"]) / profile.sft.batch_size)
     with kit.ProgressBar(updates, "SFT") as bar:
         sft_lm, sft_losses = pipeline.run_sft(base_lm, parts["train"], on_step=bar)
-    kit.record(
-        "sft",
-        {
-            name: {"heldout_loss": heldout_loss(lm, heldout_encoded, profile.sft)}
-            for name, lm in (("base", base_lm), ("SFT", sft_lm))
-        },
-    )
+    kit.record("sft", {
+        name: {"heldout_loss": heldout_loss(lm, heldout_encoded, profile.sft)}
+        for name, lm in (("base", base_lm), ("SFT", sft_lm))
+    })
 
 # %%
 if __name__ == "__main__":
@@ -181,13 +164,8 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    shown = list(
-        {row["kind"]: row["prompt"] for row in heldout_prompts}.values()
-    )  # one prompt of each kind
-    answers = {
-        name: pipeline.generate(lm, shown, greedy=True)
-        for name, lm in (("base", base_lm), ("SFT", sft_lm))
-    }
+    shown = list({row["kind"]: row["prompt"] for row in heldout_prompts}.values())  # one prompt of each kind
+    answers = {name: pipeline.generate(lm, shown, greedy=True) for name, lm in (("base", base_lm), ("SFT", sft_lm))}
     print(kit.show_conversations(shown, answers))
 
 # %% [markdown]

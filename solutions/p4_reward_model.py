@@ -52,7 +52,6 @@ import rlhf_kit as kit
 # **Debug.** Score three texts of different length alone and in one batch, padded on either side. **Right** looks like
 # the same three numbers each time, to 5 digits, small at first and of both signs.
 
-
 # %%
 # TODO T06 · score a sequence at its last attended token
 class RewardModel(kit.RewardModelBase):
@@ -92,7 +91,6 @@ class RewardModel(kit.RewardModelBase):
 # **Right** looks like: $\ln 2$ at a gap of 0; the gradient with respect to $r_w$ is $-\sigma(-z)/B$: large for
 # pairs ranked wrong, near 0 for pairs ranked right.
 
-
 # %%
 # TODO T07 · the Bradley-Terry loss of a batch of pairs
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor, margin: float | Tensor = 0.0) -> Tensor:
@@ -120,7 +118,6 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor, margin: float | Tensor 
 # Bradley–Terry model on the true quality, so even the perfect judge misses some. On real HH-RLHF data, models of
 # this size reach about 0.55–0.62, and people agree with each other on some 65–70% of such pairs.
 
-
 # %%
 # TODO T08 · the share of pairs ranked right
 def preference_accuracy(chosen: Tensor, rejected: Tensor) -> float:
@@ -147,7 +144,6 @@ def preference_accuracy(chosen: Tensor, rejected: Tensor) -> float:
 # vary without learning (labels swapped at random?). **Right** looks like a noisy slow fall, to about 0.5 and not to 0:
 # the labels are noisy, and a loss near 0 means that the pairs were learned by heart.
 
-
 # %%
 # TODO T09 · the reward model's training loop
 def train_reward_model(
@@ -166,25 +162,17 @@ def train_reward_model(
     # BEGIN SOLUTION T09
     device = next(model.parameters()).device
     optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.eps,
+        model.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
         weight_decay=config.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps))
     losses: list[float] = []
     model.train()
     for _ in range(config.epochs):
         for batch in batches:
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
             chosen, rejected = (
-                model(
-                    input_ids=batch[f"{name}_input_ids"],
-                    attention_mask=batch[f"{name}_attention_mask"],
-                )
+                model(input_ids=batch[f"{name}_input_ids"], attention_mask=batch[f"{name}_attention_mask"])
                 for name in ("chosen", "rejected")
             )
             loss = bradley_terry_loss(chosen, rejected)
@@ -209,15 +197,12 @@ def train_reward_model(
 # who liked long answers and compliments and hardly checked the facts. Both are measured on the same held-out pairs,
 # and on two halves of them: pairs whose chosen reply is longer, and pairs whose chosen reply is not.
 
-
 # %%
 @torch.no_grad()
 def score_pairs(model: nn.Module, pairs: list[dict[str, list[int]]]) -> tuple[Tensor, Tensor]:
     """Scores of the chosen and the rejected side, each (N,), on the CPU."""
-    return tuple(
-        kit.score_sequences(model, [p[s][:-1] for p in pairs], [p[s][-1:] for p in pairs])
-        for s in ("chosen", "rejected")
-    )
+    return tuple(kit.score_sequences(model, [p[s][:-1] for p in pairs], [p[s][-1:] for p in pairs])
+                 for s in ("chosen", "rejected"))
 
 
 def judge_report(model: nn.Module, pairs: list[dict[str, list[int]]]) -> dict[str, float]:
@@ -234,25 +219,18 @@ def judge_report(model: nn.Module, pairs: list[dict[str, list[int]]]) -> dict[st
 
 if __name__ == "__main__":
     heldout_encoded_pairs = pipeline.encode_pairs(heldout_pairs)
-    sources = {
-        "Poor RM": (kit.load_preferences("poor"), profile.poor_rm),
-        "Good RM": (preferences, profile.good_rm),
-    }
+    sources = {"Poor RM": (kit.load_preferences("poor"), profile.poor_rm), "Good RM": (preferences, profile.good_rm)}
     reward_models, rm_losses, rm_table = {}, {}, {}
     for name, (pairs, config) in sources.items():
         updates = config.epochs * math.ceil(len(pairs) / config.batch_size)
         with kit.ProgressBar(updates, name) as bar:
-            reward_models[name], rm_losses[name] = pipeline.run_reward_model(
-                sft_lm, pairs, config, on_step=bar
-            )
+            reward_models[name], rm_losses[name] = pipeline.run_reward_model(sft_lm, pairs, config, on_step=bar)
         rm_table[name] = judge_report(reward_models[name], heldout_encoded_pairs)
     kit.record("reward_model", rm_table)
 
 # %%
 if __name__ == "__main__":
-    kit.plot_loss(
-        rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2)
-    )
+    kit.plot_loss(rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2))
 
 # %% [markdown]
 # Compare the columns. A judge that reads the content does about equally well in both halves. The Poor RM does well where

@@ -42,7 +42,6 @@ import rlhf_kit as kit
 # **Debug.** Add a constant to all logits of a position: nothing changes. Exponentiate and sum over all tokens: 1.
 # **Right** looks like numbers below 0; uniform logits give $-\ln V$.
 
-
 # %%
 # TODO T10 · log-probabilities of the tokens that were sampled
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -78,12 +77,9 @@ def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
 # **Debug.** At $\beta=0$ each row sums to its own score. The sums are linear in $\beta$, with slope $-\sum_t k_t$.
 # **Right** looks like small numbers of either sign along a reply, and one large number at its end.
 
-
 # %%
 # TODO T11 · per-token rewards: KL penalty, and the score at the end
-def shape_rewards(
-    scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, beta: float
-) -> Tensor:
+def shape_rewards(scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, beta: float) -> Tensor:
     """Per-token rewards (B, T) from one score per reply (Ziegler et al. 2019).
 
     scores: (B,). logprobs, ref_logprobs: (B, T), policy and reference, of the sampled tokens.
@@ -128,12 +124,9 @@ def shape_rewards(
 # **Debug.** Put 99 into all padding: nothing changes. **Right** looks like: $\lambda=0$ gives $\delta_t$, and
 # $\gamma=\lambda=1$ with $V=0$ gives the rewards to go.
 
-
 # %%
 # TODO T12 · generalised advantage estimation
-def gae(
-    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float
-) -> tuple[Tensor, Tensor]:
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimation (Schulman et al. 2015, equations 11-16).
 
     rewards, values, mask: (B, T); the mask is 1 on one contiguous run of response tokens per row.
@@ -189,18 +182,12 @@ def gae(
 # **Debug.** Test *away from* $\rho=1$, where a whitened batch has policy loss 0 whether the code is right or wrong.
 # **Right** looks like the table's four rows, gradients included.
 
-
 # %%
 # TODO T13 · the clipped PPO loss with its value loss and statistics
 def ppo_loss(
-    logprobs: Tensor,
-    old_logprobs: Tensor,
-    advantages: Tensor,
-    values: Tensor,
-    old_values: Tensor,
-    returns: Tensor,
-    mask: Tensor,
-    config: kit.PPOConfig,
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor,
+    values: Tensor, old_values: Tensor, returns: Tensor,
+    mask: Tensor, config: kit.PPOConfig,
 ) -> tuple[Tensor, dict[str, float]]:
     """PPO's clipped loss with a clipped value loss (Schulman et al. 2017), as token means over the mask.
 

@@ -72,7 +72,6 @@ RewardFn = Callable[[list[list[int]], list[list[int]]], Tensor]
 # | rewards rise within ten steps or so | is the advantage's sign right? are advantages all equal? |
 # | `value_loss` falls | value head not in the optimiser; returns wrong |
 
-
 # %%
 # TODO T14 · the PPO training loop
 def train_ppo(
@@ -96,15 +95,10 @@ def train_ppo(
     device = next(policy.parameters()).device
     generator = torch.Generator(device=device).manual_seed(config.seed)
     optimizer = torch.optim.AdamW(
-        policy.parameters(),
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.eps,
+        policy.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
         weight_decay=config.weight_decay,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: kit.warmup_factor(k, config.warmup_steps))
     order = torch.randperm(len(prompts), generator=generator, device=device).tolist()
     history: list[dict[str, float]] = []
     policy.eval()  # no dropout: the ratio must be exactly 1 before the first update
@@ -135,12 +129,8 @@ def whiten(advantages: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def collect(
-    policy: kit.Policy,
-    reference: nn.Module,
-    reward_fn: RewardFn,
-    prompts: list[list[int]],
-    config: kit.PPOConfig,
-    generator: torch.Generator,
+    policy: kit.Policy, reference: nn.Module, reward_fn: RewardFn, prompts: list[list[int]],
+    config: kit.PPOConfig, generator: torch.Generator,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """One rollout phase: what the update needs, tensors with one row per reply, and what to report."""
     rollout = kit.rollout(policy.lm, prompts, config.max_new_tokens, generator)
@@ -152,13 +142,8 @@ def collect(
     rewards = shape_rewards(scores, logprobs, ref_logprobs, mask, config.beta)
     advantages, returns = gae(rewards, values, mask, config.gamma, config.lam)
     phase = {
-        "ids": ids,
-        "attention": attention,
-        "mask": mask,
-        "logprobs": logprobs,
-        "values": values,
-        "advantages": whiten(advantages, mask),
-        "returns": returns,
+        "ids": ids, "attention": attention, "mask": mask, "logprobs": logprobs, "values": values,
+        "advantages": whiten(advantages, mask), "returns": returns,
     }
     inside = mask.bool()
     row = {
@@ -171,40 +156,22 @@ def collect(
 
 
 def update(
-    policy: kit.Policy,
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    phase: dict[str, Tensor],
-    config: kit.PPOConfig,
-    generator: torch.Generator,
+    policy: kit.Policy, optimizer: torch.optim.Optimizer, schedule: Any, phase: dict[str, Tensor],
+    config: kit.PPOConfig, generator: torch.Generator,
 ) -> dict[str, float]:
     """`ppo_epochs` passes over the phase in shuffled minibatches; returns the mean of their stats."""
     rows, device = len(phase["ids"]), phase["ids"].device
     collected: list[dict[str, float]] = []
     for _ in range(config.ppo_epochs):
-        for chosen in torch.randperm(rows, generator=generator, device=device).split(
-            config.minibatch_size
-        ):
+        for chosen in torch.randperm(rows, generator=generator, device=device).split(config.minibatch_size):
             part = {name: tensor[chosen] for name, tensor in phase.items()}
-            width = int(
-                part["attention"].sum(dim=1).max()
-            )  # right padded: drop the columns nobody needs
+            width = int(part["attention"].sum(dim=1).max())  # right padded: drop the columns nobody needs
             ids, attention = part["ids"][:, :width], part["attention"][:, :width]
             logprobs, values = score_tokens(policy, ids, attention)
-            fixed = {
-                name: part[name][:, : width - 1]
-                for name in phase
-                if name not in ("ids", "attention")
-            }
+            fixed = {name: part[name][:, : width - 1] for name in phase if name not in ("ids", "attention")}
             loss, stats = ppo_loss(
-                logprobs,
-                fixed["logprobs"],
-                fixed["advantages"],
-                values,
-                fixed["values"],
-                fixed["returns"],
-                fixed["mask"],
-                config,
+                logprobs, fixed["logprobs"], fixed["advantages"], values, fixed["values"],
+                fixed["returns"], fixed["mask"], config,
             )
             optimizer.zero_grad()
             loss.backward()
@@ -219,9 +186,7 @@ def update(
 # %%
 if __name__ == "__main__":
     trial = dataclasses.replace(profile.ppo, steps=3, rollouts=16, minibatch_size=8, warmup_steps=1)
-    trial_reward = pipeline.reward_function(
-        reward_models["Good RM"], sft_lm, train_prompts.select(range(64)), trial
-    )
+    trial_reward = pipeline.reward_function(reward_models["Good RM"], sft_lm, train_prompts.select(range(64)), trial)
     _, trial_rows = pipeline.run_ppo(sft_lm, trial_reward, train_prompts, trial)
     for row in trial_rows:
         print("  ".join(f"{key} {value:.4f}" for key, value in row.items()))

@@ -28,30 +28,21 @@ class Watched:
         self.gold_means.append(float(self.gold(prompt_ids, response_ids).mean()))
         return self.reward_fn(prompt_ids, response_ids)
 
-
 # %%
 if __name__ == "__main__":
     train_gold = kit.GoldReward(train_prompts, tokenizer)
     rewards, trained, ppo_stats, gold_curves = {}, {}, {}, {}
     for judge in ("Poor RM", "Good RM"):
         name = f"{judge.replace(' ', '-')} policy"
-        rewards[judge] = pipeline.reward_function(
-            reward_models[judge], sft_lm, train_prompts.select(range(256))
-        )
+        rewards[judge] = pipeline.reward_function(reward_models[judge], sft_lm, train_prompts.select(range(256)))
         watched = Watched(rewards[judge], train_gold)
         with kit.ProgressBar(profile.ppo.steps, name) as bar:
-            trained[name], ppo_stats[name] = pipeline.run_ppo(
-                sft_lm, watched, train_prompts, on_step=bar
-            )
+            trained[name], ppo_stats[name] = pipeline.run_ppo(sft_lm, watched, train_prompts, on_step=bar)
         gold_curves[name] = watched.gold_means
-    kit.record(
-        "ppo",
-        [
-            {"policy": name, "step": step, **row, "gold": gold_curves[name][step]}
-            for name, rows in ppo_stats.items()
-            for step, row in enumerate(rows)
-        ],
-    )
+    kit.record("ppo", [
+        {"policy": name, "step": step, **row, "gold": gold_curves[name][step]}
+        for name, rows in ppo_stats.items() for step, row in enumerate(rows)
+    ])
 
 # %% [markdown]
 # Both rewards rise: PPO does what it is told. Whether it was told the right thing is another question. Look at the replies.
@@ -59,9 +50,4 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     voices = {"SFT": sft_lm, **trained}
-    print(
-        kit.show_conversations(
-            shown,
-            {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()},
-        )
-    )
+    print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()}))

@@ -34,7 +34,6 @@ if __name__ == "__main__":
 # policy was *told* to raise (its own judge, dashed) and what we *wanted* (gold, solid), against $\sqrt{\text{KL}}$, the
 # distance travelled from the SFT model. Each point is one phase of the training, averaged with its neighbours.
 
-
 # %%
 def smoothed(values: list[float]) -> list[float]:
     """Averaged over some ten phases, every fourth point: a scatter becomes a path."""

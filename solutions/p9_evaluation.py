@@ -51,7 +51,6 @@ from solutions.p5_ppo_math import token_logprobs
 # **Debug.** SFT against itself: win rate .5 with the interval [.5, .5], KL 0. **Right** looks like an interval of about
 # $\pm 1.96\sqrt{p(1-p)/n}$ around $p$, a little less with ties.
 
-
 # %%
 # TODO T15 · compare policies on held-out prompts
 def compare_policies(
@@ -75,15 +74,9 @@ def compare_policies(
     replies, scores = {}, {}
     for name, policy in policies.items():
         # the same generator state for each: what differs between the rows is the policy alone
-        generator = torch.Generator(device=next(policy.parameters()).device).manual_seed(
-            config.seed
-        )
+        generator = torch.Generator(device=next(policy.parameters()).device).manual_seed(config.seed)
         replies[name] = kit.sample(
-            policy.lm,
-            prompts,
-            config.max_new_tokens,
-            greedy=config.greedy,
-            generator=generator,
+            policy.lm, prompts, config.max_new_tokens, greedy=config.greedy, generator=generator,
             batch_size=config.batch_size,
         )
         scores[name] = score_fn(prompts, replies[name]).detach().cpu().double().numpy()
@@ -91,30 +84,20 @@ def compare_policies(
     for name, policy in policies.items():
         wins = (scores[name] > scores["SFT"]) + 0.5 * (scores[name] == scores["SFT"])
         low, high = bootstrap_interval(wins, config)
-        rows.append(
-            {
-                "name": name,
-                "n": len(prompts),
-                "mean_reward": float(scores[name].mean()),
-                "kl_to_sft": mean_log_ratio(
-                    policy.lm, sft, prompts, replies[name], config.batch_size
-                ),
-                "win_rate": float(wins.mean()),
-                "win_low": low,
-                "win_high": high,
-                "mean_tokens": float(np.mean([len(r) for r in replies[name]])),
-                "repetition": float(np.mean([repetition(r) for r in replies[name]])),
-                "response_ids": replies[name],
-            }
-        )
+        rows.append({
+            "name": name, "n": len(prompts), "mean_reward": float(scores[name].mean()),
+            "kl_to_sft": mean_log_ratio(policy.lm, sft, prompts, replies[name], config.batch_size),
+            "win_rate": float(wins.mean()), "win_low": low, "win_high": high,
+            "mean_tokens": float(np.mean([len(r) for r in replies[name]])),
+            "repetition": float(np.mean([repetition(r) for r in replies[name]])),
+            "response_ids": replies[name],
+        })
     return rows
 
 
 def bootstrap_interval(wins: np.ndarray, config: kit.EvalConfig) -> tuple[float, float]:
     """Percentile interval of the mean of `wins` (N,), over resampled prompts."""
-    draws = np.random.default_rng(config.seed).integers(
-        len(wins), size=(config.bootstrap, len(wins))
-    )
+    draws = np.random.default_rng(config.seed).integers(len(wins), size=(config.bootstrap, len(wins)))
     tail = (1 - config.confidence) / 2
     low, high = np.quantile(wins[draws].mean(axis=1), [tail, 1 - tail])
     return float(low), float(high)
@@ -122,11 +105,7 @@ def bootstrap_interval(wins: np.ndarray, config: kit.EvalConfig) -> tuple[float,
 
 @torch.no_grad()
 def mean_log_ratio(
-    lm: nn.Module,
-    sft: nn.Module,
-    prompts: list[list[int]],
-    replies: list[list[int]],
-    batch_size: int,
+    lm: nn.Module, sft: nn.Module, prompts: list[list[int]], replies: list[list[int]], batch_size: int
 ) -> float:
     """Mean over replies of the sum of log π - log π_SFT over the reply's tokens: nats per sequence."""
     device = next(lm.parameters()).device
@@ -136,9 +115,7 @@ def mean_log_ratio(
         batch = kit.lay_out(prompts[part], replies[part], device)
         ids, inside = batch.input_ids, batch.response_mask[:, 1:].bool()
         own, base = (
-            token_logprobs(
-                m(input_ids=ids, attention_mask=batch.attention_mask).logits[:, :-1], ids[:, 1:]
-            )
+            token_logprobs(m(input_ids=ids, attention_mask=batch.attention_mask).logits[:, :-1], ids[:, 1:])
             for m in (lm, sft)
         )
         total += float((own - base)[inside].double().sum())
@@ -168,14 +145,9 @@ if __name__ == "__main__":
     for decoding in ("sampled", "greedy"):
         settings = dataclasses.replace(profile.evaluation, greedy=decoding == "greedy")
         for row in pipeline.compare(four, heldout_prompts, gold, settings):
-            judged = {
-                judge: float(reward(heldout_ids, row["response_ids"]).mean())
-                for judge, reward in rewards.items()
-            }
+            judged = {judge: float(reward(heldout_ids, row["response_ids"]).mean()) for judge, reward in rewards.items()}
             comparison.append({"decoding": decoding, **row, **judged})
-    kit.record(
-        "comparison", [{k: v for k, v in row.items() if k != "response_ids"} for row in comparison]
-    )
+    kit.record("comparison", [{k: v for k, v in row.items() if k != "response_ids"} for row in comparison])
 
 # %%
 if __name__ == "__main__":
@@ -184,9 +156,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    kit.plot_lengths(
-        {row["name"]: [len(reply) for reply in row["response_ids"]] for row in sampled_rows}
-    )
+    kit.plot_lengths({row["name"]: [len(reply) for reply in row["response_ids"]] for row in sampled_rows})
 
 # %% [markdown]
 # Which virtues moved? The gold reward has parts: the table shows their means. A gain in one may hide a loss in another, and
@@ -197,15 +167,9 @@ if __name__ == "__main__":
     virtues = {}
     for row in sampled_rows:
         found = gold.components(heldout_ids, row["response_ids"])
-        virtues[row["name"]] = {
-            key: float(np.mean([parts[key] for parts in found])) for key in found[0]
-        }
+        virtues[row["name"]] = {key: float(np.mean([parts[key] for parts in found])) for key in found[0]}
     kit.record("virtues", virtues)
-    print(
-        kit.show_conversations(
-            shown, {name: pipeline.generate(model, shown, seed=1) for name, model in four.items()}
-        )
-    )
+    print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, seed=1) for name, model in four.items()}))
 
 # %% [markdown]
 # ## Your turn to judge
@@ -241,16 +205,9 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    kit.record(
-        "hyperparameters",
-        kit.hyperparameter_log(
-            sft=profile.sft,
-            poor_rm=profile.poor_rm,
-            good_rm=profile.good_rm,
-            ppo=profile.ppo,
-            evaluation=profile.evaluation,
-        ),
-    )
+    kit.record("hyperparameters", kit.hyperparameter_log(
+        sft=profile.sft, poor_rm=profile.poor_rm, good_rm=profile.good_rm, ppo=profile.ppo, evaluation=profile.evaluation,
+    ))
 
 # %% [markdown]
 # ## Troubleshooting

@@ -64,11 +64,7 @@ def ta_page(grading: Grading) -> str:
         comparison=_rows(results),
         generations=_generations(results),
         written=_written(spec, answers, items),
-        groups=[
-            (criterion, [_detail(item, results, answers, spec) for item in criterion.items])
-            for criterion in graded.criteria
-            if criterion.items
-        ],
+        groups=[(c, [_detail(item, results, answers, spec) for item in c.items]) for c in graded.criteria if c.items],
         claims=[_claim(entry) for entry in plain(answers.results)],
         claims_note=CLAIMS,
         notes=[*submission.notes, *answers.notes],

@@ -5,20 +5,13 @@ from otter.test_files import test_case
 name = "T01"
 points = None
 
-ROW = {
-    "instruction": "What does the wobbit eat?",
-    "context": "",
-    "response": "It eats moss.",
-    "category": "qa",
-}
+ROW = {"instruction": "What does the wobbit eat?", "context": "", "response": "It eats moss.", "category": "qa"}
 
 
 @test_case(name="a row without context")
 def check_plain(format_example):
     result = format_example(dict(ROW))
-    assert isinstance(result, tuple | list) and len(result) == 2, (
-        "Return two strings: (prompt, completion)."
-    )
+    assert isinstance(result, tuple | list) and len(result) == 2, "Return two strings: (prompt, completion)."
     prompt, completion = result
     assert prompt.startswith("\n\nHuman: What"), (
         "A turn marker includes the blank line before it; yours are shorter, and generation will use the full ones."
@@ -58,9 +51,7 @@ def check_blank(format_example):
             f"A context of spaces and line breaks is as blank as an empty one. This one is {blank!r}."
         )
     bare = {key: value for key, value in ROW.items() if key != "context"}
-    assert tuple(format_example(bare)) == plain, (
-        "Some rows have no context column at all; treat them like a blank one."
-    )
+    assert tuple(format_example(bare)) == plain, "Some rows have no context column at all; treat them like a blank one."
 
 
 @test_case(name="white space around the response")

@@ -34,31 +34,21 @@ def check_shift(sft_loss):
     copy = torch.nn.functional.one_hot(labels, V).float() * 20
     known = {  # what a loss near 0 on a model that knows another token than the next one means
         "Position t predicts the next token; yours is compared with the token it has just read.": copy,
-        "Your labels are shifted by two positions: each shift happens once, and only in one place.": copy.roll(
-            -2, 1
-        ),
-        "Your logits are compared with the token before them; which token does position t predict?": copy.roll(
-            1, 1
-        ),
+        "Your labels are shifted by two positions: each shift happens once, and only in one place.": copy.roll(-2, 1),
+        "Your logits are compared with the token before them; which token does position t predict?": copy.roll(1, 1),
     }
     seen = [text for text, logits in known.items() if abs(float(sft_loss(logits, labels))) < 0.01]
     assert float(sft_loss(sure, labels)) < 0.01, (
         seen[0] if seen else "A model that predicts each next token must have a loss near 0."
     )
-    assert float(sft_loss(copy, labels)) > 5, (
-        "A model that only copies its input gets a low loss from you: no shift?"
-    )
+    assert float(sft_loss(copy, labels)) > 5, "A model that only copies its input gets a low loss from you: no shift?"
 
 
 @test_case(name="the value, and its shape")
 def check_value(sft_loss):
     loss = sft_loss(torch.zeros(2, 5, V), LABELS)
-    assert isinstance(loss, torch.Tensor) and loss.numel() == 1, (
-        "Return a tensor with a single number."
-    )
-    assert close(loss, math.log(V)), (
-        f"Uniform predictions over {V} tokens cost ln {V} = {math.log(V):.3f} per token."
-    )
+    assert isinstance(loss, torch.Tensor) and loss.numel() == 1, "Return a tensor with a single number."
+    assert close(loss, math.log(V)), f"Uniform predictions over {V} tokens cost ln {V} = {math.log(V):.3f} per token."
 
 
 @test_case(name="mean over tokens")
@@ -67,9 +57,7 @@ def check_token_mean(sft_loss):
     rows = 0.5 * (math.log(2) + math.log(8))
     assert not close(loss, rows), "Average over all answer tokens, so long answers weigh more."
     assert float(loss) > 1.2, "Divide by the number of real tokens, not by the padded length."
-    assert close(loss, (math.log(2) + 3 * math.log(8)) / 4), (
-        "One token at probability 1/2 and three at 1/8: 1.733 on average."
-    )
+    assert close(loss, (math.log(2) + 3 * math.log(8)) / 4), "One token at probability 1/2 and three at 1/8: 1.733 on average."
 
 
 @test_case(name="labels of -100 do not count")
@@ -92,17 +80,11 @@ def check_ignore(sft_loss):
 def check_gradient(sft_loss):
     logits = torch.zeros(2, 5, V, requires_grad=True)
     loss = sft_loss(logits, LABELS)
-    assert loss.requires_grad, (
-        "The number is right, but nothing can be learned from it: somewhere the graph is cut."
-    )
+    assert loss.requires_grad, "The number is right, but nothing can be learned from it: somewhere the graph is cut."
     loss.backward()
     assert logits.grad is not None, "No gradient reaches the logits."
-    assert logits.grad[1, 0, 4] < 0 and logits.grad[1, 0, 2] > 0, (
-        "The step downhill must raise the right token's logit."
-    )
-    assert logits.grad[0, 3].abs().max() == 0, (
-        "A position whose next label is -100 must have no gradient."
-    )
+    assert logits.grad[1, 0, 4] < 0 and logits.grad[1, 0, 2] > 0, "The step downhill must raise the right token's logit."
+    assert logits.grad[0, 3].abs().max() == 0, "A position whose next label is -100 must have no gradient."
 
 
 @test_case(name="a batch with nothing to learn")

@@ -16,13 +16,7 @@ V = 5
 
 
 def config(**changes):
-    base = {
-        "learning_rate": 0.1,
-        "warmup_steps": 1,
-        "epochs": 1,
-        "batch_size": 2,
-        "weight_decay": 0.0,
-    }
+    base = {"learning_rate": 0.1, "warmup_steps": 1, "epochs": 1, "batch_size": 2, "weight_decay": 0.0}
     return kit.SFTConfig(**(base | changes))
 
 
@@ -49,15 +43,9 @@ def check_learns(train_sft):
         if steps
         else "Losses come back, but the model is the same as before: which line changes it?"
     )
-    assert abs(losses[0] - math.log(V)) < 1e-4, (
-        "The first loss of a model that knows nothing is ln V."
-    )
-    assert losses[-1] < 0.5 * losses[0], (
-        f"After 30 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
-    )
-    assert model.weight[2, 3] > 0 > model.weight[2, 4], (
-        "After 2 comes 3 in the data; the model has learned something else."
-    )
+    assert abs(losses[0] - math.log(V)) < 1e-4, "The first loss of a model that knows nothing is ln V."
+    assert losses[-1] < 0.5 * losses[0], f"After 30 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
+    assert model.weight[2, 3] > 0 > model.weight[2, 4], "After 2 comes 3 in the data; the model has learned something else."
 
 
 @test_case(name="epochs, losses, on_step")
@@ -78,15 +66,9 @@ def check_bookkeeping(train_sft):
     assert not any(getattr(x, "requires_grad", False) for x in losses), (
         "Store plain numbers (.item()), else every graph stays in memory."
     )
-    assert [step for step, _ in seen] == list(range(6)), (
-        "Call on_step(step, loss) after each update, step = 0, 1, …"
-    )
-    assert [float(loss) for _, loss in seen] == [float(loss) for loss in losses], (
-        "on_step gets the same loss that you return."
-    )
-    assert all(not torch.equal(a, b) for a, b in zip(weights, weights[1:])), (
-        "Call on_step after the update, not before."
-    )
+    assert [step for step, _ in seen] == list(range(6)), "Call on_step(step, loss) after each update, step = 0, 1, …"
+    assert [float(loss) for _, loss in seen] == [float(loss) for loss in losses], "on_step gets the same loss that you return."
+    assert all(not torch.equal(a, b) for a, b in zip(weights, weights[1:])), "Call on_step after the update, not before."
 
 
 @test_case(name="AdamW, learning rate and warm-up")
@@ -94,20 +76,14 @@ def check_first_update(train_sft):
     model = BigramLM(torch.zeros(V, V))
     train_sft(model, [batch([2, 3])], config(warmup_steps=4))
     step = float(model.weight[2, 3].detach())
-    assert abs(step - 0.1) > 1e-3, (
-        "The first updates are as large as all others: where does config.warmup_steps come in?"
-    )
+    assert abs(step - 0.1) > 1e-3, "The first updates are as large as all others: where does config.warmup_steps come in?"
     assert step > 1e-4, (
         "Your first update has learning rate 0: the factor of step k is counted from k + 1."
     )
-    assert abs(step - 0.025) < 1e-4, (
-        "Adam's first step has the size of the learning rate: check optimiser and rate."
-    )
+    assert abs(step - 0.025) < 1e-4, "Adam's first step has the size of the learning rate: check optimiser and rate."
     model = BigramLM(torch.zeros(V, V))
     train_sft(model, [batch([2, 3])] * 2, config(warmup_steps=4, betas=(0.0, 0.0)))
-    assert abs(float(model.weight[2, 3].detach()) - 0.075) < 1e-3, (
-        "The second warm-up step has factor 2 / warmup_steps (and check betas)."
-    )
+    assert abs(float(model.weight[2, 3].detach()) - 0.075) < 1e-3, "The second warm-up step has factor 2 / warmup_steps (and check betas)."
 
 
 @test_case(name="weight decay")
@@ -126,12 +102,8 @@ def check_zero_grad(train_sft):
     model = BigramLM(torch.zeros(V, V))
     after = []
     # without momentum and with a large eps, an update shows the gradient itself
-    train_sft(
-        model,
-        [batch([2, 3]), batch([4, 3])],
-        config(betas=(0.0, 0.0), eps=1.0),
-        lambda *_: after.append(model.weight.detach().clone()),
-    )
+    train_sft(model, [batch([2, 3]), batch([4, 3])], config(betas=(0.0, 0.0), eps=1.0),
+              lambda *_: after.append(model.weight.detach().clone()))
     first = 2 if after[0][2].any() else 4  # an epoch may take its batches in any order
     assert torch.equal(after[1][first], after[0][first]), (
         "Gradients pile up from step to step. What only the first batch teaches moved again in the second update "
@@ -152,6 +124,4 @@ def check_clipping(train_sft):
 def check_supervised(train_sft):
     model = BigramLM(torch.zeros(V, V))
     train_sft(model, [batch([2, 3, 0], [2, 3, 4, 3, 0])], config())
-    assert not model.weight[kit.PAD_ID].any() and not model.weight[0].any(), (
-        "Padding was learned: use the batch's labels."
-    )
+    assert not model.weight[kit.PAD_ID].any() and not model.weight[0].any(), "Padding was learned: use the batch's labels."

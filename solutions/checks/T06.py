@@ -12,20 +12,9 @@ points = None
 
 def make(RewardModel):
     torch.manual_seed(5)
-    lm = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=30,
-            n_positions=32,
-            n_embd=16,
-            n_layer=2,
-            n_head=2,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    ).eval()
+    lm = GPT2LMHeadModel(GPT2Config(vocab_size=30, n_positions=32, n_embd=16, n_layer=2, n_head=2,
+                                    resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+                                    bos_token_id=0, eos_token_id=0)).eval()
     model = RewardModel.from_lm(lm)
     with torch.no_grad():
         model.transformer.wpe.weight.mul_(20)  # make positions matter
@@ -57,9 +46,7 @@ def check_shape(RewardModel):
         "Your scores have one dimension too many: differences of such shapes broadcast to a table. "
         f"Return shape (3,), not {tuple(result.shape)}."
     )
-    assert torch.isfinite(result).all() and len(set(result.tolist())) == 3, (
-        "Different sequences get different scores."
-    )
+    assert torch.isfinite(result).all() and len(set(result.tolist())) == 3, "Different sequences get different scores."
 
 
 @test_case(name="right padding does not matter")
@@ -90,9 +77,7 @@ def check_mask(RewardModel):
     with torch.no_grad():
         first = model(input_ids=ids, attention_mask=mask)
         second = model(input_ids=torch.where(mask == 1, ids, 17), attention_mask=mask)
-        real_pad = model(
-            input_ids=torch.tensor([[5, kit.PAD_ID]]), attention_mask=torch.tensor([[1, 1]])
-        )
+        real_pad = model(input_ids=torch.tensor([[5, kit.PAD_ID]]), attention_mask=torch.tensor([[1, 1]]))
         without = model(input_ids=torch.tensor([[5]]), attention_mask=torch.tensor([[1]]))
     assert close(first, second), (
         "What is padding is said by the attention mask; the ids under the mask may be anything."
@@ -109,13 +94,9 @@ def check_last(RewardModel):
     assert not close(score(model, [[5, 9, 3, 2]]), base), (
         "Index of the last token is length minus one: check which token you really pick."
     )
-    assert not close(score(model, [[6, 9, 3, 8]]), base), (
-        "The first token has no influence: the whole text must be read."
-    )
+    assert not close(score(model, [[6, 9, 3, 8]]), base), "The first token has no influence: the whole text must be read."
     hidden = []
-    hook = model.transformer.register_forward_hook(
-        lambda *args: hidden.append(args[2].last_hidden_state)
-    )
+    hook = model.transformer.register_forward_hook(lambda *args: hidden.append(args[2].last_hidden_state))
     value = score(model, [[5, 9, 3, 8]])
     hook.remove()
     assert hidden, "Use self.transformer for the hidden states."
@@ -129,9 +110,9 @@ def check_last(RewardModel):
 @test_case(name="one unbounded number from the given head")
 def check_head(RewardModel):
     model = make(RewardModel)
-    assert {n for n, _ in model.named_parameters()} == {
-        n for n, _ in kit.RewardModelBase.named_parameters(model)
-    }, "Add no parameters: the head exists already, self.score."
+    assert {n for n, _ in model.named_parameters()} == {n for n, _ in kit.RewardModelBase.named_parameters(model)}, (
+        "Add no parameters: the head exists already, self.score."
+    )
     before = score(model, ROWS)
     with torch.no_grad():
         model.score.bias.add_(50.0)

@@ -22,9 +22,7 @@ def check_values(bradley_terry_loss):
     gap = torch.full((1,), math.log(3))
     loss = bradley_terry_loss(gap, torch.zeros(1))
     assert not close(loss, math.log(4)), "Your loss rewards the rejected answer."
-    assert close(loss, math.log(4 / 3)), (
-        "A gap of ln 3 means probability 3/4 for the chosen reply: loss ln(4/3)."
-    )
+    assert close(loss, math.log(4 / 3)), "A gap of ln 3 means probability 3/4 for the chosen reply: loss ln(4/3)."
 
 
 @test_case(name="mean over pairs")
@@ -33,9 +31,7 @@ def check_mean(bradley_terry_loss):
     loss = bradley_terry_loss(chosen, rejected)
     twice = bradley_terry_loss(chosen.repeat(2), rejected.repeat(2))
     assert close(twice, float(loss)), "The loss must not depend on the batch size."
-    assert close(loss, 0.5 * (math.log(4 / 3) + math.log(4))), (
-        "Average over the pairs of the batch."
-    )
+    assert close(loss, 0.5 * (math.log(4 / 3) + math.log(4))), "Average over the pairs of the batch."
 
 
 @test_case(name="only differences matter")
@@ -52,37 +48,29 @@ def check_shift(bradley_terry_loss):
 def check_margin(bradley_terry_loss):
     gap, zero = torch.full((2,), math.log(3)), torch.zeros(2)
     loss = bradley_terry_loss(gap, zero, margin=math.log(3))
-    assert not close(loss, float(bradley_terry_loss(gap, zero))), (
-        "With a margin your loss is the same as without one."
-    )
+    assert not close(loss, float(bradley_terry_loss(gap, zero))), "With a margin your loss is the same as without one."
     assert float(loss) > float(bradley_terry_loss(gap, zero)), (
         "A margin should make a pair harder to satisfy; yours makes it easier."
     )
-    assert close(loss, math.log(2)), (
-        "A margin as large as the gap leaves nothing of it: the loss is ln 2 again."
-    )
+    assert close(loss, math.log(2)), "A margin as large as the gap leaves nothing of it: the loss is ln 2 again."
 
 
 @test_case(name="large gaps")
 def check_stable(bradley_terry_loss):
     chosen = torch.tensor([-600.0, 600.0], requires_grad=True)
     loss = bradley_terry_loss(chosen, torch.zeros(2))
-    assert torch.isfinite(loss), "Use a stable form; the plain one overflows on confident mistakes."
+    assert torch.isfinite(loss), (
+        "Use a stable form; the plain one overflows on confident mistakes."
+    )
     assert close(loss.detach(), 300.0), "A wrong gap of 600 and a right gap of 600 average to 300."
     loss.backward()
     assert torch.isfinite(chosen.grad).all(), "The gradient of a large gap is not finite."
-    assert close(chosen.grad[0], -0.5), (
-        "A wrong pair pulls its chosen score up, however large the gap."
-    )
+    assert close(chosen.grad[0], -0.5), "A wrong pair pulls its chosen score up, however large the gap."
 
 
 @test_case(name="gradient")
 def check_gradient(bradley_terry_loss):
     chosen, rejected = torch.zeros(2, requires_grad=True), torch.zeros(2, requires_grad=True)
     bradley_terry_loss(chosen, rejected).backward()
-    assert chosen.grad is not None and rejected.grad is not None, (
-        "Both scores must receive a gradient."
-    )
-    assert (chosen.grad < 0).all() and (rejected.grad > 0).all(), (
-        "Downhill means: chosen up, rejected down."
-    )
+    assert chosen.grad is not None and rejected.grad is not None, "Both scores must receive a gradient."
+    assert (chosen.grad < 0).all() and (rejected.grad > 0).all(), "Downhill means: chosen up, rejected down."

@@ -19,16 +19,8 @@ PROMPTS = [[2, token] for token in (2, 3, 5, 6)] * 5
 
 
 def config(**changes):
-    base = {
-        "steps": 2,
-        "rollouts": 10,
-        "ppo_epochs": 2,
-        "minibatch_size": 5,
-        "learning_rate": 0.05,
-        "warmup_steps": 1,
-        "beta": 0.02,
-        "max_new_tokens": 6,
-    }
+    base = {"steps": 2, "rollouts": 10, "ppo_epochs": 2, "minibatch_size": 5, "learning_rate": 0.05,
+            "warmup_steps": 1, "beta": 0.02, "max_new_tokens": 6}
     return kit.PPOConfig(**(base | changes))
 
 
@@ -39,13 +31,9 @@ class CountLiked:
         self.prompts, self.scores, self.scale = [], [], scale
 
     def __call__(self, prompt_ids, response_ids):
-        assert len(prompt_ids) == len(response_ids), (
-            "The reward function gets one reply for each prompt."
-        )
+        assert len(prompt_ids) == len(response_ids), "The reward function gets one reply for each prompt."
         self.prompts += [tuple(p) for p in prompt_ids]
-        self.scores.append(
-            torch.tensor([self.scale * sum(t == LIKED for t in r) for r in response_ids])
-        )
+        self.scores.append(torch.tensor([self.scale * sum(t == LIKED for t in r) for r in response_ids]))
         return self.scores[-1]
 
 
@@ -59,19 +47,9 @@ def updates(train_ppo, **changes):
     policy, reference = start()
     weights = [policy.lm.weight.detach().clone()]
     rate = 1e-2  # the policy changes little, and by far more than float32 rounds
-    plain = config(
-        steps=1,
-        learning_rate=rate,
-        betas=(0.0, 0.0),
-        eps=1.0,
-        weight_decay=0.0,
-        max_grad_norm=1e9,
-        rollouts=20,
-        minibatch_size=20,
-    )
-    handle = register_optimizer_step_post_hook(
-        lambda *_: weights.append(policy.lm.weight.detach().clone())
-    )
+    plain = config(steps=1, learning_rate=rate, betas=(0.0, 0.0), eps=1.0, weight_decay=0.0, max_grad_norm=1e9,
+                   rollouts=20, minibatch_size=20)
+    handle = register_optimizer_step_post_hook(lambda *_: weights.append(policy.lm.weight.detach().clone()))
     try:
         train_ppo(policy, reference, CountLiked(), PROMPTS, dataclasses.replace(plain, **changes))
     finally:
@@ -83,20 +61,11 @@ def updates(train_ppo, **changes):
 def check_rows(train_ppo):
     policy, reference = start()
     reward_fn, seen = CountLiked(), []
-    rows = train_ppo(
-        policy,
-        reference,
-        reward_fn,
-        PROMPTS,
-        config(steps=3),
-        lambda step, row: seen.append((step, row)),
-    )
+    rows = train_ppo(policy, reference, reward_fn, PROMPTS, config(steps=3), lambda step, row: seen.append((step, row)))
     assert len(rows) == 3, f"Three steps give three rows; you return {len(rows)}."
     missing = {"reward", "kl", "policy_loss", "value_loss"} - set(rows[0])
     assert not missing, f"A row lacks {', '.join(sorted(missing))}."
-    assert [step for step, _ in seen] == [0, 1, 2] and seen[2][1] == rows[2], (
-        "Call on_step(step, row) after each step."
-    )
+    assert [step for step, _ in seen] == [0, 1, 2] and seen[2][1] == rows[2], "Call on_step(step, row) after each step."
     scores = torch.cat(reward_fn.scores)
     assert len(scores) == 3 * config().rollouts, "Score each step's rollouts once."
     means = scores.view(3, -1).mean(dim=1).tolist()
@@ -109,20 +78,10 @@ def check_rows(train_ppo):
 def check_start(train_ppo):
     policy, reference = start()
     rows = train_ppo(policy, reference, CountLiked(), PROMPTS, config(steps=1))
-    assert abs(float(rows[0]["kl"])) < 1e-4, (
-        "Policy and reference start equal, so the first KL is 0. Is the right one scored?"
-    )
+    assert abs(float(rows[0]["kl"])) < 1e-4, "Policy and reference start equal, so the first KL is 0. Is the right one scored?"
     policy, _ = start()
-    rows = train_ppo(
-        policy,
-        start(seed=8)[1],
-        CountLiked(),
-        PROMPTS,
-        config(steps=1, rollouts=200, minibatch_size=200),
-    )
-    assert float(rows[0]["kl"]) > 0.05, (
-        "Against another reference the KL is positive: log pi - log pi_ref, summed over the reply."
-    )
+    rows = train_ppo(policy, start(seed=8)[1], CountLiked(), PROMPTS, config(steps=1, rollouts=200, minibatch_size=200))
+    assert float(rows[0]["kl"]) > 0.05, "Against another reference the KL is positive: log pi - log pi_ref, summed over the reply."
 
 
 @test_case(name="the prompts get their turn")
@@ -131,14 +90,10 @@ def check_prompts(train_ppo):
     reward_fn, prompts = CountLiked(), [[2, a, b] for a in (2, 3, 4, 5, 6) for b in (2, 3, 4, 5)]
     train_ppo(policy, reference, reward_fn, prompts, config(steps=6))
     scored = len(reward_fn.prompts) / 6
-    assert scored == 10, (
-        f"Each step rolls out config.rollouts prompts, 10 here; {scored:g} were scored."
-    )
+    assert scored == 10, f"Each step rolls out config.rollouts prompts, 10 here; {scored:g} were scored."
     # One after the other: 10 of 10 in each step and all 20 in the end; a fresh order for each step: 10 and 19.7 on
     # average; drawn with replacement: 8 and 19.
-    in_a_step = (
-        sum(len(set(reward_fn.prompts[10 * step : 10 * step + 10])) for step in range(6)) / 6
-    )
+    in_a_step = sum(len(set(reward_fn.prompts[10 * step : 10 * step + 10])) for step in range(6)) / 6
     assert in_a_step > 6 and len(set(reward_fn.prompts)) > 14, (
         "Your loop shows the same prompts several times and never reaches the rest."
     )
@@ -187,9 +142,7 @@ def check_learners(train_ppo):
 @test_case(name="the reward rises")
 def check_reward(train_ppo):
     policy, reference = start()
-    rows = train_ppo(
-        policy, reference, CountLiked(), PROMPTS, config(steps=25, rollouts=40, minibatch_size=20)
-    )
+    rows = train_ppo(policy, reference, CountLiked(), PROMPTS, config(steps=25, rollouts=40, minibatch_size=20))
     first, last = (sum(float(r["reward"]) for r in part) / 5 for part in (rows[:5], rows[-5:]))
     still = torch.equal(policy.lm.weight.detach(), reference.weight)
     assert still or last > first + 0.3 or last < first - 0.1, (
@@ -197,9 +150,7 @@ def check_reward(train_ppo):
         f"Yours went {first:.2f} -> {last:.2f}."
     )
     assert last > first - 0.1, f"The reward falls ({first:.2f} -> {last:.2f}): a sign is flipped."
-    assert last > first + 1.0, (
-        f"The reward should rise clearly in 25 steps; it went {first:.2f} -> {last:.2f}."
-    )
+    assert last > first + 1.0, f"The reward should rise clearly in 25 steps; it went {first:.2f} -> {last:.2f}."
     assert float(rows[-1]["kl"]) > 0.2, (
         "The log-prob of token t comes from the logits at t-1. A policy that earns more has a positive KL."
     )
@@ -210,17 +161,10 @@ def check_penalty(train_ppo):
     kls = []
     for beta in (0.0, 1.0):
         policy, reference = start()
-        rows = train_ppo(
-            policy,
-            reference,
-            CountLiked(),
-            PROMPTS,
-            config(steps=25, rollouts=40, minibatch_size=20, beta=beta),
-        )
+        rows = train_ppo(policy, reference, CountLiked(), PROMPTS,
+                         config(steps=25, rollouts=40, minibatch_size=20, beta=beta))
         kls.append(sum(float(r["kl"]) for r in rows[-5:]) / 5)
-    assert kls[1] < 0.5 * kls[0], (
-        f"A larger beta must keep the policy closer; KL is {kls[0]:.2f} at 0 and {kls[1]:.2f} at 1."
-    )
+    assert kls[1] < 0.5 * kls[0], f"A larger beta must keep the policy closer; KL is {kls[0]:.2f} at 0 and {kls[1]:.2f} at 1."
 
 
 @test_case(name="the scale of the reward")
@@ -229,13 +173,7 @@ def check_whitening(train_ppo):
     for scale in (1.0, 1000.0):
         policy, reference = start()
         before = policy.lm.weight.detach().clone()
-        train_ppo(
-            policy,
-            reference,
-            CountLiked(scale),
-            PROMPTS,
-            config(beta=0.0, eps=1.0, max_grad_norm=1e9, value_coef=0.0),
-        )
+        train_ppo(policy, reference, CountLiked(scale), PROMPTS, config(beta=0.0, eps=1.0, max_grad_norm=1e9, value_coef=0.0))
         moves.append(float((policy.lm.weight.detach() - before).norm()))
     assert moves[1] < 2 * moves[0], (
         "Your advantages enter the loss as they are; the handout whitens them over the response tokens first."
@@ -269,17 +207,10 @@ def check_unit(train_ppo):
     # the policy always says 3 and stops; the reference is uniform: two tokens of ln 7 nats each
     weight = torch.zeros(V, V)
     weight[2, 3] = weight[3, 0] = 60.0
-    rows = train_ppo(
-        BigramPolicy(weight).eval(),
-        kit.freeze(BigramLM(torch.zeros(V, V))),
-        CountLiked(),
-        [[a, 2] for a in (3, 4, 5, 6)],
-        config(steps=1, rollouts=4, minibatch_size=4),
-    )
+    rows = train_ppo(BigramPolicy(weight).eval(), kit.freeze(BigramLM(torch.zeros(V, V))), CountLiked(),
+                     [[a, 2] for a in (3, 4, 5, 6)], config(steps=1, rollouts=4, minibatch_size=4))
     kl = float(rows[0]["kl"])
     assert abs(kl - math.log(V)) > 1e-2, (
         "Say whether the number is per token or per sequence: the handout asks for nats per sequence."
     )
-    assert abs(kl - 2 * math.log(V)) < 1e-2, (
-        "kl sums log pi - log pi_ref over each reply, then averages over replies."
-    )
+    assert abs(kl - 2 * math.log(V)) < 1e-2, "kl sums log pi - log pi_ref over each reply, then averages over replies."

@@ -13,18 +13,7 @@ points = None
 
 V = 6
 PROMPTS = [[2, 3 + i % 3, 2] for i in range(60)]
-KEYS = {
-    "name",
-    "n",
-    "mean_reward",
-    "kl_to_sft",
-    "win_rate",
-    "win_low",
-    "win_high",
-    "mean_tokens",
-    "repetition",
-    "response_ids",
-}
+KEYS = {"name", "n", "mean_reward", "kl_to_sft", "win_rate", "win_low", "win_high", "mean_tokens", "repetition", "response_ids"}
 
 
 def config(**changes):
@@ -46,41 +35,24 @@ def length(prompt_ids, response_ids):
 
 @test_case(name="one row per policy")
 def check_rows(compare_policies):
-    rows = compare_policies(
-        {"Base": policy(1.0), "SFT": policy(), "Good": policy(1.0, seed=2)},
-        PROMPTS,
-        length,
-        config(),
-    )
-    assert [row["name"] for row in rows] == ["Base", "SFT", "Good"], (
-        "One row per policy, in the given order."
-    )
+    rows = compare_policies({"Base": policy(1.0), "SFT": policy(), "Good": policy(1.0, seed=2)}, PROMPTS, length, config())
+    assert [row["name"] for row in rows] == ["Base", "SFT", "Good"], "One row per policy, in the given order."
     missing = KEYS - set(rows[0])
     assert not missing, f"A row lacks {', '.join(sorted(missing))}."
     for row in rows:
-        assert row["n"] == len(row["response_ids"]) == 60, (
-            "n is the number of prompts, with one reply for each."
-        )
+        assert row["n"] == len(row["response_ids"]) == 60, "n is the number of prompts, with one reply for each."
         replies = row["response_ids"]
-        assert all(1 <= len(r) <= 6 for r in replies), (
-            "Every reply has between 1 and max_new_tokens tokens."
-        )
+        assert all(1 <= len(r) <= 6 for r in replies), "Every reply has between 1 and max_new_tokens tokens."
         mean = sum(len(r) for r in replies) / 60
-        assert abs(row["mean_tokens"] - mean) < 1e-6, (
-            "mean_tokens is the mean length of the replies you return."
-        )
-        assert abs(row["mean_reward"] - mean) < 1e-4, (
-            "mean_reward is the mean of score_fn on the replies you return."
-        )
+        assert abs(row["mean_tokens"] - mean) < 1e-6, "mean_tokens is the mean length of the replies you return."
+        assert abs(row["mean_reward"] - mean) < 1e-4, "mean_reward is the mean of score_fn on the replies you return."
 
 
 @test_case(name="SFT against itself")
 def check_self(compare_policies):
     (row,) = compare_policies({"SFT": policy(1.0)}, PROMPTS, length, config())
     assert abs(row["win_rate"] - 0.5) < 1e-9, "Split ties: two equal models must score one half."
-    assert abs(row["win_low"] - 0.5) < 1e-9 and abs(row["win_high"] - 0.5) < 1e-9, (
-        "Only ties: there is nothing to resample."
-    )
+    assert abs(row["win_low"] - 0.5) < 1e-9 and abs(row["win_high"] - 0.5) < 1e-9, "Only ties: there is nothing to resample."
     assert abs(row["kl_to_sft"]) < 1e-4, "SFT is at distance 0 from itself."
 
 
@@ -88,22 +60,14 @@ def check_self(compare_policies):
 def check_wins(compare_policies):
     long, short = policy(a2=3, a3=2), policy(a2=3, a3=0)
     rows = compare_policies({"SFT": short, "Long": long}, PROMPTS, length, config(greedy=True))
-    assert rows[1]["win_rate"] == 1.0, (
-        "Each reply of this policy beats SFT's reply to the same prompt."
-    )
-    score = lambda p, r: torch.tensor(
-        [float(len(y) if x[1] == 3 else -len(y)) for x, y in zip(p, r)]
-    )  # noqa: E731
+    assert rows[1]["win_rate"] == 1.0, "Each reply of this policy beats SFT's reply to the same prompt."
+    score = lambda p, r: torch.tensor([float(len(y) if x[1] == 3 else -len(y)) for x, y in zip(p, r)])  # noqa: E731
     rows = compare_policies({"SFT": short, "Long": long}, PROMPTS, score, config(greedy=True))
     row = rows[1]
-    assert abs(row["win_rate"] - 1 / 3) < 1e-6, (
-        "Compare prompt by prompt: an easy prompt is easy for both."
-    )
+    assert abs(row["win_rate"] - 1 / 3) < 1e-6, "Compare prompt by prompt: an easy prompt is easy for both."
     half = 1.96 * math.sqrt(2 / 9 / 60)
     width = row["win_high"] - row["win_low"]
-    assert width > half, (
-        "The interval is too narrow: resample prompts with replacement, n of them each time."
-    )
+    assert width > half, "The interval is too narrow: resample prompts with replacement, n of them each time."
     assert width < 3 * half, (
         "Your interval does not shrink with more prompts: how uncertain is a mean of n values?"
     )
@@ -113,9 +77,7 @@ def check_wins(compare_policies):
 @test_case(name="KL to SFT, in nats per sequence")
 def check_kl(compare_policies):
     # SFT: uniform over 6 tokens. Other: 2 -> 3 and 3 -> 0, always: each reply is [3, 0], log-ratio 2 ln 6
-    rows = compare_policies(
-        {"SFT": policy(), "Sure": policy(a2=3, a3=0)}, PROMPTS, length, config()
-    )
+    rows = compare_policies({"SFT": policy(), "Sure": policy(a2=3, a3=0)}, PROMPTS, length, config())
     value = rows[1]["kl_to_sft"]
     assert abs(value + 2 * math.log(6)) > 1e-3, (
         "A policy that drifts from SFT on its own replies has a positive log-ratio on average; yours is negative."
@@ -130,12 +92,7 @@ def check_kl(compare_policies):
 
 @test_case(name="repetition")
 def check_repetition(compare_policies):
-    rows = compare_policies(
-        {"SFT": policy(a2=3, a3=0), "Loop": policy(a2=3, a3=2)},
-        PROMPTS,
-        length,
-        config(greedy=True),
-    )
+    rows = compare_policies({"SFT": policy(a2=3, a3=0), "Loop": policy(a2=3, a3=2)}, PROMPTS, length, config(greedy=True))
     assert rows[0]["repetition"] == 0.0, (
         "Repetition is a property of one reply: compute it per reply, then average. Without a repeated bigram it is 0."
     )
@@ -154,9 +111,7 @@ def check_decoding(compare_policies):
         "must give equal replies, with the same seed for each."
     )
     again = compare_policies(pair, PROMPTS, length, config())
-    assert again[1]["response_ids"] == rows[1]["response_ids"], (
-        "Two calls must give the same: use config.seed."
-    )
+    assert again[1]["response_ids"] == rows[1]["response_ids"], "Two calls must give the same: use config.seed."
     other = compare_policies(pair, PROMPTS, length, config(seed=77))
     assert other[1]["response_ids"] != rows[1]["response_ids"], (
         "config.greedy has no effect: your replies are the most likely ones, not samples."

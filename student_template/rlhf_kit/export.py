@@ -41,19 +41,16 @@ class Exported:
 
     def __str__(self) -> str:
         answered = sum(self.slots.values())
-        lines = [
-            f"Upload this file: {self.path}",
-            f"It holds {self.notebook.name}: {answered} of {len(self.slots)} slots answered, "
-            f"{self.results} result tables.",
-        ]
+        lines = [f"Upload this file: {self.path}",
+                 f"It holds {self.notebook.name}: {answered} of {len(self.slots)} slots answered, "
+                 f"{self.results} result tables."]
         return "\n".join(lines + [f"Attention: {warning}" for warning in self.warnings])
 
     __repr__ = __str__
 
 
 def export_submission(
-    notebook: str | Path | None = None,
-    out: str | Path | None = None,
+    notebook: str | Path | None = None, out: str | Path | None = None,
     namespace: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write `<notebook>-submission.zip` beside the notebook, and say what to upload.
@@ -68,24 +65,18 @@ def export_submission(
     raw, cells = _read(path, raw)
     slots = {slot: _answered(source) for slot, source in slot_sources(cells).items()}
     if not slots:
-        raise ExportError(
-            f"{path.name} holds no `# TODO T…` cell: is it the assignment's notebook?"
-        )
+        raise ExportError(f"{path.name} holds no `# TODO T…` cell: is it the assignment's notebook?")
     results = saved_results(cells)
     files = {
         path.name: raw,
         "results.json": _json({"schema_version": SCHEMA_VERSION, "results": results}),
     }
-    files["manifest.json"] = _json(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "notebook": path.name,
-            "sha256": {
-                name: hashlib.sha256(content).hexdigest() for name, content in files.items()
-            },
-            "slots": slots,
-        }
-    )
+    files["manifest.json"] = _json({
+        "schema_version": SCHEMA_VERSION,
+        "notebook": path.name,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "slots": slots,
+    })
     wanted = Path(out) if out is not None else path.with_name(f"{path.stem}-submission.zip")
     target = free_name(wanted)
     write_zip(target, files)
@@ -172,10 +163,7 @@ def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
             for name in sorted(files):
                 entry = zipfile.ZipInfo(name, EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr, entry.create_system = (
-                    0o644 << 16,
-                    3,
-                )  # 3: Unix, on every system
+                entry.external_attr, entry.create_system = 0o644 << 16, 3  # 3: Unix, on every system
                 archive.writestr(entry, files[name])
         os.replace(partial, target)
     except OSError as error:
@@ -190,9 +178,7 @@ def _is_export(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             found = {name: archive.read(name) for name in archive.namelist()}
         sums = json.loads(found.pop("manifest.json"))["sha256"]
-        return bool(
-            sums == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
-        )
+        return bool(sums == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()})
     except Exception:  # noqa: BLE001 (a zip can be damaged in many ways)
         return False
 
@@ -206,9 +192,7 @@ def _read(path: Path, raw: bytes | None = None) -> tuple[bytes, list[dict[str, A
     except OSError as error:
         raise ExportError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ExportError(
-            f"{path} is not a notebook that can be read: save it again, then export"
-        ) from error
+        raise ExportError(f"{path} is not a notebook that can be read: save it again, then export") from error
 
 
 def _has_slots(path: Path) -> bool:
@@ -223,26 +207,17 @@ def _answered(source: str) -> bool:
 
 
 def _warnings(
-    slots: Mapping[str, bool],
-    cells: list[dict[str, Any]],
-    results: list[Any],
-    namespace: Mapping[str, Any],
+    slots: Mapping[str, bool], cells: list[dict[str, Any]], results: list[Any], namespace: Mapping[str, Any]
 ) -> Iterable[str]:
     empty = [slot for slot, answered in slots.items() if not answered]
     if empty:
         yield f"not answered yet: {', '.join(empty)}."
     ran = {m[1]: text for text in namespace.get("In", []) if (m := SLOT_LINE.search(str(text)))}
     saved = slot_sources(cells)
-    stale = [
-        slot
-        for slot, text in ran.items()
-        if slot in saved and saved[slot].strip() != str(text).strip()
-    ]
+    stale = [slot for slot, text in ran.items() if slot in saved and saved[slot].strip() != str(text).strip()]
     if stale:
-        yield (
-            f"the saved file differs from what you last ran in {', '.join(sorted(stale))}: "
-            "save the notebook (Ctrl+S or ⌘S) and export again."
-        )
+        yield (f"the saved file differs from what you last ran in {', '.join(sorted(stale))}: "
+               "save the notebook (Ctrl+S or ⌘S) and export again.")
     if not results:
         yield "no result tables in the saved notebook: run it to the end, save it, and export again."
 

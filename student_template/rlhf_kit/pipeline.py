@@ -44,11 +44,7 @@ class RLHFPipeline:
     """
 
     def __init__(
-        self,
-        slots: SlotSource,
-        profile: Profile,
-        tokenizer: Any,
-        device: str | torch.device = "cpu",
+        self, slots: SlotSource, profile: Profile, tokenizer: Any, device: str | torch.device = "cpu"
     ) -> None:
         self.slots, self.profile, self.tokenizer = slots, profile, tokenizer
         self.device = torch.device(device)
@@ -104,21 +100,17 @@ class RLHFPipeline:
             prompt, chosen, rejected = _expect(parts, "split_preference", what, _is_texts(3))
             pairs.append(self._encode_pair(prompt, chosen, rejected, config.max_length))
         if left_out := len(rows) - len(pairs):
-            warnings.warn(
-                f"{left_out} of {len(rows)} pairs left out: no shared prompt", stacklevel=2
-            )
+            warnings.warn(f"{left_out} of {len(rows)} pairs left out: no shared prompt", stacklevel=2)
         return pairs
 
-    def _encode_pair(
-        self, prompt: str, chosen: str, rejected: str, max_length: int
-    ) -> dict[str, list[int]]:
+    def _encode_pair(self, prompt: str, chosen: str, rejected: str, max_length: int) -> dict[str, list[int]]:
         replies = {
             "chosen": [*self._ids(chosen), self.tokenizer.eos_token_id][:max_length],
             "rejected": [*self._ids(rejected), self.tokenizer.eos_token_id][:max_length],
         }
         room = max_length - max(len(reply) for reply in replies.values())
         prompt_ids = self._ids(prompt)
-        prompt_ids = prompt_ids[max(0, len(prompt_ids) - room) :]
+        prompt_ids = prompt_ids[max(0, len(prompt_ids) - room):]
         return {name: prompt_ids + reply for name, reply in replies.items()}
 
     def encode_prompts(self, prompts: Sequence[Any]) -> list[list[int]]:
@@ -133,11 +125,7 @@ class RLHFPipeline:
     # -- the three phases ------------------------------------------------------------------------
 
     def run_sft(
-        self,
-        base_lm: nn.Module,
-        rows: Rows,
-        config: SFTConfig | None = None,
-        on_step: OnStep | None = None,
+        self, base_lm: nn.Module, rows: Rows, config: SFTConfig | None = None, on_step: OnStep | None = None
     ) -> tuple[nn.Module, list[float]]:
         """Run phase 1 (T01, T03, T05): return a fine-tuned copy of `base_lm` and the loss per step."""
         config = config or self.profile.sft
@@ -149,11 +137,7 @@ class RLHFPipeline:
         return lm.eval(), _expect(losses, "train_sft", "a list with one loss per step", _is_list)
 
     def run_reward_model(
-        self,
-        sft_lm: nn.Module,
-        pairs: Rows,
-        config: RMConfig | None = None,
-        on_step: OnStep | None = None,
+        self, sft_lm: nn.Module, pairs: Rows, config: RMConfig | None = None, on_step: OnStep | None = None
     ) -> tuple[nn.Module, list[float]]:
         """Run phase 2 (T02, T06, T09): return a reward model made from `sft_lm` and the loss per step."""
         config = config or self.profile.good_rm
@@ -162,15 +146,10 @@ class RLHFPipeline:
         model = self.slot("RewardModel").from_lm(sft_lm).to(self.device).train()
         torch.manual_seed(config.seed)
         losses = self.slot("train_reward_model")(model, batches, config, on_step)
-        return model.eval(), _expect(
-            losses, "train_reward_model", "a list with one loss per step", _is_list
-        )
+        return model.eval(), _expect(losses, "train_reward_model", "a list with one loss per step", _is_list)
 
     def reward_function(
-        self,
-        reward_model: nn.Module,
-        sft_lm: nn.Module,
-        prompts: Sequence[Any],
+        self, reward_model: nn.Module, sft_lm: nn.Module, prompts: Sequence[Any],
         config: PPOConfig | None = None,
     ) -> RewardFunction:
         """Make PPO's reward of a reward model: frozen, mean 0 and spread 1 on replies of `sft_lm`."""
@@ -182,12 +161,8 @@ class RLHFPipeline:
         return RewardFunction.calibrated(reward_model, ids, replies, config.missing_eos_penalty)
 
     def run_ppo(
-        self,
-        sft_lm: nn.Module,
-        reward_fn: Callable[..., Tensor],
-        prompts: Sequence[Any],
-        config: PPOConfig | None = None,
-        on_step: OnStep | None = None,
+        self, sft_lm: nn.Module, reward_fn: Callable[..., Tensor], prompts: Sequence[Any],
+        config: PPOConfig | None = None, on_step: OnStep | None = None,
     ) -> tuple[Policy, list[dict[str, float]]]:
         """Run phase 3 (T14, with T10–T13): return a policy made from `sft_lm` and a dict per step."""
         config = config or self.profile.ppo
@@ -202,44 +177,27 @@ class RLHFPipeline:
     # -- use -------------------------------------------------------------------------------------
 
     def compare(
-        self,
-        policies: Mapping[str, nn.Module],
-        prompts: Sequence[Any],
-        score_fn: Callable[..., Tensor],
+        self, policies: Mapping[str, nn.Module], prompts: Sequence[Any], score_fn: Callable[..., Tensor],
         config: EvalConfig | None = None,
     ) -> list[dict[str, Any]]:
         """Run T15 on `policies`, one of which has to be called "SFT". Returns its rows."""
         config = config or self.profile.evaluation
-        found = self.slot("compare_policies")(
-            dict(policies), self.encode_prompts(prompts), score_fn, config
-        )
-        rows: list[dict[str, Any]] = _expect(
-            found, "compare_policies", "a list with one row per policy", _is_list
-        )
+        found = self.slot("compare_policies")(dict(policies), self.encode_prompts(prompts), score_fn, config)
+        rows: list[dict[str, Any]] = _expect(found, "compare_policies", "a list with one row per policy", _is_list)
         return rows
 
     def generate(
-        self,
-        model: nn.Module,
-        texts: Sequence[Any],
-        *,
-        max_new_tokens: int | None = None,
-        greedy: bool | None = None,
-        seed: int | None = None,
+        self, model: nn.Module, texts: Sequence[Any], *, max_new_tokens: int | None = None,
+        greedy: bool | None = None, seed: int | None = None,
     ) -> list[str]:
         """Return a model's or Policy's replies to prompt texts, without EOS and outer blanks."""
         config = self.profile.evaluation
         lm = model.lm if isinstance(model, Policy) else model
         device = next(lm.parameters()).device
-        generator = torch.Generator(device=device).manual_seed(
-            config.seed if seed is None else seed
-        )
+        generator = torch.Generator(device=device).manual_seed(config.seed if seed is None else seed)
         replies = sample(
-            lm,
-            self.encode_prompts(texts),
-            max_new_tokens or config.max_new_tokens,
-            greedy=config.greedy if greedy is None else greedy,
-            generator=generator,
+            lm, self.encode_prompts(texts), max_new_tokens or config.max_new_tokens,
+            greedy=config.greedy if greedy is None else greedy, generator=generator,
         )
         return [self.tokenizer.decode(reply, skip_special_tokens=True).strip() for reply in replies]
 
@@ -252,9 +210,7 @@ def _has(rows: Rows, column: str) -> bool:
 
 
 def _is_texts(n: int) -> Callable[[Any], bool]:
-    return lambda x: (
-        isinstance(x, tuple | list) and len(x) == n and all(isinstance(s, str) for s in x)
-    )
+    return lambda x: isinstance(x, tuple | list) and len(x) == n and all(isinstance(s, str) for s in x)
 
 
 def _is_example(x: Any) -> bool:
