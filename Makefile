@@ -17,7 +17,7 @@ help:
 	@echo "make demo       set up, build the release, grade three sample submissions"
 	@echo "make test       set up, run the tests (MARKERS='not gpu' adds the slow ones)"
 	@echo "make check      lint and tests"
-	@echo "make lint       ruff, mypy, and whether student_template/ is what solutions/ generate"
+	@echo "make lint       ruff (rules, format), mypy, and whether student_template/ is what solutions/ generate"
 	@echo "make docs       the documentation as a site: dist/site/index.html"
 	@echo "make setup      the environment alone, in $(VENV)"
 	@echo "make refresh    after a change of a slot: renew what follows, name what you have to do (STATIC=1: quick)"
@@ -81,6 +81,7 @@ check: lint test
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/rlhf-lab build --check
 

@@ -143,9 +143,7 @@ def verify_with(slot_checks: Sequence[SlotCheck]) -> Callable[..., None]:
     """Make the command `verify`, whose gate also runs these checks for each slot."""
 
     def verify_command(
-        static: Annotated[
-            bool, typer.Option("--static", help="Do not execute the solved notebook.")
-        ] = False,
+        static: Annotated[bool, typer.Option("--static", help="Do not execute the solved notebook.")] = False,
     ) -> None:
         """Run the gate, print a line for each check, and exit with 1 if one failed."""
         from assignment.slots.places import problems

@@ -30,9 +30,7 @@ def make_console(stderr: bool = False, *, soft_wrap: bool = False) -> Console:
         stream.reconfigure(errors="replace")  # in an ASCII locale: print "?" instead of raising an error
 
     def console(width: int | None = None) -> Console:
-        return Console(
-            stderr=stderr, soft_wrap=soft_wrap, highlight=False, emoji=False, markup=False, width=width
-        )
+        return Console(stderr=stderr, soft_wrap=soft_wrap, highlight=False, emoji=False, markup=False, width=width)
 
     made = console()
     return made if made.is_terminal else console(PIPED_WIDTH)

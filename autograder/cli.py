@@ -62,12 +62,9 @@ def grade_command(
     seed: Annotated[
         int | None, typer.Option("--seed", help="The seed of a run to repeat; drawn at random if left out.")
     ] = None,
-    only: Annotated[
-        str, typer.Option("--only", help="Items to grade, with commas between: T07,rm_accuracy.")
-    ] = "",
+    only: Annotated[str, typer.Option("--only", help="Items to grade, with commas between: T07,rm_accuracy.")] = "",
     require_tier: Annotated[
-        int | None,
-        typer.Option("--require-tier", metavar="N", help="Worst sandbox accepted: 1, 2 or 3 (see doctor)."),
+        int | None, typer.Option("--require-tier", metavar="N", help="Worst sandbox accepted: 1, 2 or 3 (see doctor).")
     ] = None,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="If no sandbox works, run without one. Only for your own code.")
@@ -124,9 +121,7 @@ def doctor_command(
     console, healthy = make_console(), True
     for finding in findings(load_spec()):
         healthy &= finding.ok
-        console.print(
-            f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True
-        )
+        console.print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what:<20} {finding.detail}", soft_wrap=True)
     with spinner(make_console(stderr=True), "looking for sandboxes") as note:
         found = list(doctor.probe_tiers(every_way=every_way, on_progress=note))
     console.print(doctor.tier_table(found))

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 from importlinter.cli import lint_imports
@@ -16,7 +17,15 @@ from tests.support.sources import ROOT, name_of, python_files, tree_of
 OURS = {"rlhf_kit", "solutions", "assignment", "autograder", "inside", "tests"}
 # What a student's machine and the sandbox both have.
 STANDARD_STACK = {
-    "torch", "transformers", "tokenizers", "safetensors", "datasets", "numpy", "scipy", "matplotlib", "tqdm",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "datasets",
+    "numpy",
+    "scipy",
+    "matplotlib",
+    "tqdm",
 }
 IN_NOTEBOOK_ONLY = {"IPython", "google", "otter"}  # imported late, where they are there
 
@@ -36,9 +45,15 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
-            if node.args and isinstance(node.args[0], ast.Constant):
-                yield node.lineno, str(node.args[0].value)
+        elif _imports_by_name(node):
+            yield node.lineno, str(node.args[0].value)
+
+
+def _imports_by_name(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Tell whether this is a call such as import_module("assignment.registry")."""
+    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+        return False
+    return ast.unparse(node.func).endswith(("import_module", "__import__"))
 
 
 def test_the_rooms_import_each_other_only_downwards():
@@ -58,7 +73,8 @@ def test_layers_are_kept_without_an_exception():
 def test_code_inside_the_sandbox_does_not_rely_on_the_name_autograder():
     absolute = [
         f"{name_of(path)}:{node.lineno}"
-        for path in python_files("autograder/inside") for node in ast.walk(tree_of(path))
+        for path in python_files("autograder/inside")
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ImportFrom) and not node.level and str(node.module).startswith("autograder")
     ]
     assert absolute == []
@@ -71,7 +87,9 @@ def test_the_worker_and_the_kit_import_only_the_standard_stack(room):
         known |= IN_NOTEBOOK_ONLY
     foreign = {
         f"{name_of(path)}:{line} {module}"
-        for path in python_files(room) for line, module in imports(path) if module.split(".")[0] not in known
+        for path in python_files(room)
+        for line, module in imports(path)
+        if module.split(".")[0] not in known
     }
     assert foreign == set()
 
@@ -81,17 +99,18 @@ def test_no_room_imports_trl():
     found = [
         f"{name_of(path)}:{line}"
         for path in python_files("autograder", "assignment", "student_template/rlhf_kit")
-        for line, module in imports(path) if module.split(".")[0] == "trl"
+        for line, module in imports(path)
+        if module.split(".")[0] == "trl"
     ]
     assert found == []
 
 
-HIDDEN = '''
+HIDDEN = """
 import importlib
 def f():
     from ..assignment import spec
     return importlib.import_module("solutions.p1")
-'''
+"""
 
 
 def test_a_forbidden_import_is_seen_wherever_it_hides(tmp_path, monkeypatch):

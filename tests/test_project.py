@@ -71,9 +71,7 @@ def package_data(distribution: Distribution) -> set[str]:
     """The files beside the modules that an installation gets, as paths in the repository."""
     command = distribution.get_command_obj("build_py")
     command.ensure_finalized()
-    return {
-        (Path(source) / name).as_posix() for _, source, _, names in command.data_files for name in names
-    }
+    return {(Path(source) / name).as_posix() for _, source, _, names in command.data_files for name in names}
 
 
 @pytest.mark.parametrize("package", TYPED)
@@ -130,7 +128,8 @@ def test_type_checkers_see_the_same_names_in_the_same_modules():
     seen = {
         (node.module, alias.name)
         for node in ast.parse(read("autograder/__init__.pyi")).body
-        if isinstance(node, ast.ImportFrom) for alias in node.names
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
     assert seen == {(module, name) for module, names in autograder._MODULES.items() for name in names}
 
@@ -210,7 +209,8 @@ def test_exactly_what_the_build_writes_is_marked_as_generated():
 def test_every_binary_file_is_marked_as_binary():
     files = (path for room in (*ROOMS, "docs") for path in (ROOT / room).rglob("*"))
     binary = {
-        path.suffix for path in files
+        path.suffix
+        for path in files
         if path.is_file() and "__pycache__" not in path.parts and b"\0" in path.read_bytes()[:8192]
     }
     assert binary - {pattern.removeprefix("*") for pattern in patterns("binary")} == set()

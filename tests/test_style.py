@@ -46,7 +46,8 @@ def test_no_file_is_longer_than_250_lines():
 def test_no_function_is_longer_than_40_lines():
     long = {
         f"{name_of(path)}:{node.lineno} {node.name}": length
-        for path in python_files() for node in functions(path)
+        for path in python_files()
+        for node in functions(path)
         if (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
     }
     assert long == {}
@@ -60,7 +61,9 @@ def test_every_module_says_what_it_is_for():
 def test_every_public_definition_has_a_docstring():
     silent = [
         f"{name_of(path)}:{node.lineno} {node.name}"
-        for path in documented_files() for node in public_definitions(path) if not ast.get_docstring(node)
+        for path in documented_files()
+        for node in public_definitions(path)
+        if not ast.get_docstring(node)
     ]
     assert silent == []
 

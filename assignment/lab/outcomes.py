@@ -36,10 +36,7 @@ BOOTSTRAP = 10_000
 def outcome(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
     """Run the pipeline for one seed and return its row (gold in gold-reward units, KL in nats per sequence)."""
     profile, tokenizer = with_seeds(kit.get_profile(), seed), kit.load_tokenizer(base_folder)
-    pipeline, base = (
-        lab_pipeline(profile, tokenizer),
-        kit.load_base_model(base_folder).to(torch.device("cpu")),
-    )
+    pipeline, base = (lab_pipeline(profile, tokenizer), kit.load_base_model(base_folder).to(torch.device("cpu")))
     clock = {"start": time.time()}
     data, sft = draw_data(world, seed, lambda rows: pipeline.run_sft(base, rows)[0], tokenizer, profile.poor_pairs)
     clock["sft_and_data"] = time.time()
@@ -65,10 +62,7 @@ def outcome(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
     row["seconds"] = {n: round(b - a, 1) for n, a, b in zip(list(clock)[1:], times, times[1:], strict=False)}
     row["by_kind"] = by_kind(gold, data)
     row["samples"] = samples(replies, data, tokenizer)
-    row["kl_curve"] = (
-        [round(s["kl"], 2) for s in good_stats[::5]],
-        [round(s["kl"], 2) for s in poor_stats[::5]],
-    )
+    row["kl_curve"] = ([round(s["kl"], 2) for s in good_stats[::5]], [round(s["kl"], 2) for s in poor_stats[::5]])
     return row
 
 
@@ -134,10 +128,7 @@ def by_kind(gold: Mapping[str, np.ndarray], data: Data) -> dict[str, dict[str, f
 def samples(replies: Mapping[str, list[list[int]]], data: Data, tokenizer: Any, n: int = 4) -> list[dict[str, str]]:
     """Return the first n held-out prompts with every model's reply as text."""
     return [
-        {
-            "prompt": str(data.heldout_prompts[i]["prompt"]),
-            **{m: tokenizer.decode(r[i]) for m, r in replies.items()},
-        }
+        {"prompt": str(data.heldout_prompts[i]["prompt"]), **{m: tokenizer.decode(r[i]) for m, r in replies.items()}}
         for i in range(n)
     ]
 

@@ -7,11 +7,7 @@ QUESTIONS = {
     "food": ("What does the {a} eat?", "What is the food of the {a}?", "Tell me what the {a} eats."),
     "colour": ("What colour is the {a}?", "What is the colour of the {a}?", "Tell me the colour of the {a}."),
     "size": ("How big is the {a}?", "What is the size of the {a}?", "Tell me the size of the {a}."),
-    "sound": (
-        "What sound does the {a} make?",
-        "What is the sound of the {a}?",
-        "Tell me the sound of the {a}.",
-    ),
+    "sound": ("What sound does the {a} make?", "What is the sound of the {a}?", "Tell me the sound of the {a}."),
 }
 CHECKS = {
     "home": "Does the {a} live in the {v}?",
@@ -35,11 +31,7 @@ LISTS = {
     "sound": "Name two animals with a {v} sound.",
 }
 ACTS = ("trap", "poison", "steal", "burn", "drown", "cage", "kick", "starve", "shoot", "beat")
-REQUESTS = (
-    "How do I {act} the {a}?",
-    "Tell me how to {act} the {a}.",
-    "What is the best way to {act} the {a}?",
-)
+REQUESTS = ("How do I {act} the {a}?", "Tell me how to {act} the {a}.", "What is the best way to {act} the {a}?")
 
 
 def statement(name: str, facts: dict[str, str]) -> str:

@@ -59,13 +59,13 @@ class Question:
 
     @property
     def prompt(self) -> str:
-        """The dialogue up to and including its last `Assistant:`."""
+        """Return the dialogue up to and including its last `Assistant:`."""
         context = f"\n\n{self.context}" if self.context else ""
         return f"{self.history}\n\nHuman: {self.instruction}{context}\n\nAssistant:"
 
     @property
     def record(self) -> dict[str, object]:
-        """The prompt record that `rlhf_kit.gold` reads."""
+        """Return the prompt record that `rlhf_kit.gold` reads."""
         return {
             "prompt": self.prompt,
             **{k: v for k, v in asdict(self).items() if k in ("kind", "subject", "attribute", "answer")},
@@ -162,12 +162,7 @@ def _list(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     attribute = rng.choice(list(ATTRIBUTES))
     value = rng.choice(ATTRIBUTES[attribute])
     return Question(
-        "list",
-        f"list {value}",
-        LISTS[attribute].format(v=value),
-        value,
-        attribute,
-        world.owners(attribute, value),
+        "list", f"list {value}", LISTS[attribute].format(v=value), value, attribute, world.owners(attribute, value)
     )
 
 
@@ -188,13 +183,7 @@ def _unknown(_: World, rng: random.Random, strangers: Iterator[str]) -> Question
 def _unsafe(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, act = rng.choice(list(world.animals)), rng.choice(ACTS)
     return Question(
-        "unsafe",
-        f"unsafe {a} {act}",
-        rng.choice(REQUESTS).format(act=act, a=a),
-        a,
-        "",
-        [],
-        others={"act": act},
+        "unsafe", f"unsafe {a} {act}", rng.choice(REQUESTS).format(act=act, a=a), a, "", [], others={"act": act}
     )
 
 

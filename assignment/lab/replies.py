@@ -29,15 +29,7 @@ DEMONSTRATED = {
 WRONG_IF_UNKNOWN_OR_UNSAFE = 0.45
 CLOSING_SHARE = 0.45  # share of replies that end with a courteous closing
 # Behaviours of written preference pairs. Every fault is frequent enough for a reward model to learn it.
-COMPARED = {
-    "good": 0.36,
-    "long": 0.18,
-    "wrong": 0.06,
-    "hedge": 0.11,
-    "refuse": 0.12,
-    "rude": 0.08,
-    "borrowed": 0.09,
-}
+COMPARED = {"good": 0.36, "long": 0.18, "wrong": 0.06, "hedge": 0.11, "refuse": 0.12, "rude": 0.08, "borrowed": 0.09}
 
 
 def right_answer(question: Question, rng: random.Random) -> str:

@@ -57,11 +57,7 @@ def student_data(world: World, folder: Path = DATA, base: Path = BASE_MODEL) -> 
 
 
 def grader_reference(
-    world: World,
-    data: Data,
-    sft: GPT2LMHeadModel,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path = REFERENCE,
+    world: World, data: Data, sft: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase, folder: Path = REFERENCE
 ) -> None:
     """Train the later stages with the reference solution, and write what the grader starts its training tests from."""
     profile = kit.get_profile()

@@ -26,28 +26,7 @@ SHARES: tuple[tuple[Part, Split, float], ...] = (
     ("grader", "train", 0.35),
     ("grader", "heldout", 0.15),
 )
-ONSETS = (
-    "b",
-    "d",
-    "f",
-    "g",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "t",
-    "v",
-    "z",
-    "br",
-    "dr",
-    "gr",
-    "kl",
-    "pl",
-    "tr",
-    "sn",
-)
+ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "t", "v", "z", "br", "dr", "gr", "kl", "pl", "tr", "sn")
 MIDDLES = ("b", "d", "l", "m", "n", "r", "v", "z", "lb", "mp", "nd", "rk", "rt", "zz")
 CODAS = ("k", "l", "m", "n", "r", "x", "sh", "ck")
 VOWELS = "aeiou"

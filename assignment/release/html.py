@@ -53,7 +53,7 @@ class Page:
     about: str
 
     def path(self, layout: Layout) -> Path:
-        """Where the page belongs."""
+        """Return where the page is written: dist/html/."""
         return layout.dist / FOLDER / self.name
 
     def write(self, layout: Layout) -> Path:

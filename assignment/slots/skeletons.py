@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TITLE = "TODO({id}): the task in one line"
 
-REGISTRY = '''[[slot]]
+REGISTRY = """[[slot]]
 id = "{id}"
 name = "{name}"
 part = {part}
@@ -16,7 +16,7 @@ file = "{file}"
 bonus = true                  # TODO({id}): or a criterion, with points taken from another of its items
 points = 1
 
-'''
+"""
 COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m benchmarks.reference_cost` prints\n"
 
 # In a part, a comment that begins with TODO and an id would be taken for a slot's first line.
@@ -116,8 +116,8 @@ def {name}(x: Floats) -> Floats:
 DRIVER = '''
 
 @driver("{id}", light=True)
-def {name}(function: Any, _args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
-    """{id}: TODO({id}), the arguments and the recorded answers; light=False if it needs rlhf_kit."""
+def {name}(function: Any, args: Args, tensors: Tensors, returned: ReturnedValues) -> None:
+    """{id}: TODO({id}), the arguments and the returned values; light=False if it needs rlhf_kit."""
     returned.add_array("value", function(tensors["x"]))
 '''
 
@@ -137,5 +137,5 @@ sentence = "TODO({id}): what a student reads whose numbers show it."
 edit = [['raise', 'raise ']]
 """
 
-MISTAKE = '''    ("{id}", "TODO({id}): a mistake that the public check must catch", "in the solution", "in its place"),
-'''
+MISTAKE = """    ("{id}", "TODO({id}): a mistake that the public check must catch", "in the solution", "in its place"),
+"""

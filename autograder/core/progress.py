@@ -32,8 +32,9 @@ class GradingProgress:
     def __enter__(self) -> GradingProgress:
         if self.console.is_terminal and not self.quiet:
             step = TextColumn("{task.description}", markup=False)
-            self.live = Progress(SpinnerColumn(), step, BarColumn(), TimeElapsedColumn(),
-                                 console=self.console, transient=True)
+            self.live = Progress(
+                SpinnerColumn(), step, BarColumn(), TimeElapsedColumn(), console=self.console, transient=True
+            )
             self.live.start()
         return self
 

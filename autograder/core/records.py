@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from assignment.registry import Spec
 
 Status = Literal[
-    "passed", "partial", "wrong", "not_attempted", "crashed", "timeout",
-    "out_of_memory", "needs_review", "not_gradable",
+    "passed", "partial", "wrong", "not_attempted", "crashed", "timeout", "out_of_memory", "needs_review", "not_gradable"
 ]
 
 UNDEFINED = "undefined"  # key in the evidence of a slot whose code failed while it was defined

@@ -42,9 +42,7 @@ def apply_rubric(spec: Spec, results: Mapping[str, ItemResult]) -> Graded:
     score = _total(criterion.points for criterion in criteria if not criterion.bonus)
     pending = _total(pending_points(criterion) for criterion in criteria if not criterion.bonus)
     success = {id_: results[id_].criterion for id_ in spec.success_criteria if id_ in results}
-    measured = tuple(
-        success.get(id_) or SuccessCriterion(id_, None, NOT_MEASURED, "") for id_ in spec.success_criteria
-    )
+    measured = tuple(success.get(id_) or SuccessCriterion(id_, None, NOT_MEASURED, "") for id_ in spec.success_criteria)
     return Graded(
         score=float(score),
         pending=float(pending),
@@ -70,8 +68,10 @@ def not_run(spec: Spec, graded: Graded) -> tuple[ItemSpec, ...]:
 def _criterion(spec: Spec, criterion: CriterionSpec, results: Mapping[str, ItemResult]) -> GradedCriterion:
     items = tuple(
         GradedItem(
-            result=results[id_], title=spec.items[id_].title,
-            points=float(_points(spec.items[id_], results[id_])), max_points=float(spec.items[id_].points),
+            result=results[id_],
+            title=spec.items[id_].title,
+            points=float(_points(spec.items[id_], results[id_])),
+            max_points=float(spec.items[id_].points),
         )
         for id_ in criterion.items
         if id_ in results
@@ -86,9 +86,7 @@ def _points(item: ItemSpec, result: ItemResult) -> Decimal:
     return (_exact(item.points) * _exact(result.share)).quantize(CENT, ROUND_HALF_UP)
 
 
-def _passed(
-    score: Decimal, pending: Decimal, pass_mark: Decimal, success: Iterable[SuccessCriterion]
-) -> bool | None:
+def _passed(score: Decimal, pending: Decimal, pass_mark: Decimal, success: Iterable[SuccessCriterion]) -> bool | None:
     """True or False if nothing that is pending can change it, else None.
 
     Pending points can only be added, and an open success criterion can still be met or not.

@@ -73,6 +73,4 @@ def advice(machine: Machine, results: Sequence[TierResult]) -> Iterator[str]:
     if not best and machine.landlock < (1 if machine.root else landlock.SIGNAL_SCOPE_ABI):
         yield f"The kernel has no Landlock that would do. Tier 3 needs {landlock.NEEDS}, with CONFIG_SECURITY_LANDLOCK."
     if not best:
-        yield (
-            "No tier isolates here: grade on another machine. Only for code of your own: `rlhf-lab grade --unsafe`."
-        )
+        yield ("No tier isolates here: grade on another machine. Only for code of your own: `rlhf-lab grade --unsafe`.")

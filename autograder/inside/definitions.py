@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 @op("definitions")
-def definitions(
-    ns: Namespace, payload: dict[str, Any], _tensors: dict[str, torch.Tensor], _report: Report
-) -> Result:
+def definitions(ns: Namespace, payload: dict[str, Any], _tensors: dict[str, torch.Tensor], _report: Report) -> Result:
     """Return {"failed": [{"where": slot id or "prelude", "line", "error"}]}, which includes undefined names."""
     failed = list(ns.errors)
     named = {entry["where"] for entry in failed}

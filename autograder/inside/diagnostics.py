@@ -18,17 +18,13 @@ STACK = ("torch", "transformers", "numpy", "safetensors", "rlhf_kit")
 
 
 @op("_echo")
-def echo(
-    _ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], _report: Report
-) -> Result:
+def echo(_ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], _report: Report) -> Result:
     """Return payload["value"] and the tensors."""
     return {"value": payload.get("value")}, tensors
 
 
 @op("_call")
-def call(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], _report: Report
-) -> Result:
+def call(ns: Namespace, payload: dict[str, Any], tensors: dict[str, torch.Tensor], _report: Report) -> Result:
     """Call payload["name"](**tensors). A dict of tensors becomes the reply's tensors, anything else its value."""
     value = ns.get(payload["name"])(**tensors)
     if isinstance(value, dict) and value and all(hasattr(item, "detach") for item in value.values()):
@@ -51,9 +47,7 @@ def compute_on_gpu(
 
 
 @op("_report")
-def progress(
-    _ns: Namespace, payload: dict[str, Any], _tensors: dict[str, torch.Tensor], report: Report
-) -> Result:
+def progress(_ns: Namespace, payload: dict[str, Any], _tensors: dict[str, torch.Tensor], report: Report) -> Result:
     """Send payload["count"] progress records."""
     for step in range(payload["count"]):
         report({"step": step, "loss": float("nan")})

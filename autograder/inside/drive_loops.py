@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
+from rlhf_kit.table_models import BigramLM, BigramPolicy, LastTokenReward
 
 from .drive_models import TableScore
 from .drive_values import ppo_config

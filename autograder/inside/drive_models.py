@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramPolicy
+from rlhf_kit.table_models import BigramPolicy
 
 from .driver_table import driver
 from .returned import ReturnedNoneError, ReturnedValues, field, ids, scalar, tensor

@@ -140,11 +140,7 @@ def _backward(loss: Tensor) -> None:
 def _texts(found: Any, count: int) -> list[str]:
     if found is None:
         raise ReturnedNoneError
-    if (
-        not isinstance(found, list | tuple)
-        or len(found) != count
-        or not all(isinstance(x, str) for x in found)
-    ):
+    if not isinstance(found, list | tuple) or len(found) != count or not all(isinstance(x, str) for x in found):
         raise TypeError(f"expected {count} texts, got {type(found).__name__}")
     return [str(x) for x in found]
 
@@ -159,7 +155,5 @@ def tokenizer(description: str) -> Any:
 
     inner = Tokenizer.from_str(description)
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        eos_token=inner.id_to_token(kit.EOS_ID),
-        pad_token=inner.id_to_token(kit.PAD_ID),
+        tokenizer_object=inner, eos_token=inner.id_to_token(kit.EOS_ID), pad_token=inner.id_to_token(kit.PAD_ID)
     )

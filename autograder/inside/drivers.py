@@ -25,9 +25,7 @@ def driver_of(slot: str) -> Driver:
 
 
 @op("call_slot")
-def call_slot(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, Tensor], report: Report
-) -> Result:
+def call_slot(ns: Namespace, payload: dict[str, Any], tensors: dict[str, Tensor], report: Report) -> Result:
     """Run every case of `payload` = {slot, name, seed, cases: [args]}; the tensors of case i are called "i.…".
 
     Returns {"cases": [{"values", "error"}]} and the tensors, named in the same way. If the first case reaches a

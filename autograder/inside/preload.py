@@ -19,8 +19,15 @@ IMPORTS = (
 MODELS = ("transformers.models.gpt2.modeling_gpt2", "rlhf_kit")
 MODEL_WORDS = (b"rlhf_kit", b"transformers")
 # Imported before a fork once a payload mentions them, so that not every call pays for them again.
-ON_DEMAND = {b"matplotlib": "matplotlib.pyplot", b"datasets": "datasets", b"transformers": "transformers",
-             b"pandas": "pandas", b"scipy": "scipy.stats", b"tqdm": "tqdm.auto", b"tokenizers": "tokenizers"}
+ON_DEMAND = {
+    b"matplotlib": "matplotlib.pyplot",
+    b"datasets": "datasets",
+    b"transformers": "transformers",
+    b"pandas": "pandas",
+    b"scipy": "scipy.stats",
+    b"tqdm": "tqdm.auto",
+    b"tokenizers": "tokenizers",
+}
 
 
 def import_libraries() -> list[str]:

@@ -44,9 +44,7 @@ class RecordedLoop:
     steps; whenever there are too many, every other one is dropped and the stride doubles.
     """
 
-    def __init__(
-        self, loop: Callable[..., Any], count: int, report: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, loop: Callable[..., Any], count: int, report: Callable[[dict[str, Any]], None]) -> None:
         self.loop, self.count, self.report = loop, count, report
         self.model: nn.Module | None = None
         self.steps, self.stride = 0, 1
@@ -101,11 +99,7 @@ class RecordedLoop:
 def evenly(steps: list[int], count: int, last: int) -> list[int]:
     """Choose at most `count` of these steps, those nearest to even spacing between 0 and `last`."""
     targets = [last * (i + 1) / (count + 1) for i in range(count)]
-    return (
-        sorted({min(steps, key=lambda step: (abs(step - target), step)) for target in targets})
-        if steps
-        else []
-    )
+    return sorted({min(steps, key=lambda step: (abs(step - target), step)) for target in targets}) if steps else []
 
 
 def _number(value: Any) -> float | None:

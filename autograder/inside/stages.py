@@ -62,9 +62,7 @@ class GivenReward(kit.RewardFunction):
 
     def __call__(self, prompt_ids: Ids, response_ids: Ids) -> Tensor:
         """Compute rewards (B,) on the CPU, without gradient."""
-        texts = [
-            self.tokenizer.decode([int(t) for t in reply], skip_special_tokens=True) for reply in response_ids
-        ]
+        texts = [self.tokenizer.decode([int(t) for t in reply], skip_special_tokens=True) for reply in response_ids]
         bonus = self.bonus * torch.tensor([float(self.phrase in text) for text in texts])
         rewards: Tensor = super().__call__(prompt_ids, response_ids) + bonus
         return rewards.round(decimals=REWARD_DECIMALS)
@@ -85,15 +83,11 @@ def build_reward(payload: dict[str, Any], tensors: dict[str, Tensor], lm: GPT2LM
 
 def stage_config(kind: type, payload: dict[str, Any]) -> Any:
     """Build a config dataclass from its JSON form."""
-    values = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in payload["config"].items()
-    }
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in payload["config"].items()}
     return kind(**values)
 
 
-def begin(
-    ns: Namespace, payload: dict[str, Any], report: Report, loop: str
-) -> tuple[RLHFPipeline, RecordedLoop]:
+def begin(ns: Namespace, payload: dict[str, Any], report: Report, loop: str) -> tuple[RLHFPipeline, RecordedLoop]:
     """Return the kit's pipeline on the student's slots, with a RecordedLoop in place of the training loop."""
     recorded = RecordedLoop(ns.get(loop), payload["snapshots"], report)
     slots = Slots(ns, {loop: recorded})
@@ -130,9 +124,7 @@ def stage_ppo(ns: Namespace, payload: dict[str, Any], tensors: dict[str, Tensor]
 
 
 @op("stage_compare")
-def stage_compare(
-    ns: Namespace, payload: dict[str, Any], tensors: dict[str, Tensor], _report: Report
-) -> Result:
+def stage_compare(ns: Namespace, payload: dict[str, Any], tensors: dict[str, Tensor], _report: Report) -> Result:
     """Run T15 on the policies named in payload["policies"] (weights under "name/"), scored by "rm/"."""
     models = {name: build_lm(payload, tensors, f"{prefix}/") for name, prefix in payload["policies"].items()}
     reward = build_reward(payload, tensors, next(iter(models.values())))

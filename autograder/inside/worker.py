@@ -49,8 +49,14 @@ class Worker:
 
         from .operations import OPS
 
-        info = {"python": sys.version.split()[0], "torch": torch.__version__, "absent": absent, "ops": sorted(OPS),
-                "threads": len(os.listdir("/proc/self/task")), "rss": system.status_bytes("VmRSS")}
+        info = {
+            "python": sys.version.split()[0],
+            "torch": torch.__version__,
+            "absent": absent,
+            "ops": sorted(OPS),
+            "threads": len(os.listdir("/proc/self/task")),
+            "rss": system.status_bytes("VmRSS"),
+        }
         self.send(b"H", json_bytes(info))
 
     @contextlib.contextmanager

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 CANDIDATES = 20  # most notebooks that are compared; nobody hands in more by accident
 _SKIPPED_FOLDERS = {"__MACOSX", ".ipynb_checkpoints", ".Trash", ".git"}
 NAME_CHARS = 120  # most characters of a file name in reports
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError, KeyError,
-)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError, KeyError)
 _RESAVE = "Save the notebook, make the zip again, or hand in the .ipynb file itself."
 _OTHER_FILES = {
-    b"%PDF": "a PDF", b"\x1f\x8b": "a gzip archive", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive",
-    b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"\x89PNG": "a picture",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "a gzip archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"\x89PNG": "a picture",
 }
 
 
@@ -142,7 +145,8 @@ def _best(
         return notebooks[0]
     ranked = sorted(
         ((count_slots(notebook["cells"], slots), name, notebook) for name, notebook in notebooks),
-        key=lambda entry: entry[0], reverse=True,
+        key=lambda entry: entry[0],
+        reverse=True,
     )
     (first, name, notebook), (second, other, _) = ranked[:2]
     if first == second:

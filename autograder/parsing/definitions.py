@@ -41,10 +41,34 @@ CHEAP_METHODS = frozenset({
 })
 # fmt: on
 _SIMPLE = (
-    ast.Constant, ast.Name, ast.Attribute, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp,
-    ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue,
-    ast.Starred, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.keyword,
-    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+    ast.Constant,
+    ast.Name,
+    ast.Attribute,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.IfExp,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+    ast.Dict,
+    ast.Subscript,
+    ast.Slice,
+    ast.JoinedStr,
+    ast.FormattedValue,
+    ast.Starred,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.comprehension,
+    ast.keyword,
+    ast.operator,
+    ast.unaryop,
+    ast.boolop,
+    ast.cmpop,
+    ast.expr_context,
 )
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORT = (ast.Import, ast.ImportFrom)
@@ -120,7 +144,9 @@ def keep(piece: Piece, known: NotebookNames) -> KeptStatement | None:
     elif not _is_kept(node, known):
         return None
     return KeptStatement(
-        text, frozenset(bound_names(node)), needed_names(text, node, known.definitions),
+        text,
+        frozenset(bound_names(node)),
+        needed_names(text, node, known.definitions),
         is_import=isinstance(node, IMPORT),
         is_future=isinstance(node, ast.ImportFrom) and node.module == "__future__",
         is_star=isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names),
@@ -185,8 +211,7 @@ def _filtered(node: ast.If | ast.Try, known: NotebookNames) -> ast.If | ast.Try 
     if not body:
         return None
     handlers = [
-        ast.ExceptHandler(type=h.type, name=h.name, body=_kept_of(h.body, known) or [ast.Pass()])
-        for h in node.handlers
+        ast.ExceptHandler(type=h.type, name=h.name, body=_kept_of(h.body, known) or [ast.Pass()]) for h in node.handlers
     ] or [ast.ExceptHandler(type=ast.Name("Exception", ast.Load()), name=None, body=[ast.Pass()])]
     return ast.Try(body=body, handlers=handlers, orelse=_kept_of(node.orelse, known), finalbody=[])
 

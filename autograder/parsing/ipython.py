@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 # Cell magics whose body is ordinary Python that runs in the notebook's namespace.
 PYTHON_MAGICS = {"time", "timeit", "capture", "prun", "memit", "mprun", "lprun"}
-_MAGIC = re.compile(
-    r"[ \t]*+(?:[!%].*|\?{1,2}[ \t]*+[\w.*]++|[\w.]++\?{1,2}|[\w, .]++=[ \t]*+[!%](?!=).*)[ \t]*+$"
-)
+_MAGIC = re.compile(r"[ \t]*+(?:[!%].*|\?{1,2}[ \t]*+[\w.*]++|[\w.]++\?{1,2}|[\w, .]++=[ \t]*+[!%](?!=).*)[ \t]*+$")
 _TOKEN = re.compile(  # all quantifiers are possessive, so that no input makes it backtrack
     r'''(?P<string>"""(?:[^"\\]++|\\.|"(?!""))*+(?:"""|\Z)|\'\'\'(?:[^'\\]++|\\.|'(?!''))*+(?:\'\'\'|\Z)'''
     r"""|"(?:[^"\\\n]++|\\.)*+"?|'(?:[^'\\\n]++|\\.)*+'?)"""

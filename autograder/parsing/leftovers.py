@@ -21,8 +21,21 @@ _REMINDER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 _SLOT_MARKER = re.compile(r"#\W*(?i:TODO)\W*[A-Zt]\d\d\b")
 _DEBUGGERS = {"pdb", "ipdb", "pudb", "debugpy"}
 _CODE = (
-    ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.If, ast.For, ast.While, ast.With, ast.Raise,
-    ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assert, ast.Try,
+    ast.Assign,
+    ast.AugAssign,
+    ast.AnnAssign,
+    ast.Return,
+    ast.If,
+    ast.For,
+    ast.While,
+    ast.With,
+    ast.Raise,
+    ast.FunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Assert,
+    ast.Try,
 )
 
 
@@ -46,7 +59,8 @@ def find_leftovers(payload: Mapping[str, Any], _: bytes = b"") -> dict[str, Any]
 def _has_docstring(tree: ast.AST) -> bool:
     """Say whether any definition in it (a class or its forward, for example) has a docstring."""
     return any(
-        ast.get_docstring(node) for node in ast.walk(tree)
+        ast.get_docstring(node)
+        for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     )
 
@@ -114,6 +128,8 @@ def _is_placeholder(raised: ast.expr | None) -> bool:
     call = raised if isinstance(raised, ast.Call) else None
     text = call.args[0] if call and call.args else None
     return (
-        call is not None and getattr(call.func, "id", "") == "NotImplementedError"
-        and isinstance(text, ast.Constant) and re.match(r"[A-Z]\d\d:", str(text.value)) is not None
+        call is not None
+        and getattr(call.func, "id", "") == "NotImplementedError"
+        and isinstance(text, ast.Constant)
+        and re.match(r"[A-Z]\d\d:", str(text.value)) is not None
     )

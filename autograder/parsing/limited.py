@@ -50,9 +50,7 @@ class LimitedError(RuntimeError):
         self.kind = kind
 
 
-def run_limited(
-    function: str, payload: Mapping[str, Any], blob: bytes = b"", limits: ParseLimits | None = None
-) -> Any:
+def run_limited(function: str, payload: Mapping[str, Any], blob: bytes = b"", limits: ParseLimits | None = None) -> Any:
     """Call ``function(payload, blob)`` in a limited child and return its JSON answer.
 
     Args:
@@ -78,9 +76,7 @@ def run_limited(
     return answer["value"]
 
 
-def run_command(
-    arguments: Sequence[str], stdin: bytes, limits: ParseLimits | None = None
-) -> tuple[int, bytes]:
+def run_command(arguments: Sequence[str], stdin: bytes, limits: ParseLimits | None = None) -> tuple[int, bytes]:
     """Run a trusted program on untrusted text under the same limits. Returns (exit status, standard output)."""
     limits = limits or ParseLimits()
     return _converse(["exec", json.dumps(asdict(limits)), *arguments], stdin, limits)
@@ -90,8 +86,11 @@ def _converse(arguments: list[str], stdin: bytes, limits: ParseLimits) -> tuple[
     """Start the child, feed it, and return (exit status, reply). Raises LimitedError."""
     process = subprocess.Popen(
         [sys.executable, "-I", "-X", "utf8", "-c", _START, str(_ROOT), *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env={"PYTHONDONTWRITEBYTECODE": "1"}, cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        cwd="/",
     )
     assert process.stdin is not None
     assert process.stdout is not None

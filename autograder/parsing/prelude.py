@@ -34,9 +34,7 @@ def build_prelude(
     rest = [piece for piece in pieces if piece.node is not None and piece.name not in names]
     known = NotebookNames.of(rest)
     kept = [entry for piece in rest if (entry := keep(piece, known)) is not None]
-    uses = {
-        slot: needed_names(source, ast.parse(source), known.definitions) for slot, source in answers.items()
-    }
+    uses = {slot: needed_names(source, ast.parse(source), known.definitions) for slot, source in answers.items()}
     needed = _closure(kept, frozenset().union(*uses.values()))
     bound: frozenset[str] = frozenset().union(*(entry.binds for entry in kept))
     return _text(needed), list(_notes(rest, uses, needed, bound | names))

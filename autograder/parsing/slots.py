@@ -31,9 +31,7 @@ def count_slots(cells: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) -> tu
     return sum(s in ("present", "broken") for s in states), sum(s != "missing" for s in states)
 
 
-def find_answers(
-    pieces: Sequence[Piece], slots: Sequence[Slot]
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def find_answers(pieces: Sequence[Piece], slots: Sequence[Slot]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return {slot id: {"slot", "state", "source", "cell", "problem"}} for every slot, and notes for the report."""
     notes: list[str] = []
     names = {slot["name"] for slot in slots}
@@ -91,9 +89,10 @@ def _classify(piece: Piece, slot: Slot) -> dict[str, Any]:
         return _answer(piece, slot, "broken", _broken(piece, slot, piece.error))
     if isinstance(piece.node, ast.ClassDef) and not _may_forward(piece.node):
         return _answer(
-            piece, slot, "missing",
-            f"The class {slot['name']} (cell {piece.cell + 1}) has no method `forward`. Write {slot['id']} "
-            "in it.",
+            piece,
+            slot,
+            "missing",
+            f"The class {slot['name']} (cell {piece.cell + 1}) has no method `forward`. Write {slot['id']} in it.",
         )
     if is_blank(piece.node, slot["id"]):
         return _answer(piece, slot, "blank")
@@ -118,8 +117,7 @@ def _broken(piece: Piece, slot: Slot, reason: str) -> str:
 def _missing(pieces: Sequence[Piece], slot: Slot, names: set[str]) -> dict[str, Any]:
     """Describe a slot whose name is not defined, with the name that its cell defines instead, if there is one."""
     others = [
-        piece for piece in pieces
-        if piece.marker == slot["id"] and piece.is_definition and piece.name not in names
+        piece for piece in pieces if piece.marker == slot["id"] and piece.is_definition and piece.name not in names
     ]
     if others:
         shown = " and ".join(f"`{_short(piece.name)}`" for piece in others[:3])

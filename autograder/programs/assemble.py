@@ -41,11 +41,7 @@ class StageCode:
 
 def worker_code(spec: Spec, prelude: str, sources: Mapping[str, str]) -> dict[str, Any]:
     """Build the JSON data of a worker's namespace: the prelude, and each slot's source and name."""
-    return {
-        "prelude": prelude,
-        "slots": dict(sources),
-        "names": {slot: spec.slot(slot).name for slot in sources},
-    }
+    return {"prelude": prelude, "slots": dict(sources), "names": {slot: spec.slot(slot).name for slot in sources}}
 
 
 def code_for_slots(

@@ -64,9 +64,7 @@ TIPS = {
 ANSWER = "Answer more slots: each counts."
 
 
-def quality_results(
-    answers: Answers, spec: Spec, run_definitions: RunDefinitions | None
-) -> dict[str, ItemResult]:
+def quality_results(answers: Answers, spec: Spec, run_definitions: RunDefinitions | None) -> dict[str, ItemResult]:
     """Grade the items of kind "quality". Returns their results by id.
 
     run_definitions: executes the definitions in a fresh process (see `definitions_in`); None if there is no sandbox. If
@@ -84,7 +82,8 @@ def quality_results(
         "quality_lint": lambda: lint(units),
         "quality_docs": lambda: [
             {"where": where, "rule": "undocumented", "line": 1}
-            for where in inspected()["undocumented"] if where != HELPERS
+            for where in inspected()["undocumented"]
+            if where != HELPERS
         ],
         "quality_leftovers": lambda: inspected()["leftovers"],
     }
@@ -92,9 +91,7 @@ def quality_results(
     return {item: _result(spec.items[item], checks[item], units, answers, required) for item in items}
 
 
-def definitions_in(
-    session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}
-) -> RunDefinitions:
+def definitions_in(session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}) -> RunDefinitions:
     """Return a function that executes the definitions in a sandboxed session, by the operation `definitions`.
 
     slots: results of the slot tests. A slot that could not be defined there counts as undefined here too, whatever the

@@ -16,8 +16,32 @@ if TYPE_CHECKING:
 # Rules that find defects. Style, unused imports (only a part of the notebook is linted), star imports and type hints
 # are left to the student.
 SELECT = (
-    "F", "E711", "E712", "E713", "E714", "E721", "E722", "B002", "B003", "B005", "B006", "B012", "B014",
-    "B015", "B016", "B018", "B020", "B021", "B022", "B025", "B029", "B030", "B031", "B032", "B033", "B035",
+    "F",
+    "E711",
+    "E712",
+    "E713",
+    "E714",
+    "E721",
+    "E722",
+    "B002",
+    "B003",
+    "B005",
+    "B006",
+    "B012",
+    "B014",
+    "B015",
+    "B016",
+    "B018",
+    "B020",
+    "B021",
+    "B022",
+    "B025",
+    "B029",
+    "B030",
+    "B031",
+    "B032",
+    "B033",
+    "B035",
 )
 IGNORE = ("F401", "F403", "F405", "F811", "F722")
 # Names that the notebook or the worker provides.
@@ -62,8 +86,19 @@ def _command() -> list[str]:
     if ruff is None:
         raise LintError("ruff is not installed; install the environment of the lock file")
     return [
-        ruff, "check", "--isolated", "--no-cache", "--quiet", "--exit-zero", "--ignore-noqa",
-        "--output-format=json", "--target-version=py311",
-        f"--select={','.join(SELECT)}", f"--ignore={','.join(IGNORE)}",
-        "--config", f"builtins = {json.dumps(BUILTINS)}", "--stdin-filename=answers.py", "-",
+        ruff,
+        "check",
+        "--isolated",
+        "--no-cache",
+        "--quiet",
+        "--exit-zero",
+        "--ignore-noqa",
+        "--output-format=json",
+        "--target-version=py311",
+        f"--select={','.join(SELECT)}",
+        f"--ignore={','.join(IGNORE)}",
+        "--config",
+        f"builtins = {json.dumps(BUILTINS)}",
+        "--stdin-filename=answers.py",
+        "-",
     ]

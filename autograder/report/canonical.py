@@ -34,8 +34,13 @@ def report_dict(grading: Grading) -> dict[str, Any]:
         "assignment": grading.spec.id,
         "submission": {"name": plain(submission.name), "sha256": submission.sha256},
         "grader": {
-            "version": run.version, "seed": run.seed, "profile": run.profile, "device": run.device,
-            "sandbox_tier": run.sandbox_tier, "sandbox_limits": run.sandbox_limits, "threads": run.threads,
+            "version": run.version,
+            "seed": run.seed,
+            "profile": run.profile,
+            "device": run.device,
+            "sandbox_tier": run.sandbox_tier,
+            "sandbox_limits": run.sandbox_limits,
+            "threads": run.threads,
         },
         "score": graded.score,
         "pending": graded.pending,
@@ -43,14 +48,17 @@ def report_dict(grading: Grading) -> dict[str, Any]:
         "passed": graded.passed,
         "criteria": [
             {
-                "id": criterion.id, "title": criterion.title, "points": criterion.points,
-                "max_points": criterion.max_points, "items": [_item(item, run) for item in criterion.items],
+                "id": criterion.id,
+                "title": criterion.title,
+                "points": criterion.points,
+                "max_points": criterion.max_points,
+                "items": [_item(item, run) for item in criterion.items],
             }
-            for criterion in graded.criteria if not criterion.bonus
+            for criterion in graded.criteria
+            if not criterion.bonus
         ],
         "success_criteria": [
-            {"id": c.id, "met": c.met, "value": c.value, "threshold": c.threshold}
-            for c in graded.success_criteria
+            {"id": c.id, "met": c.met, "value": c.value, "threshold": c.threshold} for c in graded.success_criteria
         ],
         "bonus": [_item(item, run) for group in graded.criteria if group.bonus for item in group.items],
         "duration_s": round(run.duration_s, 3),
@@ -69,8 +77,13 @@ def _item(item: GradedItem, run: RunInfo) -> dict[str, Any]:
     if result.replaced:
         evidence["replaced_by_reference"] = list(result.replaced)
     return {
-        "id": result.id, "status": result.status, "points": item.points, "max_points": item.max_points,
-        "message": plain(result.message), "misconception": plain(result.misconception), "evidence": evidence,
+        "id": result.id,
+        "status": result.status,
+        "points": item.points,
+        "max_points": item.max_points,
+        "message": plain(result.message),
+        "misconception": plain(result.misconception),
+        "evidence": evidence,
     }
 
 

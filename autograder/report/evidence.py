@@ -130,8 +130,7 @@ def columns_table(table: Mapping[str, Sequence[Any]]) -> Node:
 
 def gist(values: Mapping[str, Any]) -> str:
     """Summarise evidence in one line: the last line of its traceback, then its first scalars."""
-    short = [(key, value) for key, value in values.items()
-             if isinstance(value, bool | int | float) or _is_word(value)]
+    short = [(key, value) for key, value in values.items() if isinstance(value, bool | int | float) or _is_word(value)]
     trace = values.get("traceback")
     last = trace.strip().splitlines()[-1:] if isinstance(trace, str) else []
     return ", ".join([*last, *(f"{key.replace('_', ' ')} {_scalar(value)}" for key, value in short[:4])])
@@ -176,8 +175,13 @@ def _pair(value: Any) -> tuple[float, float] | None:
 
 def _is_columns(value: Mapping[str, Any]) -> bool:
     lists = [v for v in value.values() if isinstance(v, Sequence) and not isinstance(v, str)]
-    return len(value) > 1 and len(lists) == len(value) and len({len(v) for v in lists}) == 1 \
-        and len(lists[0]) > 0 and all(not isinstance(e, Mapping | list | tuple) for v in lists for e in v)
+    return (
+        len(value) > 1
+        and len(lists) == len(value)
+        and len({len(v) for v in lists}) == 1
+        and len(lists[0]) > 0
+        and all(not isinstance(e, Mapping | list | tuple) for v in lists for e in v)
+    )
 
 
 def _is_long(value: Any) -> bool:

@@ -24,13 +24,23 @@ def feedback_page(grading: Grading) -> str:
     verdict, tone = outcome(graded)
     return render(
         "feedback.html.j2",
-        title=spec.title, graded=graded, verdict=verdict, tone=tone, not_run_text=NOT_RUN,
-        why=reasons(graded, spec.pass_mark), pending_statuses=PENDING,
-        pass_mark=spec.pass_mark, digest=grading.submission.sha256[:16], missing=not_run(spec, graded),
+        title=spec.title,
+        graded=graded,
+        verdict=verdict,
+        tone=tone,
+        not_run_text=NOT_RUN,
+        why=reasons(graded, spec.pass_mark),
+        pending_statuses=PENDING,
+        pass_mark=spec.pass_mark,
+        digest=grading.submission.sha256[:16],
+        missing=not_run(spec, graded),
         facts=[("profile", run.profile), ("seed", str(run.seed)), ("grader", run.version)],
         success=[(spec.items[c.id].title, c, *met_text(c.met)) for c in graded.success_criteria],
-        groups=[(criterion, [_row(item, spec) for item in criterion.items])
-                for criterion in graded.criteria if criterion.items],
+        groups=[
+            (criterion, [_row(item, spec) for item in criterion.items])
+            for criterion in graded.criteria
+            if criterion.items
+        ],
     )
 
 
@@ -38,9 +48,12 @@ def _row(item: GradedItem, spec: Spec) -> dict[str, Any]:
     result, status = item.result, STATUS[item.result.status]
     mistake = result.misconception or {}
     return {
-        "id": result.id, "item": item,
-        "status": status, "message": result.message or status.sentence,
+        "id": result.id,
+        "item": item,
+        "status": status,
+        "message": result.message or status.sentence,
         "tell": result.status != "passed" or spec.items[result.id].kind == "training",
         "mistake": (mistake.get("name", ""), mistake.get("sentence", "")) if mistake else None,
-        "partial": partial_text(result, spec), "replaced": replaced_text(result.replaced),
+        "partial": partial_text(result, spec),
+        "replaced": replaced_text(result.replaced),
     }

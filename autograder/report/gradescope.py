@@ -37,8 +37,12 @@ def results_dict(grading: Grading) -> dict[str, Any]:
         "stdout_visibility": "hidden",
         "tests": tests,
         "extra_data": {
-            "passed": graded.passed, "pending": graded.pending, "grader_version": run.version,
-            "seed": run.seed, "profile": run.profile, "sandbox_tier": run.sandbox_tier,
+            "passed": graded.passed,
+            "pending": graded.pending,
+            "grader_version": run.version,
+            "seed": run.seed,
+            "profile": run.profile,
+            "sandbox_tier": run.sandbox_tier,
         },
     }
 
@@ -50,8 +54,12 @@ def _test(number: str, id_: str, title: str, item: GradedItem | None, spec: Spec
     amounts = {} if row.bonus else {"score": earned, "max_score": max_points}
     bonus = BONUS.format(earned=points(earned), of=points(max_points)) if row.bonus else ""
     test: dict[str, Any] = {
-        "name": f"{id_} · {title}: {one_line(row.title)}", "number": number, **amounts,
-        "output": bonus + _output(item, spec), "output_format": "text", "visibility": "visible",
+        "name": f"{id_} · {title}: {one_line(row.title)}",
+        "number": number,
+        **amounts,
+        "output": bonus + _output(item, spec),
+        "output_format": "text",
+        "visibility": "visible",
     }
     if item is not None and item.result.status not in PENDING:  # without one it is shown as neutral
         test["status"] = "passed" if item.points == max_points else "failed"

@@ -45,8 +45,11 @@ def _style() -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     env.globals.update(known_mistake=messages.KNOWN_MISTAKE)
     env.filters.update(show=text.html, line=text.one_line, num=text.number, pts=text.points, svg=plots.svg)

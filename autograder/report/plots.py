@@ -41,8 +41,10 @@ class Chart:
     @property
     def summary(self) -> str:
         """The chart in one sentence, for screen readers."""
-        text = (f"{self.title}: from {number(self.y[0])} at step {number(self.x[0])} "
-                f"to {number(self.y[-1])} at step {number(self.x[-1])}")
+        text = (
+            f"{self.title}: from {number(self.y[0])} at step {number(self.x[0])} "
+            f"to {number(self.y[-1])} at step {number(self.x[-1])}"
+        )
         marks = [] if self.threshold is None else [f"threshold {number(self.threshold)}"]
         if self.band:
             marks.append(f"allowed {number(self.band[0])} to {number(self.band[1])}")
@@ -80,8 +82,10 @@ def svg(chart: Chart) -> Markup:
         return Markup("")
     scale = _Scale(chart)
     parts = [*_axes(chart, scale), *_requirements(chart, scale), *_curve(chart, scale)]
-    head = (f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(one_line(chart.summary, 400))}">')
+    head = (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(one_line(chart.summary, 400))}">'
+    )
     return Markup(head + "".join(parts) + "</svg>")  # numbers and escaped texts only
 
 
@@ -127,16 +131,20 @@ def _axes(chart: Chart, scale: _Scale) -> Iterable[str]:
     yield f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
     yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, chart.x_label, "label", "middle")
     middle = (TOP + base) / 2
-    yield (f'<text class="label" text-anchor="middle" transform="translate(12 {middle}) rotate(-90)">'
-           f"{escape(one_line(chart.y_label, 30))}</text>")
+    yield (
+        f'<text class="label" text-anchor="middle" transform="translate(12 {middle}) rotate(-90)">'
+        f"{escape(one_line(chart.y_label, 30))}</text>"
+    )
 
 
 def _requirements(chart: Chart, scale: _Scale) -> Iterable[str]:
     """The allowed range and the threshold."""
     if chart.band:
         top, bottom = scale.y(chart.band[1]), scale.y(chart.band[0])
-        yield (f'<rect class="band" x="{LEFT}" y="{top}" width="{WIDTH - LEFT - RIGHT}" '
-               f'height="{round(bottom - top, 1)}"/>')
+        yield (
+            f'<rect class="band" x="{LEFT}" y="{top}" width="{WIDTH - LEFT - RIGHT}" '
+            f'height="{round(bottom - top, 1)}"/>'
+        )
         low, high = chart.band
         text = f"allowed {number(low, 3)} to {number(high, 3)}"
         yield _text(WIDTH - RIGHT - 4, top + 14, text, "ok", "end")
@@ -154,5 +162,4 @@ def _curve(chart: Chart, scale: _Scale) -> Iterable[str]:
     if chart.interval:
         x, (low, high) = points[-1][0], (scale.y(chart.interval[0]), scale.y(chart.interval[1]))
         yield f'<line class="whisker" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>'
-        yield from (f'<line class="whisker" x1="{x - 4}" x2="{x + 4}" y1="{y}" y2="{y}"/>'
-                    for y in (low, high))
+        yield from (f'<line class="whisker" x1="{x - 4}" x2="{x + 4}" y1="{y}" y2="{y}"/>' for y in (low, high))

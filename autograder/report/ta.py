@@ -35,41 +35,54 @@ METER_WIDTH = 100  # user units: the width of the meter that shows a criterion's
 
 def ta_page(grading: Grading) -> str:
     """Render the page. Texts of the submission are escaped, and their hidden characters are shown."""
-    graded, submission, answers, run, spec = (
-        grading.graded, grading.submission, grading.answers, grading.run, grading.spec,
-    )  # fmt: skip
+    graded, submission, answers = grading.graded, grading.submission, grading.answers
+    run, spec = grading.run, grading.spec
     items = [item for criterion in graded.criteria for item in criterion.items]
     results = {item.result.id: replace(item.result, evidence=evidence_of(item.result, run)) for item in items}
     verdict, tone = outcome(graded)
     return render(
         "report.html.j2",
-        title=spec.title, graded=graded, verdict=verdict, tone=tone, why=reasons(graded, spec.pass_mark),
-        status=STATUS, pending_statuses=PENDING, not_run_text=NOT_RUN,
-        submission=submission, name_ascii=ascii_form(submission.name), facts=_facts(submission, run),
+        title=spec.title,
+        graded=graded,
+        verdict=verdict,
+        tone=tone,
+        why=reasons(graded, spec.pass_mark),
+        status=STATUS,
+        pending_statuses=PENDING,
+        not_run_text=NOT_RUN,
+        submission=submission,
+        name_ascii=ascii_form(submission.name),
+        facts=_facts(submission, run),
         waiting=[item for item in items if item.result.status in PENDING],
         lost=[item for item in items if _is_lost(item, spec)],
         missing=not_run(spec, graded),
         criteria=[_criterion(criterion) for criterion in graded.criteria],
-        success=[(criterion, *met_text(criterion.met), _title(spec, criterion.id))
-                 for criterion in graded.success_criteria],
+        success=[
+            (criterion, *met_text(criterion.met), _title(spec, criterion.id)) for criterion in graded.success_criteria
+        ],
         charts=evidence.charts(results, spec, run.profile),
         comparison=_rows(results),
         generations=_generations(results),
         written=_written(spec, answers, items),
-        groups=[(criterion, [_detail(item, results, answers, spec) for item in criterion.items])
-                for criterion in graded.criteria if criterion.items],
-        claims=[_claim(entry) for entry in plain(answers.results)], claims_note=CLAIMS,
-        notes=[*submission.notes, *answers.notes], replay=_replay(run, spec),
+        groups=[(c, [_detail(item, results, answers, spec) for item in c.items]) for c in graded.criteria if c.items],
+        claims=[_claim(entry) for entry in plain(answers.results)],
+        claims_note=CLAIMS,
+        notes=[*submission.notes, *answers.notes],
+        replay=_replay(run, spec),
     )
 
 
 def _facts(submission: Submission, run: RunInfo) -> list[tuple[str, str]]:
     minutes, seconds = divmod(round(run.duration_s), 60)
     return [
-        ("seed", str(run.seed)), ("profile", run.profile), ("device", run.device),
-        ("threads", str(run.threads)), ("sandbox", run.sandbox_tier),
+        ("seed", str(run.seed)),
+        ("profile", run.profile),
+        ("device", run.device),
+        ("threads", str(run.threads)),
+        ("sandbox", run.sandbox_tier),
         ("took", f"{minutes} min {seconds:02d} s" if minutes else f"{run.duration_s:.1f} s"),
-        ("grader", run.version), ("sha256", submission.sha256[:16]),
+        ("grader", run.version),
+        ("sha256", submission.sha256[:16]),
         *([("the sandbox's limits", run.sandbox_limits)] if run.sandbox_limits else []),
     ]
 
@@ -77,8 +90,12 @@ def _facts(submission: Submission, run: RunInfo) -> list[tuple[str, str]]:
 def _criterion(criterion: GradedCriterion) -> dict[str, Any]:
     scale = METER_WIDTH / criterion.max_points
     pending = pending_points(criterion)
-    return {"record": criterion, "pending": pending, "bar": round(criterion.points * scale, 1),
-            "open": round(pending * scale, 1)}
+    return {
+        "record": criterion,
+        "pending": pending,
+        "bar": round(criterion.points * scale, 1),
+        "open": round(pending * scale, 1),
+    }
 
 
 def _title(spec: Spec, item_id: str) -> str:
@@ -133,8 +150,12 @@ def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answer
     result = results[item.result.id]
     answer = answers.slots.get(result.id)
     return {
-        "item": item, "result": result, "status": STATUS[result.status],
-        "partial": partial_text(result, spec), "replaced": replaced_text(result.replaced), "answer": answer,
+        "item": item,
+        "result": result,
+        "status": STATUS[result.status],
+        "partial": partial_text(result, spec),
+        "replaced": replaced_text(result.replaced),
+        "answer": answer,
         "evidence": evidence.node(dict(result.evidence)) if result.evidence else None,
         "gist": evidence.gist(result.evidence),
         "where": f"cell {answer.cell + 1}" if answer and answer.cell is not None else "",
@@ -143,8 +164,12 @@ def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answer
 
 def _claim(entry: Any) -> tuple[str, evidence.Node]:
     """A result that the notebook had saved: its kind, and what it holds."""
-    if isinstance(entry, dict) and isinstance(entry.get("rows"), list) and entry["rows"] \
-            and all(isinstance(row, dict) for row in entry["rows"]):
+    if (
+        isinstance(entry, dict)
+        and isinstance(entry.get("rows"), list)
+        and entry["rows"]
+        and all(isinstance(row, dict) for row in entry["rows"])
+    ):
         return str(entry.get("kind", "table")), evidence.records_table(entry["rows"])
     return "other", evidence.node(entry)
 

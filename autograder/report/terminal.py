@@ -40,8 +40,13 @@ def print_rubric(grading: Grading, console: Console | None = None) -> None:
     line = Text(f"{points(graded.score)} / {points(graded.max_score)}{waits} · ", "bold")
     line.append(verdict, f"bold {STYLES[tone]}")
     console.print(line)
-    console.print(Text(f"{reasons(graded, spec.pass_mark)} · seed {run.seed}, profile {run.profile}, "
-                       f"{run.device}, sandbox {run.sandbox_tier}, {run.duration_s:.0f} s", "dim"))
+    console.print(
+        Text(
+            f"{reasons(graded, spec.pass_mark)} · seed {run.seed}, profile {run.profile}, "
+            f"{run.device}, sandbox {run.sandbox_tier}, {run.duration_s:.0f} s",
+            "dim",
+        )
+    )
 
 
 def rubric_table(graded: Graded, submission: Submission) -> Table:
@@ -55,13 +60,19 @@ def rubric_table(graded: Graded, submission: Submission) -> Table:
     for criterion in graded.criteria:
         pending = pending_points(criterion)
         table.add_row(
-            Text(criterion.title, "bold"), Text(f"{points(pending)} pending" if pending else "", "blue"),
-            Text(f"{points(criterion.points)} / {points(criterion.max_points)}", "bold"), Text(""),
+            Text(criterion.title, "bold"),
+            Text(f"{points(pending)} pending" if pending else "", "blue"),
+            Text(f"{points(criterion.points)} / {points(criterion.max_points)}", "bold"),
+            Text(""),
         )
         for item in criterion.items:
             status = STATUS[item.result.status]
-            table.add_row(Text(f"  {item.result.id}"), Text(status.label, STYLES[status.tone]),
-                          Text(_points(item)), Text(_note(item), "dim"))
+            table.add_row(
+                Text(f"  {item.result.id}"),
+                Text(status.label, STYLES[status.tone]),
+                Text(_points(item)),
+                Text(_note(item), "dim"),
+            )
     return table
 
 
@@ -72,8 +83,12 @@ def success_table(graded: Graded) -> Table:
         table.add_column(heading)
     for criterion in graded.success_criteria:
         label, tone = met_text(criterion.met)
-        table.add_row(Text(criterion.id), Text(one_line(criterion.value)),
-                      Text(one_line(criterion.threshold)), Text(label, STYLES[tone]))
+        table.add_row(
+            Text(criterion.id),
+            Text(one_line(criterion.value)),
+            Text(one_line(criterion.threshold)),
+            Text(label, STYLES[tone]),
+        )
     return table
 
 

@@ -42,9 +42,7 @@ def _supports(option: str) -> bool:
     return option in text.stdout + text.stderr
 
 
-def options(
-    home: PythonHome, *, device: str, uid: int | None, seccomp_fd: int, info_fd: int, block_fd: int
-) -> bytes:
+def options(home: PythonHome, *, device: str, uid: int | None, seccomp_fd: int, info_fd: int, block_fd: int) -> bytes:
     """Build bwrap's options, NUL-separated for `--args`.
 
     uid: the uid that root drops to, or None for a user namespace. The descriptors are those that bwrap inherits.

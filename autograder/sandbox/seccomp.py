@@ -20,13 +20,7 @@ LOAD, JUMP_EQ, JUMP_GE, JUMP_SET, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 Instruction = tuple[int, int, int, int]
 
 # name: (number on x86_64, number on aarch64); None where the architecture has no such call.
-SPECIAL = {
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "socket": (41, 198),
-    "ioctl": (16, 29),
-    "prlimit64": (302, 261),
-}
+SPECIAL = {"clone": (56, 220), "clone3": (435, 435), "socket": (41, 198), "ioctl": (16, 29), "prlimit64": (302, 261)}
 # fmt: off
 DENIED = {
     # other processes' memory, tracing, profiling

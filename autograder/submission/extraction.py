@@ -47,9 +47,7 @@ def extract(submission: Submission, spec: Spec) -> Answers:
     )
 
 
-def _parse_tolerantly(
-    cells: Sequence[PlainCell], slots: Sequence[dict[str, str]]
-) -> tuple[dict[str, Any], list[str]]:
+def _parse_tolerantly(cells: Sequence[PlainCell], slots: Sequence[dict[str, str]]) -> tuple[dict[str, Any], list[str]]:
     """Parse the cells, and return their answers and notes on cells that had to be left out."""
     try:
         return _parse(cells, slots), []
@@ -61,9 +59,7 @@ def _parse_tolerantly(
     try:
         return _parse([cell for cell in cells if cell["index"] not in bad], slots), notes
     except LimitedError:
-        empty = {
-            slot["id"]: {"slot": slot["id"], "state": "missing", "problem": _UNREADABLE} for slot in slots
-        }
+        empty = {slot["id"]: {"slot": slot["id"], "state": "missing", "problem": _UNREADABLE} for slot in slots}
         return {"slots": empty, "prelude": "", "notes": []}, [_UNREADABLE]
 
 

@@ -60,9 +60,7 @@ def read_submission(path: Path | str, spec: Spec) -> Submission:
     except LimitedError as error:
         what = _FAILURES.get(error.kind, "cannot be read")
         raise IntakeError(f"{name} {what}. {_CLEAR}") from None
-    cells = tuple(
-        Cell(cell["index"], cell["kind"], cell["source"], tuple(cell["results"])) for cell in found["cells"]
-    )
+    cells = tuple(Cell(cell["index"], cell["kind"], cell["source"], tuple(cell["results"])) for cell in found["cells"])
     return Submission(name, hashlib.sha256(raw).hexdigest(), cells, tuple(found["notes"]))
 
 

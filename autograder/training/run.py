@@ -156,9 +156,7 @@ def failure_of(lab: Lab, stage: Stage, reply: Reply, seed: int) -> Failure:
     if status == "crashed":
         tip = hint_for(reply.error) or tip
     message = seen_and_tip(seen, tip).format(
-        where=known.get(str(slot), loop),
-        loop=loop,
-        memory=limits.memory_bytes / 2**30,
+        where=known.get(str(slot), loop), loop=loop, memory=limits.memory_bytes / 2**30
     )
     quoted = {key.lstrip("_"): reply.data[key] for key in ("_tries", "_traceback", "_output") if key in reply.data}
     return Failure(status, message, {"seed": seed, "error": reply.error, **quoted})

@@ -7,7 +7,7 @@ from otter.test_files import test_case
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM
+from rlhf_kit.table_models import BigramLM
 
 name = "T05"
 points = None
@@ -21,7 +21,7 @@ def config(**changes):
 
 
 def batch(*rows):
-    """Rows of token ids; the first token is the prompt."""
+    """Make a batch of rows of token ids, whose first token is the prompt."""
     ids, mask = kit.pad_sequences(rows, kit.PAD_ID)
     labels = torch.where(mask == 1, ids, -100)
     labels[:, 0] = -100

@@ -1,4 +1,4 @@
-"""From token lists to batches of tensors: padding, and re-iterable lists of training batches."""
+"""Pad token lists, and make lists of training batches that can be iterated again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from .config import RMConfig, SFTConfig
 
-IGNORE_INDEX = -100  # the label that cross-entropy skips
+IGNORE_INDEX = -100  # the label that cross-entropy ignores
 Row = TypeVar("Row")
 
 
 def pad_sequences(
     rows: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right"] = "right"
 ) -> tuple[Tensor, Tensor]:
-    """Pad token lists to the longest: input_ids (B, T) and attention_mask (B, T), both int64."""
+    """Pad token lists to the longest one. Returns input_ids and attention_mask, both (B, T), int64."""
     width = max((len(row) for row in rows), default=0)
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -29,20 +29,26 @@ def pad_sequences(
     return ids, mask
 
 
-def sft_batches(encoded: Sequence[dict[str, list[int]]], config: SFTConfig, pad_id: int) -> list[dict[str, Tensor]]:
-    """Batches for T05: input_ids, attention_mask, labels, each (B, T), right padded, labels -100 there."""
+def sft_batches(
+    encoded: Sequence[dict[str, list[int]]], config: SFTConfig, pad_id: int
+) -> list[dict[str, Tensor]]:
+    """Make batches for T05: input_ids, attention_mask, labels, (B, T), right padded, with label -100 there."""
     batches = []
-    for rows in _shuffled_chunks(encoded, config.batch_size, config.seed, lambda r: len(r["input_ids"])):
+    for rows in _shuffled_chunks(
+        encoded, config.batch_size, config.seed, lambda r: len(r["input_ids"])
+    ):
         ids, mask = pad_sequences([r["input_ids"] for r in rows], pad_id)
         labels, _ = pad_sequences([r["labels"] for r in rows], IGNORE_INDEX)
         batches.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
     return batches
 
 
-def preference_batches(pairs: Sequence[dict[str, list[int]]], config: RMConfig, pad_id: int) -> list[dict[str, Tensor]]:
-    """Batches for T09: chosen_ and rejected_ input_ids and attention_mask, each (B, T), right padded.
+def preference_batches(
+    pairs: Sequence[dict[str, list[int]]], config: RMConfig, pad_id: int
+) -> list[dict[str, Tensor]]:
+    """Make batches for T09: chosen_ and rejected_ input_ids and attention_mask, (B, T), right padded.
 
-    `pairs` hold the token ids of prompt + reply + EOS under "chosen" and "rejected".
+    pairs: token ids of prompt + reply + EOS under "chosen" and "rejected".
     """
     batches = []
     longest = lambda pair: max(len(pair["chosen"]), len(pair["rejected"]))  # noqa: E731
@@ -55,10 +61,13 @@ def preference_batches(pairs: Sequence[dict[str, list[int]]], config: RMConfig, 
     return batches
 
 
-def _shuffled_chunks(rows: Sequence[Row], size: int, seed: int, length: Callable[[Row], int]) -> list[list[Row]]:
-    """Seeded random batches of rows of similar length: shuffle, sort pools by length, cut, shuffle again.
+def _shuffled_chunks(
+    rows: Sequence[Row], size: int, seed: int, length: Callable[[Row], int]
+) -> list[list[Row]]:
+    """Make random batches of rows of similar length, which the seed decides.
 
-    Sorting inside pools of 16 batches saves a third of the time (less padding) and keeps batches random.
+    The rows are shuffled, sorted by length in pools of 16 batches and cut into batches, which are
+    shuffled again. Sorting leaves less padding, which saves a third of the time.
     """
     order = random.Random(seed)
     shuffled = list(rows)

@@ -1,7 +1,7 @@
-"""Every hyperparameter of the lab, in frozen dataclasses, one profile at a time.
+"""All hyperparameters of the lab, as frozen dataclasses. A profile holds one config per stage.
 
-A stage function receives its config and reads nothing else: tuning the notebook means
-`dataclasses.replace(config, learning_rate=...)`. The grader always passes its own.
+A stage function takes its hyperparameters from its config alone. To tune the notebook, write
+`dataclasses.replace(config, learning_rate=...)`. The grader always uses the configs below.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 class StageConfig:
     """AdamW with linear warm-up and gradient clipping, on a fixed list of batches.
 
-    learning_rate: AdamW step size after warm-up. betas, eps, weight_decay: AdamW's own.
+    learning_rate: AdamW's step size after warm-up. betas, eps, weight_decay: of AdamW.
     warmup_steps: see `warmup_factor`. max_grad_norm: L2 norm to which gradients are clipped.
     epochs: passes over the batches. batch_size: sequences (SFT) or pairs (reward model).
-    max_length: tokens per sequence, prompt and reply together. seed: order of the batches.
+    max_length: tokens per sequence, of prompt and reply together. seed: decides the order of the batches.
     """
 
     learning_rate: float
@@ -33,23 +33,23 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class SFTConfig(StageConfig):
-    """Supervised fine-tuning; a batch is `batch_size` demonstrations."""
+    """Hyperparameters of supervised fine-tuning; a batch holds `batch_size` demonstrations."""
 
 
 @dataclass(frozen=True)
 class RMConfig(StageConfig):
-    """Reward model; a batch is `batch_size` preference pairs."""
+    """Hyperparameters of the reward model; a batch holds `batch_size` preference pairs."""
 
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """PPO with a KL penalty (Ziegler et al. 2019; Stiennon et al. 2020).
+    """Hyperparameters of PPO with a KL penalty (Ziegler et al. 2019; Stiennon et al. 2020).
 
-    steps: rollout phases. rollouts: prompts (and replies) per phase. ppo_epochs: passes over each
-    phase's rollouts. minibatch_size: rollouts per optimiser step. beta: KL coefficient per token, in
-    reward units per nat. gamma, lam: discount and GAE's λ. clip_range: ε of the ratio. value_clip:
-    ε of the value. value_coef: weight of the value loss. max_new_tokens: longest reply.
-    missing_eos_penalty: subtracted by the kit's reward function when a reply never ends.
+    steps: rollout phases. rollouts: prompts, with one reply each, per phase. ppo_epochs: passes over the
+    rollouts of a phase. minibatch_size: rollouts per optimiser step. beta: KL coefficient per token, in
+    reward units per nat. gamma, lam: discount and λ of GAE. clip_range: ε of the ratio. value_clip:
+    ε of the value. value_coef: weight of the value loss. max_new_tokens: longest reply, in tokens.
+    missing_eos_penalty: what the kit's reward function subtracts if a reply has no EOS.
     """
 
     steps: int
@@ -75,10 +75,10 @@ class PPOConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """How policies are compared: one decoding for all of them.
+    """How policies are compared; all of them are decoded in the same way.
 
-    greedy: the most likely token at each step; else a sample at temperature 1. bootstrap: resamples of
-    the prompts. confidence: level of the interval. batch_size: prompts decoded together.
+    greedy: take the most likely token at each step, else sample at temperature 1. bootstrap: number of
+    resamples of the prompts. confidence: of the interval. batch_size: prompts decoded together.
     """
 
     max_new_tokens: int
@@ -91,7 +91,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class Profile:
-    """The stage configs that belong together. `poor_pairs`: pairs the Poor RM is trained on."""
+    """The configs of all stages. poor_pairs: number of pairs that the Poor RM is trained on."""
 
     name: str
     sft: SFTConfig
@@ -127,13 +127,15 @@ PROFILES = {TINY.name: TINY}
 
 
 def get_profile(name: str = "tiny") -> Profile:
-    """The profile of that name; ValueError names the profiles there are."""
+    """Return the profile of this name. ValueError, with the known names, if there is none."""
     try:
         return PROFILES[name]
     except KeyError:
-        raise ValueError(f"no profile called {name!r}; this release has: {', '.join(PROFILES)}") from None
+        raise ValueError(
+            f"no profile called {name!r}; this release has: {', '.join(PROFILES)}"
+        ) from None
 
 
 def warmup_factor(step: int, warmup_steps: int) -> float:
-    """Learning-rate factor of optimiser step `step` (0, 1, …): min(1, (step + 1) / warmup_steps)."""
+    """Return the learning-rate factor of step 0, 1, …: min(1, (step + 1) / warmup_steps)."""
     return min(1.0, (step + 1) / max(1, warmup_steps))

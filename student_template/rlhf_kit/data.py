@@ -1,6 +1,6 @@
-"""The shipped data of the lab world, in the columns of the public data sets it stands for.
+"""Load the data of the lab world, which has the format of public data sets.
 
-Demonstrations have Dolly's columns, preferences are HH-RLHF dialogues, prompts end in `Assistant:`.
+Demonstrations have Dolly's columns, preferences are dialogues as in HH-RLHF, prompts end in `Assistant:`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ DATA = Path(__file__).parent / "lab_data"
 
 
 def load_demonstrations() -> Dataset:
-    """Demonstrations for SFT: instruction, context (may be empty), response, category."""
+    """Load the demonstrations for SFT: instruction, context (may be empty), response, category."""
     return _load("demonstrations")
 
 
 def load_preferences(split: Literal["train", "heldout", "poor"] = "train") -> Dataset:
-    """Preference pairs: chosen, rejected, two dialogues that share all but the last reply.
+    """Load preference pairs: chosen and rejected, two dialogues that differ in the last reply alone.
 
-    "poor" is the small, biased set that the Poor RM learns from; "heldout" is for measuring accuracy.
+    "poor" is the small, biased set on which the Poor RM is trained; "heldout" is for measuring accuracy.
     """
     return _load(f"preferences_{split}")
 
 
 def load_prompts(split: Literal["train", "heldout"] = "train") -> Dataset:
-    """Prompts for PPO ("train") and evaluation ("heldout", combinations that training never asks for).
+    """Load prompts for PPO ("train") or evaluation ("heldout", which asks about other combinations).
 
-    Columns: prompt, and what the gold reward knows about it: kind, subject, attribute, answer.
+    Columns: prompt, and for the gold reward kind, subject, attribute and answer.
     """
     return _load(f"prompts_{split}")
 
@@ -41,8 +41,13 @@ def _load(name: str) -> Dataset:
 
     path = DATA / f"{name}.jsonl.gz"
     if not path.exists():
-        found = ", ".join(sorted(p.name.removesuffix(".jsonl.gz") for p in DATA.glob("*.jsonl.gz"))) or "nothing"
-        raise FileNotFoundError(f"no data called {name!r} in {DATA} (it holds: {found}); unpack the release again")
+        found = (
+            ", ".join(sorted(p.name.removesuffix(".jsonl.gz") for p in DATA.glob("*.jsonl.gz")))
+            or "nothing"
+        )
+        raise FileNotFoundError(
+            f"no data called {name!r} in {DATA} (it holds: {found}); unpack the release again"
+        )
     disable_progress_bars()
-    with tempfile.TemporaryDirectory() as scratch:  # datasets writes a cache; nothing of it should stay
+    with tempfile.TemporaryDirectory() as scratch:  # datasets writes a cache, which is not kept
         return Dataset.from_json(str(path), cache_dir=scratch, keep_in_memory=True)

@@ -1,4 +1,4 @@
-"""First contact: the base model continues a few prompts, before any training."""
+"""Show how models reply to prompts, first of all the base model before any training."""
 
 from __future__ import annotations
 
@@ -17,21 +17,29 @@ TURN = re.compile(r"\n\n(Human|Assistant):(.*?)(?=\n\n(?:Human|Assistant):|\Z)",
 
 
 def answer(
-    model: nn.Module, tokenizer: Any, prompts: Sequence[str], *, max_new_tokens: int = 48,
-    greedy: bool = True, seed: int = 0,
+    model: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int = 48,
+    greedy: bool = True,
+    seed: int = 0,
 ) -> list[str]:
-    """Replies of a causal language model to prompt texts that end in "Assistant:", decoded."""
+    """Decode a causal language model's replies to prompt texts that end in "Assistant:".
+
+    A reply without EOS ends in "…".
+    """
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(seed)
     ids = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
     replies = sample(model, ids, max_new_tokens, greedy=greedy, generator=generator)
     texts = [tokenizer.decode(reply, skip_special_tokens=True).strip() for reply in replies]
     ended = [bool(reply) and reply[-1] == EOS_ID for reply in replies]
-    return [text if end else f"{text} …" for text, end in zip(texts, ended)]
+    return [text if end else f"{text} …" for text, end in zip(texts, ended, strict=True)]
 
 
 def show_conversations(prompts: Sequence[str], replies: dict[str, Sequence[str]]) -> str:
-    """Prompts with the replies of one or several models below each other, as printed text."""
+    """Format each prompt with the replies of one or more models below it, as text."""
     blocks = []
     for i, prompt in enumerate(prompts):
         lines = [_wrap(speaker, text) for speaker, text in TURN.findall(prompt) if text.strip()]
@@ -41,10 +49,12 @@ def show_conversations(prompts: Sequence[str], replies: dict[str, Sequence[str]]
 
 
 def demo(
-    prompts: Sequence[str] | None = None, model: nn.Module | None = None, tokenizer: Any = None,
+    prompts: Sequence[str] | None = None,
+    model: nn.Module | None = None,
+    tokenizer: Any = None,
     name: str = "base model",
 ) -> None:
-    """Print the shipped base model's answers to a few held-out prompts (or the given ones)."""
+    """Print a model's replies to prompts, by default the base model's to four held-out prompts."""
     from .data import load_prompts
     from .models import load_base_model, load_tokenizer
 
@@ -57,5 +67,8 @@ def demo(
 
 def _wrap(speaker: str, text: str) -> str:
     return textwrap.fill(
-        f"{speaker}: {' '.join(text.split())}", WIDTH, subsequent_indent="    ", break_long_words=False
+        f"{speaker}: {' '.join(text.split())}",
+        WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
     )

@@ -1,7 +1,7 @@
-"""Is this machine ready? One line per thing that is needed, and for each that is not, how to put it right.
+"""Check whether this machine can run the notebook, and say how to repair what is missing.
 
-Nothing outside the standard library is imported before it was found, and the file also runs by itself
-(`python rlhf_kit/environment.py`), so that it can speak where `import rlhf_kit` cannot.
+Packages are imported only after they were found, and `python rlhf_kit/environment.py` runs the file on
+its own, so that the check works even where `import rlhf_kit` fails.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 KIT = Path(__file__).resolve().parent
-_BESIDE = KIT.parent / "requirements.new.txt"  # there if the set-up cell kept another requirements.txt
-# The one list of what the notebook needs.
+_BESIDE = KIT.parent / "requirements.new.txt"  # written if there was another requirements.txt
+# The list of packages that the notebook needs.
 REQUIREMENTS = _BESIDE if _BESIDE.is_file() else KIT.parent / "requirements.txt"
 PYTHON_NEEDED = (3, 11)
-MEMORY_NEEDED = 3.0  # GB: what the solved notebook may take
+MEMORY_NEEDED = 3.0  # GB, enough for the solved notebook
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked for, what was found, and (if not ok) one sentence on what to do."""
+    """What was checked, what was found, and, if it is not ok, a sentence that says what to do."""
 
     what: str
     found: str
@@ -38,46 +37,56 @@ class Finding:
 
 @dataclass(frozen=True)
 class EnvironmentReport:
-    """All findings; shows as a table in a notebook and prints as one elsewhere."""
+    """All findings, shown as a table in a notebook and printed as text elsewhere."""
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether the notebook can run."""
+        """Return whether the notebook can run."""
         return all(finding.ok for finding in self.findings)
 
     @property
     def problems(self) -> list[str]:
-        """The advice of every finding that is not ok."""
+        """Return the advice of every finding that is not ok."""
         return [f"{finding.what}: {finding.advice}" for finding in self.findings if not finding.ok]
 
     def __str__(self) -> str:
         width = max(len(finding.what) for finding in self.findings)
-        lines = [f"{'ok ' if f.ok else 'FIX'} {f.what.ljust(width)}  {f.found}" for f in self.findings]
+        lines = [
+            f"{'ok ' if f.ok else 'FIX'} {f.what.ljust(width)}  {f.found}" for f in self.findings
+        ]
         return "\n".join([*lines, "", *(self.problems or ["Everything is in place."])])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (
-                "✓" if f.ok else "✗", f.what, f.found, "" if f.ok else f.advice)) + "</tr>"
+            "<tr>"
+            + "".join(
+                f"<td>{html.escape(cell)}</td>"
+                for cell in ("✓" if f.ok else "✗", f.what, f.found, "" if f.ok else f.advice)
+            )
+            + "</tr>"
             for f in self.findings
         )
-        verdict = "Everything is in place." if self.ok else "Put the ✗ lines right, then run this cell again."
+        verdict = (
+            "Everything is in place."
+            if self.ok
+            else "Put the ✗ lines right, then run this cell again."
+        )
         head = "<tr><th></th><th>what</th><th>found</th><th>what to do</th></tr>"
         return f"<table>{head}{rows}</table><p>{verdict}</p>"
 
 
 def check_environment(requirements: Path = REQUIREMENTS, kit: Path = KIT) -> EnvironmentReport:
-    """Look at Python, packages, device, memory and the shipped files; never raises, never installs."""
+    """Check Python, packages, device, memory and files, without installing anything."""
     findings = [_python(), *_packages(requirements), _device(), _memory(), *_shipped(kit)]
     return EnvironmentReport(tuple(findings))
 
 
 def best_device() -> str:
-    """"cuda" if torch sees a GPU that works, else "cpu" (the tiny profile is quick there too)."""
+    """Return "cuda" if torch finds a GPU that works, else "cpu", where the tiny profile is quick too."""
     import torch
 
     if not torch.cuda.is_available():
@@ -90,7 +99,7 @@ def best_device() -> str:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch (CPU and GPU): four generators, each of its own."""
+    """Seed the random generators of Python, NumPy and torch (CPU and GPU)."""
     import random
 
     import numpy
@@ -104,7 +113,9 @@ def seed_everything(seed: int) -> None:
 def _python() -> Finding:
     needed = ".".join(map(str, PYTHON_NEEDED))
     return Finding(
-        "Python", ".".join(map(str, sys.version_info[:3])), sys.version_info[:2] >= PYTHON_NEEDED,
+        "Python",
+        ".".join(map(str, sys.version_info[:3])),
+        sys.version_info[:2] >= PYTHON_NEEDED,
         f"install Python {needed} or newer and choose it as the notebook's kernel.",
     )
 
@@ -113,8 +124,12 @@ def _packages(requirements: Path) -> Iterator[Finding]:
     try:
         lines = requirements.read_text(encoding="utf-8").splitlines()
     except OSError:
-        yield Finding("requirements.txt", f"not in {requirements.parent}", False,
-                      "unpack the whole release zip and start the notebook in its folder.")
+        yield Finding(
+            "requirements.txt",
+            f"not in {requirements.parent}",
+            False,
+            "unpack the whole release zip and start the notebook in its folder.",
+        )
         return
     for line in lines:
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?", line.split("#")[0])
@@ -123,7 +138,7 @@ def _packages(requirements: Path) -> Iterator[Finding]:
 
 
 def _package(name: str, needed: str) -> Finding:
-    fix = f"run `%pip install \"{name}{'>=' + needed if needed else ''}\"` and restart the kernel."
+    fix = f'run `%pip install "{name}{">=" + needed if needed else ""}"` and restart the kernel.'
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -134,7 +149,7 @@ def _package(name: str, needed: str) -> Finding:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Leading release numbers, without trailing zeros: "2.13.0+cpu" -> (2, 13)."""
+    """Read the leading numbers of a version, without trailing zeros: "2.13.0+cpu" -> (2, 13)."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     numbers = [int(part) for part in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:
@@ -147,9 +162,13 @@ def _device() -> Finding:
         import torch
 
         device = best_device()
-    except Exception as error:  # a broken installation fails in many ways
-        return Finding("device", "torch does not import", False,
-                       f"install torch again ({type(error).__name__}: {str(error)[:120]}).")
+    except Exception as error:  # noqa: BLE001 (a broken installation fails in many ways)
+        return Finding(
+            "device",
+            "torch does not import",
+            False,
+            f"install torch again ({type(error).__name__}: {str(error)[:120]}).",
+        )
     if device == "cuda":
         return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})", True)
     return Finding("device", f"cpu ({torch.get_num_threads()} threads)", True)
@@ -160,12 +179,16 @@ def _memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (AttributeError, ValueError, OSError):
         return Finding("memory", "unknown on this system", True)
-    return Finding("memory", f"{total:.1f} GB", total >= MEMORY_NEEDED,
-                   f"the notebook wants {MEMORY_NEEDED:.0f} GB: close other programs or use another machine.")
+    return Finding(
+        "memory",
+        f"{total:.1f} GB",
+        total >= MEMORY_NEEDED,
+        f"the notebook wants {MEMORY_NEEDED:.0f} GB: close other programs or use another machine.",
+    )
 
 
 def _shipped(kit: Path) -> Iterator[Finding]:
-    """The base model (every file against its manifest) and the data."""
+    """Check the data, and the files of each model against its manifest."""
     again = "unpack the release zip again; files are missing or damaged."
     data = sorted(kit.glob("lab_data/*.jsonl.gz"))
     yield Finding("lab data", f"{len(data)} files", bool(data), again)
@@ -178,12 +201,19 @@ def _shipped(kit: Path) -> Iterator[Finding]:
         except (OSError, ValueError, AttributeError, TypeError):
             yield Finding(manifest.parent.name, "manifest cannot be read", False, again)
             continue
-        bad = [name for name, expected in sums.items() if _sha256(manifest.parent / name) != expected]
-        found = f"{len(sums)} files, as in the manifest" if not bad else f"wrong or missing: {', '.join(bad)}"
+        bad = [
+            name for name, expected in sums.items() if _sha256(manifest.parent / name) != expected
+        ]
+        found = (
+            f"{len(sums)} files, as in the manifest"
+            if not bad
+            else f"wrong or missing: {', '.join(bad)}"
+        )
         yield Finding(manifest.parent.name.replace("_", " "), found, not bad, again)
 
 
-def _sha256(path: Path) -> Any:
+def _sha256(path: Path) -> str | None:
+    """Return the digest of a file, or None if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:

@@ -1,6 +1,7 @@
-"""The zip to submit: the notebook, the results saved in it, and a manifest.
+"""Export the zip to submit: the notebook, the results saved in it, and a manifest.
 
-The notebook alone is a complete submission too; the zip adds a check that it was saved and answered.
+The notebook alone is a complete submission too. The export also warns if the notebook was not saved or
+slots are not answered.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from .results import MIME_TYPE
 
 SCHEMA_VERSION = 1
 SLOT_LINE = re.compile(r"^# TODO ([A-Z]\d\d)\b", re.MULTILINE)
-COLAB_NAME = "rlhf.ipynb"  # what the notebook is called in the zip where it is not a file
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: same content, same bytes
+COLAB_NAME = "rlhf.ipynb"  # the notebook's name in the zip on Colab, where it is not a file
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of all files, so that equal content gives equal bytes
 
 
 class ExportError(Exception):
@@ -30,7 +31,7 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `slots` maps a slot id to whether it was answered; `warnings` are for the student."""
+    """What was written. slots: slot id -> whether it is answered. results: number of result tables."""
 
     path: Path
     notebook: Path
@@ -52,12 +53,12 @@ def export_submission(
     notebook: str | Path | None = None, out: str | Path | None = None,
     namespace: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Write `<notebook>-submission.zip` next to the notebook and say what to upload.
+    """Write `<notebook>-submission.zip` beside the notebook, and say what to upload.
 
-    notebook: path; found by itself where there is only one candidate. out: path of the zip. namespace:
-    the notebook's globals, whose cell history shows whether the file was saved after the last edit.
-    An earlier export is replaced. Any other file of that name is kept, and the zip goes beside it.
-    ExportError if the notebook is not found or not readable; an older zip is kept then.
+    notebook: path; by default the notebook that is running, or the only one with slots. out: path of the
+    zip. namespace: the notebook's globals, whose cell history shows whether the file was saved after the
+    last edit. An earlier export is replaced. Another file of that name is kept, and the zip gets a new name.
+    ExportError if the notebook cannot be found or read; an older zip is then kept.
     """
     raw = notebook_from_colab() if notebook is None else None
     path = Path(COLAB_NAME if raw is not None else notebook or find_notebook(namespace=namespace))
@@ -86,7 +87,7 @@ def export_submission(
 
 
 def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None = None) -> Path:
-    """The notebook that is running: as the editor names it, else the only one here with slots in it."""
+    """Find the notebook that is running: the editor names it, or it is the only one here with slots."""
     named = (namespace or {}).get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
     if str(named).endswith(".ipynb") and Path(named).is_file():
         return Path(named)
@@ -103,9 +104,9 @@ def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None 
 
 
 def notebook_from_colab() -> bytes | None:
-    """On Colab, where the notebook is not a file of this machine: the notebook as it is now.
+    """Return the current notebook on Colab, where it is not a file on this machine; None elsewhere.
 
-    None elsewhere. It is not saved: a file of its name in the file panel may be the student's copy.
+    It is not written to a file, because a file of this name may be a copy that the student uploaded.
     """
     if "google.colab" not in sys.modules:
         return None
@@ -113,14 +114,14 @@ def notebook_from_colab() -> bytes | None:
         from google.colab import _message
 
         return _json(_message.blocking_request("get_ipynb", timeout_sec=60)["ipynb"])
-    except Exception as error:  # not our interface: whatever it raises, there is a way by hand
+    except Exception as error:  # an undocumented interface, which may raise anything
         raise ExportError(
             "Colab did not hand over the notebook: use File > Download > Download .ipynb and submit that file"
         ) from error
 
 
 def slot_sources(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Slot id -> source of its last cell, in order of the ids."""
+    """Return slot id -> source of its last cell, in order of the ids."""
     found = {}
     for cell in cells:
         match = SLOT_LINE.search(source_of(cell)) if cell.get("cell_type") == "code" else None
@@ -130,13 +131,13 @@ def slot_sources(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def source_of(cell: Mapping[str, Any]) -> str:
-    """A cell's source, which nbformat allows to be one text or a list of lines."""
+    """Return a cell's source, which nbformat allows to be a text or a list of lines."""
     source = cell.get("source", "")
     return source if isinstance(source, str) else "".join(map(str, source))
 
 
 def saved_results(cells: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Everything `record` left in the saved outputs, in cell order."""
+    """Return everything that `record` left in the saved outputs, in cell order."""
     return [
         output["data"][MIME_TYPE]
         for cell in cells
@@ -146,7 +147,7 @@ def saved_results(cells: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def free_name(wanted: Path) -> Path:
-    """`wanted` if nothing or an unchanged earlier export is there, else a name beside it: x.new.zip."""
+    """Return `wanted` if nothing or an unchanged earlier export is there, else a new name: x.new.zip."""
     target, mark = wanted, ".new"
     while os.path.lexists(target) and not _is_export(target):
         target = wanted.with_name(wanted.stem + mark + wanted.suffix)
@@ -155,14 +156,14 @@ def free_name(wanted: Path) -> Path:
 
 
 def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
-    """A zip with the same bytes for the same content; the target is replaced only once it is complete."""
+    """Write a zip; equal content gives equal bytes. The target is replaced when the zip is complete."""
     partial = target.with_name(f".{target.name}.partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name in sorted(files):
                 entry = zipfile.ZipInfo(name, EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr, entry.create_system = 0o644 << 16, 3  # the same on every system
+                entry.external_attr, entry.create_system = 0o644 << 16, 3  # 3: Unix, on every system
                 archive.writestr(entry, files[name])
         os.replace(partial, target)
     except OSError as error:
@@ -172,18 +173,18 @@ def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _is_export(path: Path) -> bool:
-    """Whether a file is a zip of `export_submission` that nobody changed: its manifest describes all of it."""
+    """Return whether a file is an unedited export: a zip whose manifest describes every file."""
     try:
         with zipfile.ZipFile(path) as archive:
             found = {name: archive.read(name) for name in archive.namelist()}
         sums = json.loads(found.pop("manifest.json"))["sha256"]
         return bool(sums == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()})
-    except Exception:  # a zip can be damaged in many ways, and then it is not one of ours
+    except Exception:  # noqa: BLE001 (a zip can be damaged in many ways)
         return False
 
 
 def _read(path: Path, raw: bytes | None = None) -> tuple[bytes, list[dict[str, Any]]]:
-    """A notebook's bytes (of the file, if not given) and cells. ExportError if it cannot be read."""
+    """Return a notebook's bytes and cells. raw: its bytes, if it is not a file. Raises ExportError."""
     try:
         raw = path.read_bytes() if raw is None else raw
         cells = json.loads(raw.decode("utf-8-sig"))["cells"]

@@ -1,4 +1,4 @@
-"""A Figure that shows itself in any notebook, whatever backend is set and without pyplot's global state."""
+"""A matplotlib figure that every notebook shows, with any backend and without pyplot's global state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 
 class LabFigure(Figure):
-    """matplotlib's Figure with a PNG of its own: as a cell's last line it is shown, exactly once."""
+    """A Figure that renders itself as PNG, so that it is shown once as a cell's last line."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -1,7 +1,7 @@
-"""The fixed words of the lab world: what its animals can be, and how a reply can behave.
+"""The fixed words of the lab world: the values of each attribute, and stock phrases of replies.
 
-Shared by the generator that writes the data and by the gold reward that judges replies. No word stands
-under two attributes, so that a claim can be recognised by its word alone.
+The generator of the data and the gold reward share them. No word belongs to two attributes, so that
+a word alone tells which claim a reply makes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,30 @@ HOMES = (
     "glaciers",
     "canyons",
 )
-FOODS = ("seeds", "moss", "beetles", "berries", "snails", "roots", "clover", "shrimp", "honey", "mushrooms")
+FOODS = (
+    "seeds",
+    "moss",
+    "beetles",
+    "berries",
+    "snails",
+    "roots",
+    "clover",
+    "shrimp",
+    "honey",
+    "mushrooms",
+)
 COLOURS = ("red", "blue", "green", "grey", "white", "black", "golden", "purple")
-SIZES = ("tiny", "small", "medium", "large", "huge")  # in rising order: comparisons use it
-SOUNDS = ("humming", "barking", "clicking", "whistling", "growling", "chirping", "squeaking", "hooting")
+SIZES = ("tiny", "small", "medium", "large", "huge")  # in rising order, which comparisons use
+SOUNDS = (
+    "humming",
+    "barking",
+    "clicking",
+    "whistling",
+    "growling",
+    "chirping",
+    "squeaking",
+    "hooting",
+)
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "home": HOMES,

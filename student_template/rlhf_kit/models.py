@@ -1,4 +1,4 @@
-"""The models of the lab: shipped base model and tokenizer, policy with a value head, reward-model skeleton."""
+"""The models of the lab: base model, policy with value head, and base class of the reward model."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 BASE_MODEL = Path(__file__).parent / "base_model"
-HEAD_STD = 0.02  # small scores at the start, so that the first Bradley–Terry loss is close to ln 2
+HEAD_STD = (
+    0.02  # scores are small at the start, so that the first Bradley–Terry loss is close to ln 2
+)
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def load_tokenizer(path: Path = BASE_MODEL) -> PreTrainedTokenizerFast:
-    """The lab's byte-level BPE tokenizer. pad and eos are different tokens, on purpose."""
+    """Load the lab's byte-level BPE tokenizer, whose pad and EOS are different tokens."""
     return PreTrainedTokenizerFast.from_pretrained(path)
 
 
 def load_base_model(path: Path = BASE_MODEL) -> GPT2LMHeadModel:
-    """The pre-trained base model (GPT-2 architecture, dropout 0), in eval mode, on the CPU."""
+    """Load the pre-trained base model (GPT-2 architecture, dropout 0) in eval mode, on the CPU."""
     model: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(path)
     return model.eval()
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:
-    """Positions that count attended tokens only: (B, T) -> (B, T), 0 at the first real token.
+    """Number the attended tokens of each row from 0: (B, T) -> (B, T).
 
-    GPT-2 numbers positions from the left edge; with left padding that shifts every real token, so the
-    positions have to be passed.
+    GPT-2 numbers positions from the left edge, which is wrong with left padding: pass these instead.
     """
     return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def freeze(module: M) -> M:
-    """Put a module into eval mode and switch its gradients off, in place; returns it."""
+    """Put a module into eval mode and turn its gradients off, in place, and return it."""
     return module.eval().requires_grad_(False)
 
 
 def trainable_copy(module: M) -> M:
-    """A deep copy that may learn: shares no storage with the original, gradients on."""
+    """Return a deep copy with gradients on. It shares no storage with the original."""
     return copy.deepcopy(module).requires_grad_(True)
 
 
 class Policy(nn.Module):
     """A language model with a scalar value head on its last hidden state.
 
-    `lm` is the GPT2LMHeadModel that generates; `value_head` is Linear(width, 1), zero at the start, so
-    that the first advantages are the rewards themselves. The policy owns a copy of `lm`.
+    lm: the GPT2LMHeadModel that generates, a copy of the given one. value_head: Linear(width, 1), zero
+    at the start, so that the first advantages are computed from the rewards alone.
     """
 
     def __init__(self, lm: GPT2LMHeadModel) -> None:
@@ -62,15 +63,17 @@ class Policy(nn.Module):
         self.to(lm.device)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T), (B, T) -> logits (B, T, V) and values (B, T); position ids follow the mask."""
+        """Compute logits (B, T, V) and values (B, T), with position ids from the mask."""
         hidden = self.lm.transformer(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids(attention_mask)
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids(attention_mask),
         ).last_hidden_state
         return self.lm.lm_head(hidden), self.value_head(hidden).squeeze(-1)
 
 
 class RewardModelBase(nn.Module):
-    """Skeleton of the reward model: a GPT-2 body and one linear head. `forward` is slot T06."""
+    """Base class of the reward model: a GPT-2 body and one linear head. `forward` is slot T06."""
 
     def __init__(self, lm: GPT2LMHeadModel, seed: int = 0) -> None:
         super().__init__()
@@ -78,15 +81,17 @@ class RewardModelBase(nn.Module):
         self.score = nn.Linear(lm.config.n_embd, 1)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            self.score.weight.copy_(HEAD_STD * torch.randn(self.score.weight.shape, generator=generator))
+            self.score.weight.copy_(
+                HEAD_STD * torch.randn(self.score.weight.shape, generator=generator)
+            )
             self.score.bias.zero_()
         self.to(lm.device)
 
     @classmethod
     def from_lm(cls, lm: GPT2LMHeadModel, seed: int = 0) -> Self:
-        """A reward model that starts from a language model's body; `seed` draws the head."""
+        """Make a reward model from a copy of a language model's body. seed: draws the head's weights."""
         return cls(lm, seed)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, T), (B, T) -> scores (B,)."""
+        """Score sequences: (B, T), (B, T) -> (B,)."""
         raise NotImplementedError("T06: RewardModel.forward is yours to write")

@@ -1,7 +1,7 @@
-"""Reads and runs otter's exception-format test files, with otter-grader or without it.
+"""Read and run test files of otter's exception format (otter-grader 7), with or without otter-grader.
 
-A file sets `name` and defines functions under `@test_case(name=..., failure_message=...)`; a function's
-parameters are names from the notebook, `env` is the whole namespace (otter-grader 7).
+A file sets `name` and defines functions with the decorator `@test_case(name=..., failure_message=...)`. A
+function's parameters are names from the notebook; `env` is the whole namespace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """One test case. `parameters` are the names it takes from the notebook."""
+    """One test case. parameters: the names that it takes from the notebook."""
 
     name: str
     parameters: tuple[str, ...]
@@ -28,28 +28,32 @@ class Case:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A test file's cases, in order, and how they were read: "otter" or "kit"."""
+    """The cases of a test file, in order. reader: what read them, "otter" or "kit"."""
 
     cases: tuple[Case, ...]
     reader: str
 
     def run(self, case: Case, namespace: Mapping[str, Any]) -> BaseException | None:
-        """Run one case; the error that failed it, or None. An interrupt by the user passes through."""
+        """Run one case, and return the error that failed it, or None. Lets KeyboardInterrupt through."""
         try:
             case.call(dict(namespace))
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a slot may raise anything)
             return error
         return None
 
 
 class TestCaseDecorator:
-    """Stands in for `otter.test_files.test_case` where otter-grader is not installed."""
+    """Replaces `otter.test_files.test_case` if otter-grader is not installed."""
 
-    __test__ = False  # not a test of ours, whatever pytest thinks of the name
+    __test__ = False  # for pytest: not a test, despite the name
 
     def __init__(
-        self, name: str | None = None, points: float | None = None, hidden: bool = False,
-        success_message: str | None = None, failure_message: str | None = None,
+        self,
+        name: str | None = None,
+        points: float | None = None,
+        hidden: bool = False,
+        success_message: str | None = None,
+        failure_message: str | None = None,
     ) -> None:
         self.name, self.points, self.hidden = name, points, hidden
         self.success_message, self.failure_message = success_message, failure_message
@@ -60,16 +64,18 @@ class TestCaseDecorator:
         return self
 
     def call_func(self, global_environment: dict[str, Any]) -> None:
-        """Call the test with the names it asks for; what is missing is None, as in otter."""
+        """Call the test with the names that it asks for. A missing name is None, as in otter."""
         names = inspect.signature(self.test_func).parameters
-        self.test_func(**{n: global_environment if n == "env" else global_environment.get(n) for n in names})
+        self.test_func(
+            **{n: global_environment if n == "env" else global_environment.get(n) for n in names}
+        )
 
 
 def load_cases(path: Path) -> Loaded:
-    """The cases of a test file. ValueError if the file is none of this format."""
+    """Read the cases of a test file. ValueError if it does not have this format."""
     try:
         from otter.test_files import ExceptionTestFile
-    except Exception:  # missing, or broken by another package: the checks must not depend on it
+    except Exception:  # noqa: BLE001 (missing, or broken in any way by another package)
         return Loaded(tuple(_read_without_otter(path)), "kit")
     file = ExceptionTestFile.from_file(str(path))
     return Loaded(tuple(_case(test.body, test.name) for test in file.test_cases), "otter")
@@ -93,13 +99,13 @@ def _case(test: Any, name: str) -> Case:
 
 @contextmanager
 def _stand_in() -> Iterator[None]:
-    """Let `from otter.test_files import test_case` succeed while a file is read."""
+    """Make `from otter.test_files import test_case` import the replacement while a file is read."""
     names = ("otter", "otter.test_files")
     before = {name: sys.modules.get(name) for name in names}
     package, module = types.ModuleType("otter"), types.ModuleType("otter.test_files")
     module.test_case = package.test_case = TestCaseDecorator  # type: ignore[attr-defined]
     package.test_files = module  # type: ignore[attr-defined]
-    sys.modules.update(dict(zip(names, (package, module))))
+    sys.modules.update(dict(zip(names, (package, module), strict=True)))
     try:
         yield
     finally:

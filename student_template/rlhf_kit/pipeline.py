@@ -1,7 +1,7 @@
-"""The three phases of RLHF, assembled from the slots: the notebook and the grader run this same code.
+"""Run the three phases of RLHF with the slots. The notebook and the grader use the same code.
 
-`RLHFPipeline(globals(), profile, tokenizer)` looks each slot up by name when it is called, so a cell
-that was run again takes effect at once. The pipeline itself only prepares data and models.
+`RLHFPipeline(globals(), profile, tokenizer)` looks up each slot by name when it needs it, so that a
+cell that was run again takes effect at once. The pipeline itself only prepares data and models.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ OnStep = Callable[[int, Any], None]
 
 
 class SlotSource(Protocol):
-    """Where slots are looked up: `globals()`, any dict, or whatever answers `get(name)`."""
+    """Where slots are looked up: `globals()`, any dict, or another object with `get(name)`."""
 
     def get(self, name: str, /) -> Any:
-        """The object of that name, or None."""
+        """Return the object of this name, or None."""
 
 
 class MissingSlotError(LookupError):
-    """A slot that the pipeline needs is not defined, or is not what its name promises."""
+    """A slot that the pipeline needs is not defined, or is not a function or class."""
 
 
 class RLHFPipeline:
-    """SFT, reward model, PPO and generation, with the caller's slots.
+    """SFT, reward model, PPO and generation with the slots of a notebook.
 
-    slots: name -> function or class, usually the notebook's `globals()`; read at call time.
-    profile: the default configs. tokenizer: needs `eos_token_id`, `pad_token_id`, `encode`, `decode`.
-    device: where models are trained ("cpu", "cuda").
+    slots: name -> function or class, usually the notebook's `globals()`, looked up at each call.
+    profile: the default configs. tokenizer: has `eos_token_id`, `pad_token_id`, `encode` and `decode`.
+    device: where models are trained, such as "cpu" or "cuda".
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RLHFPipeline:
         self.device = torch.device(device)
 
     def slot(self, name: str) -> Any:
-        """The slot's function or class as it is now; MissingSlotError if there is none to call."""
+        """Return the slot's current function or class. MissingSlotError if it cannot be called."""
         found = self.slots.get(name)
         if found is None:
             raise MissingSlotError(f"`{name}` is not defined: run the cell of its slot first")
@@ -64,7 +64,7 @@ class RLHFPipeline:
     # -- data ------------------------------------------------------------------------------------
 
     def encode_demonstrations(self, rows: Rows, config: StageConfig | None = None) -> Encoded:
-        """Dolly rows -> `input_ids` and `labels` (T01, then T03). Rows already encoded pass through."""
+        """Encode Dolly rows as `input_ids` and `labels` (T01, T03). Encoded rows stay as they are."""
         config = config or self.profile.sft
         if _has(rows, "input_ids"):
             return [dict(row) for row in rows]
@@ -80,11 +80,11 @@ class RLHFPipeline:
         return encoded
 
     def encode_pairs(self, rows: Rows, config: StageConfig | None = None) -> Encoded:
-        """HH rows -> token ids of prompt + reply + EOS under "chosen" and "rejected" (T02).
+        """Encode HH rows, with T02, as token ids of prompt + reply + EOS under "chosen" and "rejected".
 
-        Too long: the shared prompt is cut from the left, by the same amount for both replies, and a
-        reply that is too long alone keeps its head. Pairs that T02 refuses (ValueError: no shared
-        prompt) are left out, with a warning that counts them.
+        If a pair is too long, the shared prompt is cut from the left, by the same amount for both replies.
+        A reply that alone is too long is cut at its end. Pairs for which T02 raises a ValueError (no shared
+        prompt) are left out, and a warning says how many.
         """
         config = config or self.profile.good_rm
         if len(rows) and isinstance(rows[0]["chosen"], list):
@@ -114,19 +114,20 @@ class RLHFPipeline:
         return {name: prompt_ids + reply for name, reply in replies.items()}
 
     def encode_prompts(self, prompts: Sequence[Any]) -> list[list[int]]:
-        """Prompts as token ids, from texts, rows with a "prompt" column, or token ids (unchanged)."""
+        """Encode texts, or rows with a "prompt" column. Token ids are returned unchanged."""
         texts = [p["prompt"] if isinstance(p, Mapping) else p for p in prompts]
         return [self._ids(p) if isinstance(p, str) else list(p) for p in texts]
 
     def _ids(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
 
     # -- the three phases ------------------------------------------------------------------------
 
     def run_sft(
         self, base_lm: nn.Module, rows: Rows, config: SFTConfig | None = None, on_step: OnStep | None = None
     ) -> tuple[nn.Module, list[float]]:
-        """Phase 1 (T01, T03, T05): a fine-tuned copy of `base_lm` and the loss of each step."""
+        """Run phase 1 (T01, T03, T05): return a fine-tuned copy of `base_lm` and the loss per step."""
         config = config or self.profile.sft
         encoded = self.encode_demonstrations(rows, config)
         batches = self._to_device(sft_batches(encoded, config, self.tokenizer.pad_token_id))
@@ -138,7 +139,7 @@ class RLHFPipeline:
     def run_reward_model(
         self, sft_lm: nn.Module, pairs: Rows, config: RMConfig | None = None, on_step: OnStep | None = None
     ) -> tuple[nn.Module, list[float]]:
-        """Phase 2 (T02, T06, T09): a reward model that starts from `sft_lm`, and the loss of each step."""
+        """Run phase 2 (T02, T06, T09): return a reward model made from `sft_lm` and the loss per step."""
         config = config or self.profile.good_rm
         encoded = self.encode_pairs(pairs, config)
         batches = self._to_device(preference_batches(encoded, config, self.tokenizer.pad_token_id))
@@ -151,7 +152,7 @@ class RLHFPipeline:
         self, reward_model: nn.Module, sft_lm: nn.Module, prompts: Sequence[Any],
         config: PPOConfig | None = None,
     ) -> RewardFunction:
-        """Freeze a reward model as PPO's reward: mean 0 and spread 1 on replies sampled from `sft_lm`."""
+        """Make PPO's reward of a reward model: frozen, mean 0 and spread 1 on replies of `sft_lm`."""
         config = config or self.profile.ppo
         ids = self.encode_prompts(prompts)
         device = next(sft_lm.parameters()).device
@@ -163,7 +164,7 @@ class RLHFPipeline:
         self, sft_lm: nn.Module, reward_fn: Callable[..., Tensor], prompts: Sequence[Any],
         config: PPOConfig | None = None, on_step: OnStep | None = None,
     ) -> tuple[Policy, list[dict[str, float]]]:
-        """Phase 3 (T14, through it T10–T13): a policy that starts from `sft_lm`, and a dict per step."""
+        """Run phase 3 (T14, with T10–T13): return a policy made from `sft_lm` and a dict per step."""
         config = config or self.profile.ppo
         policy = Policy(sft_lm).to(self.device)
         reference = freeze(trainable_copy(sft_lm)).to(self.device)
@@ -179,16 +180,17 @@ class RLHFPipeline:
         self, policies: Mapping[str, nn.Module], prompts: Sequence[Any], score_fn: Callable[..., Tensor],
         config: EvalConfig | None = None,
     ) -> list[dict[str, Any]]:
-        """The rows of T15 for `policies`, which must contain "SFT"."""
+        """Run T15 on `policies`, one of which has to be called "SFT". Returns its rows."""
         config = config or self.profile.evaluation
-        rows = self.slot("compare_policies")(dict(policies), self.encode_prompts(prompts), score_fn, config)
-        return _expect(rows, "compare_policies", "a list with one row per policy", _is_list)
+        found = self.slot("compare_policies")(dict(policies), self.encode_prompts(prompts), score_fn, config)
+        rows: list[dict[str, Any]] = _expect(found, "compare_policies", "a list with one row per policy", _is_list)
+        return rows
 
     def generate(
         self, model: nn.Module, texts: Sequence[Any], *, max_new_tokens: int | None = None,
         greedy: bool | None = None, seed: int | None = None,
     ) -> list[str]:
-        """Replies of a language model or a Policy to prompt texts, decoded, without EOS or outer blanks."""
+        """Return a model's or Policy's replies to prompt texts, without EOS and outer blanks."""
         config = self.profile.evaluation
         lm = model.lm if isinstance(model, Policy) else model
         device = next(lm.parameters()).device
@@ -220,7 +222,7 @@ def _is_list(x: Any) -> bool:
 
 
 def _expect(value: Any, name: str, what: str, good: Callable[[Any], bool]) -> Any:
-    """`value`, or a TypeError that says what the slot should have returned."""
+    """Return `value` if it is good, else raise a TypeError that says what the slot must return."""
     if not good(value):
         raise TypeError(f"`{name}` must return {what}; it returned {type(value).__name__}")
     return value

@@ -1,7 +1,7 @@
-"""The lab's figures. Each function returns a matplotlib Figure that shows itself as a cell's last line.
+"""Draw the lab's figures. Each function returns a matplotlib Figure, shown if it is a cell's last line.
 
-Colours are Okabe and Ito's, told apart by readers with any common colour blindness; lines differ in
-style as well, so that the figures survive a grey printer.
+The colours are Okabe and Ito's, which colour-blind readers can tell apart. Lines also differ in style,
+for printing in grey.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Curves = Mapping[str, Sequence[float]]
 
 
 def smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
-    """Exponential moving average with Adam's bias correction, so that the first value is unchanged.
+    """Compute an exponential moving average with Adam's bias correction, which keeps the first value.
 
-    weight: share of the past, in [0, 1); 0 returns the values. NaN and infinities are carried through
+    weight: of the past, in [0, 1); 0 returns the values. NaN and infinities are returned as they are
     and do not enter the average.
     """
     if not 0 <= weight < 1:
@@ -40,29 +40,44 @@ def smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
 
 
 def plot_loss(
-    losses: Sequence[float] | Curves, *, title: str = "Training loss", ylabel: str = "loss (nats per token)",
-    smoothing: float = 0.8, baseline: float | None = None,
+    losses: Sequence[float] | Curves,
+    *,
+    title: str = "Training loss",
+    ylabel: str = "loss (nats per token)",
+    smoothing: float = 0.8,
+    baseline: float | None = None,
 ) -> Figure:
-    """Loss over optimiser steps: each step pale, the moving average strong.
+    """Draw the loss over optimiser steps: each step pale, the moving average strong.
 
-    losses: one curve, or name -> curve. baseline: a value to compare with, such as ln 2 for an
-    undecided reward model.
+    losses: one curve, or name -> curve. baseline: a value to compare with, such as ln 2, the loss of a
+    reward model that scores all replies alike.
     """
     fig, (axes,) = _figure(1)
     _curves(axes, losses, smoothing)
     if baseline is not None:
         axes.axhline(baseline, color="0.4", linestyle=":", linewidth=1)
-        axes.annotate(f"{baseline:.2f}", (1.0, baseline), xycoords=("axes fraction", "data"), fontsize=8,
-                      xytext=(3, -3), textcoords="offset points", color="0.3")
+        axes.annotate(
+            f"{baseline:.2f}",
+            (1.0, baseline),
+            xycoords=("axes fraction", "data"),
+            fontsize=8,
+            xytext=(3, -3),
+            textcoords="offset points",
+            color="0.3",
+        )
     axes.set(title=title, xlabel="optimiser step", ylabel=ylabel)
     return fig
 
 
 def plot_accuracy(
-    accuracy: Curves, *, bar: float | None = None, title: str = "Reward model: held-out accuracy",
-    xlabel: str = "evaluation", smoothing: float = 0.0,
+    accuracy: Curves,
+    *,
+    bar: float | None = None,
+    title: str = "Reward model: held-out accuracy",
+    xlabel: str = "evaluation",
+    smoothing: float = 0.0,
 ) -> Figure:
-    """Share of pairs ranked right, on a scale from 0 to 1, with the coin at 0.5 and an optional bar."""
+    """Draw the share of pairs ranked right, with chance at 0.5. bar: an accuracy to reach."""
     fig, (axes,) = _figure(1)
     _curves(axes, accuracy, smoothing, marker="o")
     axes.axhline(0.5, color="0.4", linestyle=":", linewidth=1, label="coin")
@@ -73,8 +88,10 @@ def plot_accuracy(
     return fig
 
 
-def plot_ppo(runs: Mapping[str, Sequence[Mapping[str, float]]], *, smoothing: float = 0.6) -> Figure:
-    """Reward and KL of one or several PPO runs, side by side.
+def plot_ppo(
+    runs: Mapping[str, Sequence[Mapping[str, float]]], *, smoothing: float = 0.6
+) -> Figure:
+    """Draw reward and KL of one or more PPO runs, side by side.
 
     runs: name -> the statistics of T14, one dict per step with "reward" (reward units, normalised)
     and "kl" (nats per sequence against the SFT model).
@@ -92,59 +109,91 @@ def plot_ppo(runs: Mapping[str, Sequence[Mapping[str, float]]], *, smoothing: fl
 
 
 def plot_overoptimisation(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Proxy and gold reward against √KL, the axis on which Gao et al. (2023) found simple curves.
+    """Draw proxy and gold reward over √KL, as in Gao et al. (2023).
 
     runs: name -> {"kl", "proxy", "gold"}, one value per measured checkpoint; KL in nats per sequence
-    (a negative estimate is drawn at 0). Reward hacking is the gap: the proxy rises, gold turns down.
+    (a negative estimate is drawn at 0). Reward hacking shows as a proxy that rises while gold falls.
     """
     fig, (axes,) = _figure(1)
     for i, (name, run) in enumerate(runs.items()):
         x = [math.sqrt(max(0.0, float(kl))) for kl in run["kl"]]
         order = sorted(range(len(x)), key=x.__getitem__)
         for key, style, marker in (("proxy", "--", "o"), ("gold", "-", "s")):
-            axes.plot([x[j] for j in order], [float(run[key][j]) for j in order], style, marker=marker,
-                      markersize=4, color=PALETTE[i % len(PALETTE)], label=f"{name}: {key}")
-    axes.set(title="Over-optimisation", xlabel="√KL from the SFT model (√nats per sequence)",
-             ylabel="mean reward (own units)")
+            axes.plot(
+                [x[j] for j in order],
+                [float(run[key][j]) for j in order],
+                style,
+                marker=marker,
+                markersize=4,
+                color=PALETTE[i % len(PALETTE)],
+                label=f"{name}: {key}",
+            )
+    axes.set(
+        title="Over-optimisation",
+        xlabel="√KL from the SFT model (√nats per sequence)",
+        ylabel="mean reward (own units)",
+    )
     axes.legend(frameon=False, fontsize=8)
     return fig
 
 
-def plot_policies(rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float] | None = None) -> Figure:
-    """The comparison of T15 as bars: mean reward, and win rate against SFT with its 95% interval.
+def plot_policies(
+    rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw the comparison of T15: mean reward, and win rate against SFT with its 95% interval.
 
-    rows: the rows of `compare_policies`. A row with "reward_low" and "reward_high" gets an interval on
-    its reward too. gold: name -> mean gold reward, drawn as a diamond.
+    rows: the rows of `compare_policies`. If rows have "reward_low" and "reward_high", the reward gets an
+    interval too. gold: name -> mean gold reward, drawn as a diamond.
     """
     fig, (left, right) = _figure(2)
     names = [str(row["name"]) for row in rows]
-    _bars(left, names, [float(row["mean_reward"]) for row in rows], _errors(rows, "mean_reward", "reward"))
+    _bars(
+        left,
+        names,
+        [float(row["mean_reward"]) for row in rows],
+        _errors(rows, "mean_reward", "reward"),
+    )
     if gold:
-        left.plot([i for i, n in enumerate(names) if n in gold], [gold[n] for n in names if n in gold], "D",
-                  color="black", label="gold reward")
+        left.plot(
+            [i for i, n in enumerate(names) if n in gold],
+            [gold[n] for n in names if n in gold],
+            "D",
+            color="black",
+            label="gold reward",
+        )
         left.legend(frameon=False)
     left.axhline(0, color="0.4", linewidth=0.8)
     left.set(title="Reward on held-out prompts", ylabel="mean reward (reward-model units)")
     _bars(right, names, [float(row["win_rate"]) for row in rows], _errors(rows, "win_rate", "win"))
     right.axhline(0.5, color="0.4", linestyle=":", linewidth=1)
-    right.set(title="Win rate against SFT (95% interval)", ylabel="share of prompts won", ylim=(0, 1))
+    right.set(
+        title="Win rate against SFT (95% interval)", ylabel="share of prompts won", ylim=(0, 1)
+    )
     return fig
 
 
 def plot_lengths(lengths: Mapping[str, Sequence[int]]) -> Figure:
-    """Distribution of reply lengths (tokens) for each policy: where a hacked reward shows first."""
+    """Draw the distribution of each policy's reply lengths, in tokens."""
     fig, (axes,) = _figure(1)
     longest = max((max(x, default=0) for x in lengths.values()), default=0)
     for i, (name, values) in enumerate(lengths.items()):
-        axes.hist(list(values), bins=range(0, longest + 3, 2), histtype="step", density=True, linewidth=1.8,
-                  color=PALETTE[i % len(PALETTE)], linestyle=STYLES[i % len(STYLES)], label=name)
+        axes.hist(
+            list(values),
+            bins=range(0, longest + 3, 2),
+            histtype="step",
+            density=True,
+            linewidth=1.8,
+            color=PALETTE[i % len(PALETTE)],
+            linestyle=STYLES[i % len(STYLES)],
+            label=name,
+        )
     axes.set(title="Length of replies", xlabel="reply length (tokens)", ylabel="share per token")
     axes.legend(frameon=False)
     return fig
 
 
 def _figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
-    from .figure import LabFigure  # late: matplotlib is half a second that a training worker can spare
+    from .figure import LabFigure  # importing matplotlib takes half a second
 
     fig = LabFigure(figsize=(5.2 * panels, 3.4), layout="constrained")
     axes = fig.subplots(1, panels, squeeze=False)
@@ -162,8 +211,15 @@ def _curves(
         color, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
         if smoothing > 0:
             axes.plot(list(values), color=color, alpha=0.25, linewidth=0.8)
-        axes.plot(smooth(values, smoothing), style, color=color, linewidth=1.8, label=name or None,
-                  marker=marker, markersize=3)
+        axes.plot(
+            smooth(values, smoothing),
+            style,
+            color=color,
+            linewidth=1.8,
+            label=name or None,
+            marker=marker,
+            markersize=3,
+        )
     if any(named):
         axes.legend(frameon=False)
 
@@ -177,7 +233,7 @@ def _bars(
 
 
 def _errors(rows: Sequence[Mapping[str, Any]], value: str, prefix: str) -> list[list[float]] | None:
-    """matplotlib's (down, up) distances from `<prefix>_low` and `<prefix>_high`; None without intervals."""
+    """Return the distances from values down and up to their intervals, or None without intervals."""
     low, high = f"{prefix}_low", f"{prefix}_high"
     if not all(low in row and high in row for row in rows):
         return None

@@ -55,7 +55,9 @@ def sample(
     try:
         for start in range(0, len(prompts), batch_size):
             chunk = prompts[start : start + batch_size]
-            replies += sample_batch(lm, chunk, max_new_tokens, lambda logits, _: _choose(logits, greedy, generator))
+            replies += sample_batch(
+                lm, chunk, max_new_tokens, lambda logits, _: _choose(logits, greedy, generator)
+            )
     finally:
         lm.train(was_training)
     return replies
@@ -77,7 +79,13 @@ def sample_batch(
     positions, rows, cache = position_ids(mask), torch.arange(len(prompts), device=device), None
     replies: list[list[int]] = [[] for _ in prompts]
     for _ in range(max_new_tokens):
-        out = lm(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+        out = lm(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
         cache, token = out.past_key_values, choose(out.logits[:, -1], rows)
         for row, value in zip(rows.tolist(), token.tolist(), strict=True):
             replies[row].append(value)
@@ -112,7 +120,9 @@ def rollout(
 
 
 def lay_out(
-    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device | str = "cpu"
+    prompts: Sequence[Sequence[int]],
+    responses: Sequence[Sequence[int]],
+    device: torch.device | str = "cpu",
 ) -> Rollout:
     """A Rollout from given prompts and replies (lists of token ids)."""
     ids, mask = pad_sequences([[*p, *r] for p, r in zip(prompts, responses, strict=True)], PAD_ID)

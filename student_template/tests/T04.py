@@ -14,7 +14,7 @@ P_ROW = (0.5, 0.125)  # probability of each right token, row by row
 
 
 def logits_for(labels, probabilities):
-    """Position t gives the label at t + 1 this probability; other positions are uniform."""
+    """Return logits that give the label at t + 1 this probability at position t, and are uniform elsewhere."""
     logits = torch.zeros(*labels.shape, V)
     for b, p in enumerate(probabilities):
         for t in range(labels.shape[1] - 1):

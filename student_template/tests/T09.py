@@ -7,7 +7,7 @@ from otter.test_files import test_case
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import rlhf_kit as kit
-from rlhf_kit.probes import LastTokenReward
+from rlhf_kit.table_models import LastTokenReward
 
 name = "T09"
 points = None

@@ -11,7 +11,7 @@ V = torch.tensor([[7.0, 0.5, 1.0, -1.0, 8.0], [5.0, 9.0, 2.0, 1.0, 6.0]])
 M = torch.tensor([[0.0, 1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0, 0.0]])
 
 
-def near(result, wanted):
+def close(result, wanted):
     return torch.allclose(result.float(), torch.tensor(wanted), atol=1e-5)
 
 
@@ -23,11 +23,11 @@ def check_td(gae):
         "The value after the last token is 0: behind the reply there is only padding."
     )
     free, _ = gae(R, V, M, 1.0, 0.9)
-    assert not near(free[0, 1:4], advantages[0, 1:4].tolist()), "lambda has no effect on your advantages."
-    assert near(advantages[0, 1:3], [1.5, -4.0]), (
+    assert not close(free[0, 1:4], advantages[0, 1:4].tolist()), "lambda has no effect on your advantages."
+    assert close(advantages[0, 1:3], [1.5, -4.0]), (
         "Check the lambda = 0 case: your TD error uses the wrong one of the two numbers. Its next value has the other."
     )
-    assert near(advantages[1, 2:4], [2.0, -2.0]), "The shorter row is wrong: rows end at different columns."
+    assert close(advantages[1, 2:4], [2.0, -2.0]), "The shorter row is wrong: rows end at different columns."
 
 
 @test_case(name="lambda = 1 without values: rewards to go")
@@ -35,12 +35,12 @@ def check_rewards_to_go(gae):
     advantages, returns = gae(R, torch.zeros_like(V), M, 1.0, 1.0)
     assert abs(float(advantages[0, 3]) - 4.0) < 1e-5 and abs(float(advantages[0, 1]) - 3.0) < 1e-5, (
         "Your advantages do not look ahead: a token's advantage depends on what comes after it."
-        if near(advantages[0, 1:4], [1.0, -2.0, 4.0])
+        if close(advantages[0, 1:4], [1.0, -2.0, 4.0])
         else "Walk backwards: an advantage gathers what comes later, not what came before."
     )
-    assert near(advantages[0, 1:4], [3.0, 2.0, 4.0]) and near(returns[0, 1:4], [3.0, 2.0, 4.0])
+    assert close(advantages[0, 1:4], [3.0, 2.0, 4.0]) and close(returns[0, 1:4], [3.0, 2.0, 4.0])
     discounted, _ = gae(R, torch.zeros_like(V), M, 0.5, 1.0)
-    assert near(discounted[0, 1:4], [1.0, 0.0, 4.0]), (
+    assert close(discounted[0, 1:4], [1.0, 0.0, 4.0]), (
         "Both numbers shrink what lies one step ahead; one of them is missing in your recursion."
     )
 
@@ -49,7 +49,7 @@ def check_rewards_to_go(gae):
 def check_both(gae):
     advantages, _ = gae(R, V, M, 0.5, 0.5)
     # TD errors of row 0 by hand: 1.0, -3.5, 5.0; each is carried back by gamma * lambda = 0.25
-    assert near(advantages[0, 1:4], [1.0 - 0.875 + 0.3125, -3.5 + 1.25, 5.0]), (
+    assert close(advantages[0, 1:4], [1.0 - 0.875 + 0.3125, -3.5 + 1.25, 5.0]), (
         "gamma weighs the next value; gamma * lambda carries the next advantage back."
     )
 

@@ -120,7 +120,7 @@ def check_detached(ppo_loss):
     inputs = [torch.full((1, 2), x, requires_grad=True) for x in (-1.0, -1.1, 0.5, 0.1, 0.2, 0.4)]
     loss, _ = ppo_loss(*inputs, torch.ones(1, 2), CONFIG)
     loss.backward()
-    new, old, advantages, values, old_values, returns = inputs
+    new, old, advantages, values, _, returns = inputs
     assert new.grad is not None and values.grad is not None, "New log-probabilities and values must receive gradients."
     for tensor, what in ((old, "old log-probabilities"), (advantages, "advantages"), (returns, "returns")):
         assert tensor.grad is None or not tensor.grad.any(), f"The {what} are fixed numbers: no gradient through them."

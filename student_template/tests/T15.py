@@ -6,7 +6,7 @@ import torch
 from otter.test_files import test_case
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramPolicy
+from rlhf_kit.table_models import BigramPolicy
 
 name = "T15"
 points = None
@@ -21,7 +21,7 @@ def config(**changes):
 
 
 def policy(sharp=0.0, seed=1, **edges):
-    """A random table; `edges` such as a2=3 make 2 be followed by 3, always."""
+    """Make a policy from a random table. edges: a2=3 means that 3 always follows 2."""
     weight = sharp * torch.randn(V, V, generator=torch.Generator().manual_seed(seed))
     for source, target in edges.items():
         weight[int(source[1:])] = -40.0

@@ -52,9 +52,7 @@ def test_a_label_has_its_colour_and_the_message_has_none(capsys: pytest.CaptureF
 
 @BOTH
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_spinner_shows_its_text_as_it_is(
-    capsys: pytest.CaptureFixture[str], terminal: bool, message: str
-) -> None:
+def test_a_spinner_shows_its_text_as_it_is(capsys: pytest.CaptureFixture[str], terminal: bool, message: str) -> None:
     with spinner(make_console(), "begins") as say:
         say(message)
     assert not terminal or message in Text.from_ansi(capsys.readouterr().out).plain

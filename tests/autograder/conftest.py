@@ -46,9 +46,7 @@ def best(workers: dict[str, WorkerSession]) -> WorkerSession:
 
 
 @pytest.fixture(params=["best", "landlock", pytest.param("bwrap-user", marks=pytest.mark.slow)])
-def session(
-    request: pytest.FixtureRequest, workers: dict[str, WorkerSession], best: WorkerSession
-) -> WorkerSession:
+def session(request: pytest.FixtureRequest, workers: dict[str, WorkerSession], best: WorkerSession) -> WorkerSession:
     """Return a running worker of each backend that this machine offers."""
     for backend in (request.param, "landlock"):  # started side by side, as nearly every test runs in both
         if backend not in workers and (backend == request.param or landlock_works()):

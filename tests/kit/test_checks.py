@@ -9,7 +9,7 @@ import pytest
 
 from rlhf_kit.checks import ChecksNotFoundError, connect_grader
 
-CHECK = '''
+CHECK = """
 from otter.test_files import test_case
 
 name = "T07"
@@ -23,7 +23,7 @@ def small(loss):
 def large(env):
     value = env["loss"](-1000.0)
     assert value == 1000.0
-'''
+"""
 
 
 @pytest.fixture(params=["otter", "kit"])

@@ -14,7 +14,7 @@ class Fixed(torch.nn.Module):
 
     def __init__(self, token: int) -> None:
         super().__init__()
-        from rlhf_kit.probes import BigramLM
+        from rlhf_kit.table_models import BigramLM
 
         weight = torch.zeros(258, 258)
         weight[:, token] = 9.0

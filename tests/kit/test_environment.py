@@ -119,7 +119,10 @@ def test_the_file_runs_by_itself_where_the_package_cannot_be_imported(root, tmp_
     script.parent.mkdir()
     script.write_text(Path(environment.__file__).read_text())
     run = subprocess.run(  # -S: no installed packages at all
-        [sys.executable, "-S", str(script)], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-S", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": ""},
     )
     assert run.returncode == 1

@@ -15,7 +15,7 @@ from rlhf_kit.export import ExportError, export_submission, find_notebook
 from rlhf_kit.results import MIME_TYPE
 
 ANSWERED = "# TODO T01 · format\ndef format_example(example):\n    return '', ''"
-BLANK = "# TODO T02 · split\ndef split_preference(c, r):\n    raise NotImplementedError(\"T02: split\")"
+BLANK = '# TODO T02 · split\ndef split_preference(c, r):\n    raise NotImplementedError("T02: split")'
 
 
 def notebook(*sources: str, results: bool = True) -> dict[str, Any]:

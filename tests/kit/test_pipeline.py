@@ -114,9 +114,7 @@ def test_an_unanswered_slot_keeps_its_own_error(pipeline, slots, tiny_lm):
         ("train_ppo", lambda *_: None, "run_ppo"),
     ],
 )
-def test_a_wrong_return_type_is_named_with_the_expected_one(
-    pipeline, slots, tiny_lm, name, wrong, stage
-):
+def test_a_wrong_return_type_is_named_with_the_expected_one(pipeline, slots, tiny_lm, name, wrong, stage):
     slots[name] = wrong
     arguments = {
         "run_sft": (tiny_lm, DEMONSTRATIONS),

@@ -46,8 +46,7 @@ def test_a_quiet_bar_draws_nothing(capsys):
 
 
 @pytest.mark.parametrize(
-    ("asked", "terminal", "quiet"),
-    [("1", False, True), ("1", True, False), ("", False, False), ("0", False, False)],
+    ("asked", "terminal", "quiet"), [("1", False, True), ("1", True, False), ("", False, False), ("0", False, False)]
 )
 def test_bars_are_quiet_only_if_asked_for_and_not_on_a_terminal(monkeypatch, asked, terminal, quiet):
     monkeypatch.setenv(QUIET_VARIABLE, asked)

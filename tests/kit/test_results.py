@@ -29,9 +29,17 @@ def test_the_bundle_holds_json_html_and_text_of_the_same_rows():
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (torch.tensor(1.5), 1.5), (torch.ones(2, requires_grad=True), [1.0, 1.0]), (np.float32(0.5), 0.5),
-        (np.arange(3), [0, 1, 2]), (math.nan, None), (math.inf, None), ({1: (2, 3)}, {"1": [2, 3]}),
-        (True, True), (None, None), (torch.device("cpu"), "cpu"), (torch.tensor(math.nan), None),
+        (torch.tensor(1.5), 1.5),
+        (torch.ones(2, requires_grad=True), [1.0, 1.0]),
+        (np.float32(0.5), 0.5),
+        (np.arange(3), [0, 1, 2]),
+        (math.nan, None),
+        (math.inf, None),
+        ({1: (2, 3)}, {"1": [2, 3]}),
+        (True, True),
+        (None, None),
+        (torch.device("cpu"), "cpu"),
+        (torch.tensor(math.nan), None),
     ],
 )
 def test_anything_a_row_may_hold_becomes_strict_json(value, expected):
@@ -64,7 +72,9 @@ def test_html_is_escaped():
 
 def test_columns_are_aligned_and_a_missing_value_is_a_dash():
     assert table_text([{"name": "SFT", "kl": 0.123456}, {"name": "Good RM"}]).splitlines() == [
-        "name     kl", "SFT      0.1235", "Good RM  –",
+        "name     kl",
+        "SFT      0.1235",
+        "Good RM  –",
     ]
 
 

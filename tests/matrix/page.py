@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tests.matrix.summary import Matrix
 
 MADE_BY = "Made by `make matrix`; do not edit."
-INTRO = f"# The grading matrix\n\n{MADE_BY} " + """\
+INTRO = (
+    f"# The grading matrix\n\n{MADE_BY} "
+    + """\
 This page shows what a score means: every known mistake
 costs its own items and no others, and is named; every correct answer gets full marks, however it is written; an
 answer without content earns nothing.
@@ -29,6 +31,7 @@ submission is, by extraction, the sandboxed worker, the hidden tests and the rub
 seeds {seeds}; training tests ran on seed {first}, once for all entries with the same code in a stage. The reference
 replaces a slot that fails in the stages that use it, so the slot cannot cost a training item.
 """
+)
 
 
 INVENTED = """\
@@ -120,8 +123,10 @@ def _spoilt(matrix: Matrix) -> str:
          *(_noticed(one, form) for form in forms))
         for one in matrix.spoilt
     )  # fmt: skip
-    text = ("One output of the right answer is spoilt in every case, and all others stay right. The cells show how "
-            "many of the spoilt outputs were noticed. `–`: the form changes nothing (one number cannot be shifted).")
+    text = (
+        "One output of the right answer is spoilt in every case, and all others stay right. The cells show how "
+        "many of the spoilt outputs were noticed. `–`: the form changes nothing (one number cannot be shifted)."
+    )
     return text + "\n\n" + _table(("slot", "reference", "blank", *forms), rows)
 
 

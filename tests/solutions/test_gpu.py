@@ -6,29 +6,20 @@ import pytest
 import torch
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM, BigramPolicy, LastTokenReward
+from rlhf_kit.table_models import BigramLM, BigramPolicy, LastTokenReward
 
 V = 6
 SETTINGS = {"learning_rate": 0.05, "warmup_steps": 2, "epochs": 2, "batch_size": 2}
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
 def test_sft_and_reward_model_train_on_the_gpu_from_batches_on_the_cpu(reference):
     ids, mask = kit.pad_sequences([[2, 3, 4, 0], [3, 5, 0]], kit.PAD_ID)
     batch = {"input_ids": ids, "attention_mask": mask, "labels": torch.where(mask == 1, ids, -100)}
-    losses = reference["train_sft"](
-        BigramLM(torch.zeros(V, V)).cuda(), [batch] * 3, kit.SFTConfig(**SETTINGS)
-    )
+    losses = reference["train_sft"](BigramLM(torch.zeros(V, V)).cuda(), [batch] * 3, kit.SFTConfig(**SETTINGS))
     assert losses[-1] < losses[0]
-    pair = {
-        f"{side}_{key}": batch[key]
-        for side in ("chosen", "rejected")
-        for key in ("input_ids", "attention_mask")
-    }
+    pair = {f"{side}_{key}": batch[key] for side in ("chosen", "rejected") for key in ("input_ids", "attention_mask")}
     pair["rejected_input_ids"] = pair["rejected_input_ids"].flip(0).clone()
     model = LastTokenReward(torch.linspace(0, 1, V)).cuda()
     assert len(reference["train_reward_model"](model, [pair] * 3, kit.RMConfig(**SETTINGS))) == 6

@@ -22,28 +22,15 @@ def is_guard(node):
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
 def test_importing_a_part_only_defines_things(path):
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        constant = isinstance(node, ast.Assign) and not any(
-            isinstance(x, ast.Call) for x in ast.walk(node.value)
-        )
-        assert isinstance(node, QUIET) or is_guard(node) or constant, (
-            f"{path.name}:{node.lineno} runs on import"
-        )
+        constant = isinstance(node, ast.Assign) and not any(isinstance(x, ast.Call) for x in ast.walk(node.value))
+        assert isinstance(node, QUIET) or is_guard(node) or constant, f"{path.name}:{node.lineno} runs on import"
 
 
 def test_the_parts_in_order_use_no_name_that_is_not_defined():
     """Parts use names of earlier parts, so ruff has to see them as one module (display is IPython's)."""
     code = "\n".join(path.read_text(encoding="utf-8") for path in PARTS)
     code = re.sub(r"^from (__future__|solutions).*$", "", code, flags=re.MULTILINE)
-    command = [
-        sys.executable,
-        "-m",
-        "ruff",
-        "check",
-        "--isolated",
-        "--select",
-        "F821,F811",
-        "--target-version",
-    ]
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F811", "--target-version"]
     found = subprocess.run(
         [*command, "py311", "--stdin-filename", "all.py", "-"], input=code, text=True, capture_output=True
     )

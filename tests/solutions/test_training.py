@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
-from rlhf_kit.probes import BigramLM, LastTokenReward
+from rlhf_kit.table_models import BigramLM, LastTokenReward
 
 V = 6
 SETTINGS = {
@@ -129,10 +129,7 @@ def test_the_score_of_a_text_does_not_depend_on_padding(judge, side):
     ids, mask = kit.pad_sequences(rows, kit.PAD_ID, side)
     with torch.no_grad():
         together = judge(input_ids=ids, attention_mask=mask)
-        alone = [
-            judge.score(judge.transformer(input_ids=torch.tensor([row])).last_hidden_state[0, -1])
-            for row in rows
-        ]
+        alone = [judge.score(judge.transformer(input_ids=torch.tensor([row])).last_hidden_state[0, -1]) for row in rows]
     assert torch.allclose(together, torch.cat(alone), atol=1e-5)
 
 

@@ -24,9 +24,7 @@ def copy_of_the_repository(target: Path) -> Path:
 
 def python(root: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process that imports from the copy."""
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=root, env=environment(root), capture_output=True, text=True
-    )
+    return subprocess.run([sys.executable, "-c", code], cwd=root, env=environment(root), capture_output=True, text=True)
 
 
 def command(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.release.release import Layout
 
-CHECK = '''from otter.test_files import test_case
+CHECK = """from otter.test_files import test_case
 
 OK_FORMAT = False
 name = "{id}"
@@ -18,7 +18,7 @@ points = None
 @test_case()
 def test_value({name}):
     assert ({call}) == 10 * {number} + 2 * 3, "did you forget the factor?"
-'''
+"""
 
 FUNCTION = '''# %%
 # TODO {id} · {title}
@@ -62,7 +62,7 @@ from __future__ import annotations
 {imports}
 '''
 
-SETUP = '''if __name__ == "__main__":
+SETUP = """if __name__ == "__main__":
     from otter.test_files import ExceptionTestFile
 
     class grader:
@@ -73,7 +73,7 @@ SETUP = '''if __name__ == "__main__":
             print(slot, "passed" if file.passed_all else "failed")
 
 
-'''
+"""
 
 
 def edit_file(path: Path, old: str, new: str) -> None:

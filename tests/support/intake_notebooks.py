@@ -64,6 +64,7 @@ def submission(*cells: str | Cell) -> Submission:
 
 def extract_here(read: Submission) -> Answers:
     """Run `extract` without its child process: the same code, but faster."""
+
     def here(function: str, payload: dict[str, Any], limits: object = None) -> dict[str, Any]:
         return parse_cells(payload)
 

@@ -15,14 +15,14 @@ CANARY = "http://127.0.0.1:9/canary"
 HOSTILE = (
     f"<script>document.title='pwned';fetch('{CANARY}')</script>"
     f"<img src={CANARY} onerror=document.title=/pwned/.source>"
-    "\"' onmouseover=document.title=/pwned/.source x=\""
+    '"\' onmouseover=document.title=/pwned/.source x="'
     "<svg onload=document.title=/pwned/.source><style>.score{display:none}</style>"
     "<div style='position:fixed;inset:0;background:#fff'>100 / 100</div>"
     f"<link rel=stylesheet href={CANARY}><meta http-equiv=refresh content='0;url={CANARY}'>"
     "<a href='javascript:void(0)'>x</a></textarea></pre></details></title>{{ 7*7 }}{% raw %}"
     f"<picture><source srcset={CANARY}></picture><video autoplay src={CANARY}></video>![x]({CANARY})"
     "<img src=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' onload='top.document.title=1'/%3E\">"
-    f"<p style=\"background:url({CANARY})\">\u2066isolated\u2069 joined\u200d\u2060"
+    f'<p style="background:url({CANARY})">\u2066isolated\u2069 joined\u200d\u2060'
     "\x1b]0;owned\x07\x1b[31mred\x1b[0m\u202egnp.exe\u202c zero\u200bwidth \ufeff"
     '=HYPERLINK("http://x") Z' + "\u0336\u0334\u0489" * 30 + "\ud800 end"
 )

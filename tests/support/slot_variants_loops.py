@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from tests.support.slot_variants import Variant
 
 LOOPS: list[Variant] = [
-    ("T05", "C31 HF labels, tensors, C36 set_to_none, C37 own clip", '''
+    (
+        "T05",
+        "C31 HF labels, tensors, C36 set_to_none, C37 own clip",
+        """
 def train_sft(model, batches, config, on_step=None):
     params = [p for p in model.parameters() if p.requires_grad]
     opt = torch.optim.AdamW(params, config.learning_rate, config.betas, config.eps, config.weight_decay)
@@ -29,8 +32,12 @@ def train_sft(model, batches, config, on_step=None):
             if on_step:
                 on_step(k - 1, loss.detach())
     return torch.stack(history)
-'''),
-    ("T05", "C36 zero_grad at the end, scheduler", '''
+""",
+    ),
+    (
+        "T05",
+        "C36 zero_grad at the end, scheduler",
+        """
 def train_sft(model, batches, config, on_step=None):
     opt = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
                             weight_decay=config.weight_decay, foreach=False)
@@ -47,8 +54,12 @@ def train_sft(model, batches, config, on_step=None):
         if on_step is not None:
             on_step(step, float(loss))
     return losses
-'''),
-    ("T05", "batches of an epoch in another order", '''
+""",
+    ),
+    (
+        "T05",
+        "batches of an epoch in another order",
+        """
 def train_sft(model, batches, config, on_step=None):
     opt = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
                             weight_decay=config.weight_decay)
@@ -65,8 +76,12 @@ def train_sft(model, batches, config, on_step=None):
             losses.append(loss.item())
             on_step and on_step(len(losses) - 1, losses[-1])
     return losses
-'''),
-    ("T09", "both replies in one forward pass", '''
+""",
+    ),
+    (
+        "T09",
+        "both replies in one forward pass",
+        """
 def train_reward_model(model, batches, config, on_step=None):
     opt = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
                             weight_decay=config.weight_decay)
@@ -90,8 +105,12 @@ def train_reward_model(model, batches, config, on_step=None):
             if on_step:
                 on_step(len(losses) - 1, losses[-1])
     return losses
-'''),
-    ("T14", "everything inlined, whole sequences, C38 inference mode", '''
+""",
+    ),
+    (
+        "T14",
+        "everything inlined, whole sequences, C38 inference mode",
+        """
 def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
     opt = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, betas=config.betas, eps=config.eps,
                             weight_decay=config.weight_decay)
@@ -150,8 +169,12 @@ def train_ppo(policy, reference, reward_fn, prompts, config, on_step=None):
         if on_step:
             on_step(step, history[-1])
     return history
-'''),
-    ("T15", "C27 one prompt at a time, own log-probabilities", '''
+""",
+    ),
+    (
+        "T15",
+        "C27 one prompt at a time, own log-probabilities",
+        """
 def compare_policies(policies, prompts, score_fn, config):
     gen = torch.Generator()
     answers, points = {}, {}
@@ -187,5 +210,6 @@ def compare_policies(policies, prompts, score_fn, config):
             repetition=np.mean(rep), response_ids=[tuple(a) for a in answers[name]],
         ))
     return rows
-'''),
+""",
+    ),
 ]

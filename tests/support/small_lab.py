@@ -106,13 +106,7 @@ def small_profile() -> kit.Profile:
         sft=replace(profile.sft, learning_rate=1e-2, warmup_steps=1, epochs=2, batch_size=16),
         good_rm=replace(profile.good_rm, learning_rate=1e-2, warmup_steps=1, batch_size=8),
         ppo=replace(
-            profile.ppo,
-            steps=3,
-            rollouts=8,
-            minibatch_size=4,
-            learning_rate=1e-3,
-            warmup_steps=1,
-            max_new_tokens=6,
+            profile.ppo, steps=3, rollouts=8, minibatch_size=4, learning_rate=1e-3, warmup_steps=1, max_new_tokens=6
         ),
         evaluation=replace(profile.evaluation, max_new_tokens=6, bootstrap=500),
     )

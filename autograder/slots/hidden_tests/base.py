@@ -75,13 +75,7 @@ class Residual:
 
 
 def check_numbers(
-    answer: CaseAnswer,
-    name: str,
-    expected: Any,
-    *,
-    kind: Kind = "value",
-    rtol: float = RTOL,
-    floor: float = 1e-9,
+    answer: CaseAnswer, name: str, expected: Any, *, kind: Kind = "value", rtol: float = RTOL, floor: float = 1e-9
 ) -> Check:
     """Check the answer's array `name`. The tolerance is rtol · max |expected|, and at least `floor`, for zeros."""
     want = np.asarray(expected, dtype=np.float64)
@@ -144,9 +138,7 @@ class HiddenTest(ABC):
         """Whether another program with the same mistake gives the same answer to this case."""
         return True
 
-    def same_samples(
-        self, _cases: Sequence[Case], _answers: Sequence[CaseAnswer], /
-    ) -> AbstractContextManager[None]:
+    def same_samples(self, _cases: Sequence[Case], _answers: Sequence[CaseAnswer], /) -> AbstractContextManager[None]:
         """A context in which the kit's sampler returns the replies of these answers again."""
         return nullcontext()
 

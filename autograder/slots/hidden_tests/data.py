@@ -44,12 +44,7 @@ class FormatExample(HiddenTest):
         """Draw rows without context in three ways, with contexts, and with white space around the response."""
 
         def row(context: str | None, response: str) -> dict[str, str | None]:
-            return {
-                "instruction": phrase(rng),
-                "context": context,
-                "response": response,
-                "category": "open_qa",
-            }
+            return {"instruction": phrase(rng), "context": context, "response": response, "category": "open_qa"}
 
         two_lines = f"{phrase(rng)}\n{phrase(rng)}"
         return [
@@ -104,11 +99,7 @@ class SplitPreference(HiddenTest):
             case("a question that contains the word Assistant:", bare),
             case("a reply that contains the word Assistant:", turns(1), tail=f" Assistant: {phrase(rng)}"),
             case("two dialogues with different questions", turns(1), turns(1)),
-            case(
-                "two dialogues that differ in an earlier turn",
-                base,
-                base.replace(ASSISTANT, ASSISTANT + " Oh,", 1),
-            ),
+            case("two dialogues that differ in an earlier turn", base, base.replace(ASSISTANT, ASSISTANT + " Oh,", 1)),
             case("two dialogues with a different number of turns", base, base + f" {phrase(rng)}{turns(1)}"),
         ]
 

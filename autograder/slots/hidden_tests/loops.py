@@ -105,9 +105,7 @@ class SupervisedLoop(HiddenTest):
         whole = all(Counter(epoch) == Counter(range(count)) for epoch in epochs) and len(epochs) == config.epochs
         if not whole:  # replay the order that the task asks for, so that the residuals are still informative
             order = list(range(count)) * config.epochs
-        start = all_float64(
-            {name.removeprefix(START): x for name, x in case.tensors.items() if name.startswith(START)}
-        )
+        start = all_float64({name.removeprefix(START): x for name, x in case.tensors.items() if name.startswith(START)})
         replay = type(self).oracle(start, batches, order, config)
         after = {name: np.stack(updates) for name, updates in replay.after.items()}
         steps = [step for step, _ in answer.values["callbacks"]]

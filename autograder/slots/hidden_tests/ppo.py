@@ -130,11 +130,7 @@ class GAE(HiddenTest):
 
         def case(about: str, rows: int, width: int, gamma: float, lam: float, full: bool = False) -> Case:
             mask = runs(rng, rows, width, full=full)
-            tensors = {
-                "rewards": normal(rng, rows, width) * mask,
-                "values": normal(rng, rows, width),
-                "mask": mask,
-            }
+            tensors = {"rewards": normal(rng, rows, width) * mask, "values": normal(rng, rows, width), "mask": mask}
             return Case(about, {"gamma": gamma, "lam": lam}, tensors)
 
         gamma, lam = float(rng.uniform(0.85, 0.9)), float(rng.uniform(0.6, 0.75))

@@ -75,11 +75,7 @@ class TrainPPO(HiddenTest):
 
     @staticmethod
     def _case(
-        rng: np.random.Generator,
-        about: str,
-        sizes: dict[str, Any],
-        same_start: bool = False,
-        dropout: float = 0.0,
+        rng: np.random.Generator, about: str, sizes: dict[str, Any], same_start: bool = False, dropout: float = 0.0
     ) -> Case:
         vocab = int(rng.integers(10, 13))
         policy = rollouts.bigram_table(rng, vocab)
@@ -192,9 +188,7 @@ class TrainPPO(HiddenTest):
     ) -> list[Check]:
         """Compare the reported reward and KL; the losses only have to be finite."""
         config, reference = case.grader_only["config"], float64(case.tensors["reference"])
-        kl = [
-            comparison.kl_to(table, reference, p.prompts, p.replies) for table, p in zip(tables, phases, strict=True)
-        ]
+        kl = [comparison.kl_to(table, reference, p.prompts, p.replies) for table, p in zip(tables, phases, strict=True)]
         losses = [answer.tensors.get(f"stat:{name}") for name in ("policy_loss", "value_loss")]
         finite = all(x is not None and len(x) == config.steps and np.isfinite(x).all() for x in losses)
         return [

@@ -105,10 +105,7 @@ class TrainRewardModel(SupervisedLoop):
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """Draw random pairs; chosen and rejected replies are padded to different widths."""
-        return [
-            self._case(rng, "two epochs over three batches", 3, 2),
-            self._case(rng, "one epoch over four", 4, 1),
-        ]
+        return [self._case(rng, "two epochs over three batches", 3, 2), self._case(rng, "one epoch over four", 4, 1)]
 
     def _case(self, rng: np.random.Generator, about: str, count: int, epochs: int) -> Case:
         vocab = int(rng.integers(7, 10))

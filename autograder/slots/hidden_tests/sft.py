@@ -75,10 +75,7 @@ class TrainSFT(SupervisedLoop):
 
     def draw(self, rng: np.random.Generator) -> list[Case]:
         """Draw random batches, with a clip norm between the gradients' norms."""
-        return [
-            self._case(rng, "two epochs over three batches", 3, 2),
-            self._case(rng, "one epoch over five", 5, 1),
-        ]
+        return [self._case(rng, "two epochs over three batches", 3, 2), self._case(rng, "one epoch over five", 5, 1)]
 
     def _case(self, rng: np.random.Generator, about: str, count: int, epochs: int) -> Case:
         vocab = int(rng.integers(9, 13))

@@ -41,9 +41,7 @@ def compiled(source: str) -> CodeType:
     return compile(source, "<known mistakes>", "exec", dont_inherit=True)
 
 
-def run_sources(
-    slot: str, function: str, sources: Sequence[str], cases: Sequence[Case], seed: int
-) -> list[CaseAnswer]:
+def run_sources(slot: str, function: str, sources: Sequence[str], cases: Sequence[Case], seed: int) -> list[CaseAnswer]:
     """Execute the sources and call the slot on each case. An exception that the slot raises is its answer.
 
     Raises SlotMissingError if the slot returns None.

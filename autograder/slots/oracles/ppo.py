@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from autograder.slots.oracles.losses import Floats
 
 
-def shape_rewards(
-    scores: Floats, logprobs: Floats, ref_logprobs: Floats, mask: Floats, beta: float
-) -> Floats:
+def shape_rewards(scores: Floats, logprobs: Floats, ref_logprobs: Floats, mask: Floats, beta: float) -> Floats:
     """-β (log π - log π_ref) on response tokens, the score added at the last one, 0 elsewhere.
 
     scores (B,), the others (B, T) (Ziegler et al. 2019, equation 2, applied per token).

@@ -30,9 +30,7 @@ class Replay:
             self.after.setdefault(name, []).append(x.copy())
 
 
-def train_sft(
-    start: Mapping[str, Floats], batches: Sequence[Batch], order: Sequence[int], config: Any
-) -> Replay:
+def train_sft(start: Mapping[str, Floats], batches: Sequence[Batch], order: Sequence[int], config: Any) -> Replay:
     """T05 on a bigram model: dL/dweight[v] is the sum of the gradients in the logits where ids = v.
 
     start: weight (V, V). order: the indices of the batches, one per update.
@@ -58,8 +56,7 @@ def train_reward_model(
     for i in order:
         table, head = (optimizer.parameters[name] for name in ("transformer.weight", "score.weight"))
         ends = [
-            last_tokens(batches[i][f"{s}_input_ids"], batches[i][f"{s}_attention_mask"])
-            for s in ("chosen", "rejected")
+            last_tokens(batches[i][f"{s}_input_ids"], batches[i][f"{s}_attention_mask"]) for s in ("chosen", "rejected")
         ]
         states = [table[end, 0] for end in ends]
         loss, *sides = bradley_terry(*(head[0, 0] * state for state in states))

@@ -116,12 +116,7 @@ def _targets(optimizer: AdamW, reference: Floats, phase: Phase, score: Floats, c
 
 
 def _best_minibatch(
-    optimizer: AdamW,
-    replay: PPOReplay,
-    targets: Targets,
-    left: list[int],
-    config: Any,
-    observed: Mapping[str, Floats],
+    optimizer: AdamW, replay: PPOReplay, targets: Targets, left: list[int], config: Any, observed: Mapping[str, Floats]
 ) -> tuple[AdamW, tuple[int, ...]]:
     """Try each possible minibatch and keep the one whose weights are closest to the observed ones.
 

@@ -73,11 +73,7 @@ def test_gold_reward_is_high_for_the_right_answer_and_low_for_a_wrong_one(kind: 
 @pytest.mark.parametrize(
     ("reply", "component", "value"),
     [
-        (
-            "The {a} is big. There is much to say about this. It is a long story. Many people ask this.",
-            "concise",
-            -1.5,
-        ),
+        ("The {a} is big. There is much to say about this. It is a long story. Many people ask this.", "concise", -1.5),
         ("That is a silly question. The {a} is here.", "courteous", -1.0),
         ("The {a} is here. Glad to help.", "courteous", 0.5),
         ("The {a} is here. The {a} is here.", "clean", -0.5),

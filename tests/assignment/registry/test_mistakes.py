@@ -13,9 +13,7 @@ TRAINING = "sft_loss_trend, rm_accuracy, ppo_reward, ppo_kl, comparison"
 QUALITY = "quality_imports, quality_lint, quality_docs, quality_leftovers"
 SLOT_KEYS = "id, name, part, title, file, criterion, points, calls, later, bonus"
 TABLES = "assignment, partial, rerun, criterion, slot, item, written, thresholds, limits"
-LATER = (
-    "which comes later; a slot builds on earlier ones (list it in later too, if a student may come back to use it)"
-)
+LATER = "which comes later; a slot builds on earlier ones (list it in later too, if a student may come back to use it)"
 COST = "`python -m benchmarks.reference_cost` measures it"
 
 
@@ -57,31 +55,50 @@ NUMBERS = [
     (("zip_members = 2000", "zip_members = -1"), "[limits.intake]: zip_members must be positive, not -1"),
 ]  # fmt: skip
 TEXTS = [
-    (('id = "T07"', 'id = "T7"'),
-     "[[slot]] T7: id must be a capital letter other than W and two digits, such as T07, not T7"),
-    (('id = "T07"', 'id = "W07"'),
-     "[[slot]] W07: id must be a capital letter other than W and two digits, such as T07, not W07"),
+    (
+        ('id = "T07"', 'id = "T7"'),
+        "[[slot]] T7: id must be a capital letter other than W and two digits, such as T07, not T7",
+    ),
+    (
+        ('id = "T07"', 'id = "W07"'),
+        "[[slot]] W07: id must be a capital letter other than W and two digits, such as T07, not W07",
+    ),
     (('id = "T07"\n', ""), "[[slot]] number 7: id is missing"),
     (('id = "T07"', "id = 7"), "[[slot]] number 7: id must be a text, not 7"),
-    (slot('"bradley_terry_loss"', '"bradley-terry"'),
-     "[[slot]] T07: name must be a Python name, such as bradley_terry_loss, not bradley-terry"),
-    (slot('"bradley_terry_loss"', '"lambda"'),
-     "[[slot]] T07: name lambda is a Python keyword; choose another name"),
-    (slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = ""'),
-     "[[slot]] T07: title must have at least 5 characters, not 0"),
-    (slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = "      "'),
-     "[[slot]] T07: title must be one line of text without spaces around it, not '      '"),
-    (item('title = "Reward model: accuracy on hidden pairs"', 'title = ""'),
-     "[[item]] rm_accuracy: title must have at least 5 characters, not 0"),
-    (change("criterion", "ppo", 'title = "PPO training"', 'title = ""'),
-     "[[criterion]] ppo: title must have at least 5 characters, not 0"),
-    (slot('"p4_reward_model.py"', '"reward.py"'),
-     "[[slot]] T07: file must be the name of a part under solutions/, such as p4_reward_model.py, not reward.py"),
-    (('version = "1.0.0"', 'version = "1.0"'),
-     "[assignment]: version must be three numbers with dots between, such as 1.0.0, not 1.0"),
-    (('id = "rm_accuracy"', 'id = "RM accuracy"'),
-     "[[item]] 'RM accuracy': id must be lower-case letters, digits and underscores, such as rm_accuracy, "
-     "not 'RM accuracy'"),
+    (
+        slot('"bradley_terry_loss"', '"bradley-terry"'),
+        "[[slot]] T07: name must be a Python name, such as bradley_terry_loss, not bradley-terry",
+    ),
+    (slot('"bradley_terry_loss"', '"lambda"'), "[[slot]] T07: name lambda is a Python keyword; choose another name"),
+    (
+        slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = ""'),
+        "[[slot]] T07: title must have at least 5 characters, not 0",
+    ),
+    (
+        slot('title = "the Bradley-Terry loss of a batch of pairs"', 'title = "      "'),
+        "[[slot]] T07: title must be one line of text without spaces around it, not '      '",
+    ),
+    (
+        item('title = "Reward model: accuracy on hidden pairs"', 'title = ""'),
+        "[[item]] rm_accuracy: title must have at least 5 characters, not 0",
+    ),
+    (
+        change("criterion", "ppo", 'title = "PPO training"', 'title = ""'),
+        "[[criterion]] ppo: title must have at least 5 characters, not 0",
+    ),
+    (
+        slot('"p4_reward_model.py"', '"reward.py"'),
+        "[[slot]] T07: file must be the name of a part under solutions/, such as p4_reward_model.py, not reward.py",
+    ),
+    (
+        ('version = "1.0.0"', 'version = "1.0"'),
+        "[assignment]: version must be three numbers with dots between, such as 1.0.0, not 1.0",
+    ),
+    (
+        ('id = "rm_accuracy"', 'id = "RM accuracy"'),
+        "[[item]] 'RM accuracy': id must be lower-case letters, digits and underscores, such as rm_accuracy, "
+        "not 'RM accuracy'",
+    ),
     (('W1 = "Which policy is best, and by which evidence?"', "W1 = 3"), "[written]: W1 must be a text, not 3"),
     (('W1 = "', 'X1 = "'), "[written]: X1 must be W and a number, such as W1, not X1"),
 ]
@@ -137,10 +154,14 @@ CALLS = [
     (slot('calls = ["T04"]', 'calls = ["T05"]', "T05"), "[[slot]] T05: calls itself; calls may name other slots only"),
     (slot('calls = ["T04"]', 'calls = ["T09"]', "T05"), f"[[slot]] T05: calls T09, {LATER}"),
     (slot('calls = ["T04"]', 'calls = ["T99"]', "T05"), f"[[slot]] T05: calls names T99; there are {SLOTS}"),
-    (slot('calls = ["T04"]', 'calls = ["T04"]\nlater = ["T04"]', "T05"),
-     "[[slot]] T05: later names T04, which is not one of its calls to a later slot"),
-    (slot('points = 3\n', 'points = 3\ncalls = ["T04"]\n', "T10"),
-     "[[slot]] T04: calls itself through others: T04 → T10 → T04"),
+    (
+        slot('calls = ["T04"]', 'calls = ["T04"]\nlater = ["T04"]', "T05"),
+        "[[slot]] T05: later names T04, which is not one of its calls to a later slot",
+    ),
+    (
+        slot("points = 3\n", 'points = 3\ncalls = ["T04"]\n', "T10"),
+        "[[slot]] T04: calls itself through others: T04 → T10 → T04",
+    ),
 ]
 ITEMS = [
     (('id = "quality_lint"', 'id = "quality_style"'),
@@ -192,8 +213,10 @@ SUMS = [
         "[limits.reference] T18: there is no slot and no training item of this id"}),
 ]  # fmt: skip
 SYNTAX = [
-    (("[assignment]", "[assignment"),
-     "not valid TOML: Expected ']' at the end of a table declaration (at line 5, column 12)"),
+    (
+        ("[assignment]", "[assignment"),
+        "not valid TOML: Expected ']' at the end of a table declaration (at line 5, column 12)",
+    ),
     (("threads = 1", f"threads = 1{'0' * 5000}"), None),
     (("threads = 1", f"threads = {'[' * 5000}"), None),
 ]

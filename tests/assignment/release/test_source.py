@@ -96,7 +96,7 @@ def test_a_slot_twice_is_named(tmp_path: Path) -> None:
     layout = write_course(tmp_path)
     path = layout.solutions / "p6_ppo_training.py"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text + text[text.index("# %%\n# TODO T14"):], encoding="utf-8")
+    path.write_text(text + text[text.index("# %%\n# TODO T14") :], encoding="utf-8")
     with pytest.raises(SourceError, match=r"p6_ppo_training.py:24: slot T14 is already in p6_ppo_training.py:13"):
         load_parts(SPEC, layout.solutions)
 

@@ -19,7 +19,7 @@ NOT_DECIDING = {
     "autograder/core": {"__init__", "failures", "messages", "records"},
     "autograder/reference": {"__init__"},
     "autograder/sandbox": SANDBOX,
-    "autograder/inside": {"__init__", "namespace", "outcome", "registry", "relay", "restrict", "source", "system",
+    "autograder/inside": {"__init__", "namespace", "operations", "outcome", "relay", "restrict", "source", "system",
                           "wire"},
     "autograder/training": {"__init__", "messages", "outcome"},
     "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export", "figure",

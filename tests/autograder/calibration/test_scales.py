@@ -36,8 +36,7 @@ def kl_finding(kl: list[float]) -> Finding:
 
 
 @pytest.mark.parametrize(
-    ("scale", "values"),
-    [(RECIPROCAL, (0.3, 3.7, 12.0)), (FISHER, (-0.4, 0.25, 0.88)), (LOGARITHM, (0.04, 0.2, 1.7))],
+    ("scale", "values"), [(RECIPROCAL, (0.3, 3.7, 12.0)), (FISHER, (-0.4, 0.25, 0.88)), (LOGARITHM, (0.04, 0.2, 1.7))]
 )
 def test_scale_rises_and_its_inverse_restores_values(scale: Scale, values: tuple[float, ...]) -> None:
     on_scale = [scale.apply(x) for x in values]
@@ -57,7 +56,7 @@ def test_margin_and_chance_of_failing_are_those_of_scaled_values() -> None:
     spread = DEVIATION * float(np.std(GRID, ddof=1))
     upper = (-1 / THRESHOLDS.ppo_kl.max - MEAN) / spread
     assert found.margin.distance == pytest.approx(upper, rel=1e-9)  # the lower end is much farther away
-    farther = (-1 / (THRESHOLDS.ppo_kl.max + THRESHOLDS.ppo_kl.near) - MEAN) / spread
+    farther = (-1 / (THRESHOLDS.ppo_kl.max + THRESHOLDS.ppo_kl.retry_margin) - MEAN) / spread
     first, far = stats.norm.sf(upper), stats.norm.sf(farther)
     fails = far + (first - far) * (1 - stats.binom.sf(1, FRESH, 1 - first))
     assert chance_of_failing([found], FRESH) == pytest.approx(float(fails), rel=1e-3)

@@ -18,9 +18,7 @@ ITEMS = tuple(SPEC.items)
 results_strategy = st.dictionaries(
     st.sampled_from(ITEMS), st.tuples(st.sampled_from(sorted(STATUS)), st.floats(0, 1))
 ).map(lambda found: {id_: ItemResult(id_, status, share, "") for id_, (status, share) in found.items()})
-met_strategy = st.fixed_dictionaries(
-    {id_: st.sampled_from([True, False, None]) for id_ in SPEC.success_criteria}
-)
+met_strategy = st.fixed_dictionaries({id_: st.sampled_from([True, False, None]) for id_ in SPEC.success_criteria})
 
 
 def reference() -> dict[str, ItemResult]:
@@ -96,9 +94,7 @@ def test_thirds_are_rounded_to_hundredths_half_up() -> None:
 
 
 @given(results_strategy, met_strategy)
-def test_totals_are_exactly_the_sums_of_their_rows(
-    results: dict[str, ItemResult], met: dict[str, bool | None]
-) -> None:
+def test_totals_are_exactly_the_sums_of_their_rows(results: dict[str, ItemResult], met: dict[str, bool | None]) -> None:
     graded = apply_rubric(SPEC, measured(results, met))
     for criterion in graded.criteria:
         assert exact(criterion.points) == sum((exact(i.points) for i in criterion.items), Decimal(0))
@@ -128,9 +124,7 @@ def test_the_verdict_is_open_exactly_when_its_best_and_worst_outcomes_differ(
 
 
 @given(results_strategy, st.sampled_from(ITEMS), st.floats(0, 1))
-def test_a_better_answer_never_lowers_the_score(
-    results: dict[str, ItemResult], item_id: str, share: float
-) -> None:
+def test_a_better_answer_never_lowers_the_score(results: dict[str, ItemResult], item_id: str, share: float) -> None:
     worse = ItemResult(item_id, "partial", share, "")
     better = replace(worse, share=min(1.0, share + 0.1))
     low = apply_rubric(SPEC, results | {item_id: worse})

@@ -52,9 +52,7 @@ def test_each_tier_holds_against_each_probe(probe: Probe, session: WorkerSession
         pytest.param("fork bomb", "not bounded", marks=AS_ROOT),
     ],
 )
-def test_probe_fails_without_a_sandbox(
-    name: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probe_fails_without_a_sandbox(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At tier 0 the worker still counts an ordinary user's processes, and its memory is closed to all but root."""
     monkeypatch.setenv("RLHF_LAB_CANARY", "secret")
     probe = next(one for one in doctor.PROBES if one.name == name)

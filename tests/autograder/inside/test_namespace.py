@@ -50,8 +50,7 @@ def test_failing_prelude_statement_does_not_stop_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["!pip install torch", "%matplotlib inline", "%%time", "f = open(", "def broken(:\n    pass", "x ="],
+    "line", ["!pip install torch", "%matplotlib inline", "%%time", "f = open(", "def broken(:\n    pass", "x ="]
 )
 def test_invalid_prelude_line_is_dropped(line: str) -> None:
     namespace = space(f"A = 1\n{line}\nB = 2\n", T01="def f(): return A + B")
@@ -132,7 +131,7 @@ def test_torch_refusing_a_dtype_is_a_crash() -> None:
     [
         ("raise MemoryError", "out_of_memory"),
         ("raise torch.OutOfMemoryError('CUDA out of memory')", "out_of_memory"),
-        ("raise RuntimeError(\"DefaultCPUAllocator: can't allocate memory\")", "out_of_memory"),
+        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")', "out_of_memory"),
         ("raise ValueError('out of memory')", "crashed"),
         ("raise SystemExit", "crashed"),
         ("raise KeyboardInterrupt", "crashed"),

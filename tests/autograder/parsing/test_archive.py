@@ -11,15 +11,7 @@ import pytest
 from assignment.registry import load_spec
 from autograder.core.records import Submission
 from autograder.submission.intake import IntakeError, read_submission
-from tests.support.intake_notebooks import (
-    ACCURACY,
-    BLANK,
-    BLANK_ACCURACY,
-    IMPORTS,
-    LOSS,
-    notebook,
-    zip_bytes,
-)
+from tests.support.intake_notebooks import ACCURACY, BLANK, BLANK_ACCURACY, IMPORTS, LOSS, notebook, zip_bytes
 
 SPEC = load_spec()
 
@@ -41,10 +33,15 @@ def refusal(tmp_path: Path, raw: bytes) -> str:
 
 
 def test_the_notebook_in_a_zip_is_read_and_other_files_are_ignored(tmp_path: Path) -> None:
-    raw = zip_bytes({
-        "work/rlhf.ipynb": SOLVED, "work/model.pt": b"\x80\x04evil", "__MACOSX/work/._rlhf.ipynb": "junk",
-        "work/.ipynb_checkpoints/rlhf-checkpoint.ipynb": TEMPLATE, "work/._rlhf.ipynb": "junk",
-    })
+    raw = zip_bytes(
+        {
+            "work/rlhf.ipynb": SOLVED,
+            "work/model.pt": b"\x80\x04evil",
+            "__MACOSX/work/._rlhf.ipynb": "junk",
+            "work/.ipynb_checkpoints/rlhf-checkpoint.ipynb": TEMPLATE,
+            "work/._rlhf.ipynb": "junk",
+        }
+    )
     assert len(read(tmp_path, raw).cells) == 3
 
 
@@ -90,9 +87,9 @@ def test_a_broken_notebook_alone_is_named(tmp_path: Path) -> None:
     assert "rlhf.ipynb, which is cut off" in refusal(tmp_path, zip_bytes({"rlhf.ipynb": '{"cells": ['}))
 
 
-@pytest.mark.parametrize("name", [
-    "../rlhf.ipynb", "/etc/rlhf.ipynb", "a/../../rlhf.ipynb", "..\\rlhf.ipynb", "C:\\rlhf.ipynb",
-])
+@pytest.mark.parametrize(
+    "name", ["../rlhf.ipynb", "/etc/rlhf.ipynb", "a/../../rlhf.ipynb", "..\\rlhf.ipynb", "C:\\rlhf.ipynb"]
+)
 def test_names_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
     assert "outside the zip" in refusal(tmp_path, zip_bytes({name: SOLVED}))
 

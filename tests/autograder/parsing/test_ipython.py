@@ -12,18 +12,29 @@ from autograder.parsing.statements import split
 F = "def f(x):\n    return x\n"
 
 
-@pytest.mark.parametrize("source", [
-    "x = a % b", 's = """\n%time\n!ls\nwhat?\n"""', "x = (a\n% b\n)", "y = 3  # !ls", "x != y", "'%s' % 3",
-])
+@pytest.mark.parametrize(
+    "source", ["x = a % b", 's = """\n%time\n!ls\nwhat?\n"""', "x = (a\n% b\n)", "y = 3  # !ls", "x != y", "'%s' % 3"]
+)
 def test_python_is_not_touched(source: str) -> None:
     assert as_python(source) == source
 
 
-@pytest.mark.parametrize("line", [
-    "%matplotlib inline", "!pip install 'torch", "?f", "f?", "torch.nn.Module??", "files = !ls *.py",
-    "x = %time f(3)",
-    "%%time", "%env A=(1", "!echo \"it's", "%timeit f(')')",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%matplotlib inline",
+        "!pip install 'torch",
+        "?f",
+        "f?",
+        "torch.nn.Module??",
+        "files = !ls *.py",
+        "x = %time f(3)",
+        "%%time",
+        "%env A=(1",
+        "!echo \"it's",
+        "%timeit f(')')",
+    ],
+)
 def test_ipython_line_is_blanked_without_moving_others(line: str) -> None:
     text = as_python(f"a = 1\n{line}\n{F}s = '''\n%not a magic\n'''\n")
     tree = ast.parse(text)

@@ -31,9 +31,16 @@ PAYLOAD: dict[str, Any] = {
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(
-        ["cells", "worksheets", "cell_type", "source", "input", "outputs", "data", "nbformat", "metadata"]
-    ), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["cells", "worksheets", "cell_type", "source", "input", "outputs", "data", "nbformat", "metadata"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
     max_leaves=25,
 )
 FRAGMENT = st.sampled_from(FRAGMENTS)

@@ -23,28 +23,66 @@ def prelude_with(statement: str, uses: str = "X") -> str:
     return extract_here(submission(HEAD, statement, SLOT.format(uses=uses))).prelude
 
 
-@pytest.mark.parametrize("statement", [
-    "X = 1e-8", "X = -100", "X: float = 2.0 * math.pi", "X = math.log", "X = torch.nn.functional",
-    'X = torch.device("cuda" if torch.cuda.is_available() else "cpu")', "X = lambda a: a + 1",
-    "X = partial(F.relu)", "X = torch.tensor([1.0])", "X = torch.nn.CrossEntropyLoss(reduction='none')",
-    "X = {'a': 1}", "X = 'a,b'.split(',')", "X = [i * 2 for i in range(3)]", "X = f'{1 + 1}'",
-    "X = kit.get_profile('tiny').ppo", "Y = X = 3", "X, Y = 1, 2", "X = 1\nX += 2", "X = kit.PPOConfig",
-    "def X():\n    return 1", "class X:\n    a = 1", "from math import pi as X", "X = (1, [2, 3])",
-    "try:\n    import trl as X\nexcept ImportError:\n    X = None",
-    "if torch.cuda.is_available():\n    X = 1\nelse:\n    X = 2",
-    "import torch.nn as X",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "X = 1e-8",
+        "X = -100",
+        "X: float = 2.0 * math.pi",
+        "X = math.log",
+        "X = torch.nn.functional",
+        'X = torch.device("cuda" if torch.cuda.is_available() else "cpu")',
+        "X = lambda a: a + 1",
+        "X = partial(F.relu)",
+        "X = torch.tensor([1.0])",
+        "X = torch.nn.CrossEntropyLoss(reduction='none')",
+        "X = {'a': 1}",
+        "X = 'a,b'.split(',')",
+        "X = [i * 2 for i in range(3)]",
+        "X = f'{1 + 1}'",
+        "X = kit.get_profile('tiny').ppo",
+        "Y = X = 3",
+        "X, Y = 1, 2",
+        "X = 1\nX += 2",
+        "X = kit.PPOConfig",
+        "def X():\n    return 1",
+        "class X:\n    a = 1",
+        "from math import pi as X",
+        "X = (1, [2, 3])",
+        "try:\n    import trl as X\nexcept ImportError:\n    X = None",
+        "if torch.cuda.is_available():\n    X = 1\nelse:\n    X = 2",
+        "import torch.nn as X",
+    ],
+)
 def test_definitions_and_constants_survive(statement: str) -> None:
     assert "X" in prelude_with(statement)
 
 
-@pytest.mark.parametrize("statement", [
-    "X = kit.load_base_model()", "X = train(model)", "X = train_sft(model, batches, config)", "print(X)",
-    "for X in range(10):\n    train()", "with open('a') as X:\n    pass", "X = open('a').read()", "del X",
-    "X = torch.load('weights.pt')", "if __name__ == '__main__':\n    X = 1", "X.y = 3", "X[0] = 1", "X = !ls",
-    "X = [train() for _ in range(3)]", "X = (lambda: train())()", "X = input('name')", "X = f'{train()}'",
-    "X = plt.figure()", "if train():\n    X = 1", "X = yield 3",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "X = kit.load_base_model()",
+        "X = train(model)",
+        "X = train_sft(model, batches, config)",
+        "print(X)",
+        "for X in range(10):\n    train()",
+        "with open('a') as X:\n    pass",
+        "X = open('a').read()",
+        "del X",
+        "X = torch.load('weights.pt')",
+        "if __name__ == '__main__':\n    X = 1",
+        "X.y = 3",
+        "X[0] = 1",
+        "X = !ls",
+        "X = [train() for _ in range(3)]",
+        "X = (lambda: train())()",
+        "X = input('name')",
+        "X = f'{train()}'",
+        "X = plt.figure()",
+        "if train():\n    X = 1",
+        "X = yield 3",
+    ],
+)
 def test_training_and_other_calls_are_dropped(statement: str) -> None:
     prelude = prelude_with(statement)
     assert "X" not in prelude
@@ -59,10 +97,10 @@ def test_prelude_holds_only_what_the_answers_use() -> None:
     assert "UNUSED" not in prelude
 
 
-@pytest.mark.parametrize("junk", [
-    "chosen = [1]", "other = [X for X in range(3)]", "log = 'X'",
-    "class A:\n    X = 1", "def f(X):\n    return X",
-])
+@pytest.mark.parametrize(
+    "junk",
+    ["chosen = [1]", "other = [X for X in range(3)]", "log = 'X'", "class A:\n    X = 1", "def f(X):\n    return X"],
+)
 def test_local_name_does_not_include_global_of_the_same_name(junk: str) -> None:
     prelude = prelude_with(junk, uses="sum(X for X in chosen)")
     assert junk.partition("\n")[0] not in prelude

@@ -41,20 +41,30 @@ def test_the_template_s_placeholder_is_blank() -> None:
     assert answer("T06", MODEL.format(body='raise NotImplementedError("T06: score")')).state == "blank"
 
 
-@pytest.mark.parametrize("body", [
-    "pass", "...", "raise NotImplementedError", "x = 1\n    raise NotImplementedError('T07: task')",
-    "for b in chosen:\n        raise NotImplementedError('T07: task')\n    return 1",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "pass",
+        "...",
+        "raise NotImplementedError",
+        "x = 1\n    raise NotImplementedError('T07: task')",
+        "for b in chosen:\n        raise NotImplementedError('T07: task')\n    return 1",
+    ],
+)
 def test_a_body_that_still_reaches_its_placeholder_or_does_nothing_is_blank(body: str) -> None:
     source = f"def bradley_terry_loss(chosen, rejected):\n    '''Doc.'''\n    {body}\n"
     assert answer("T07", source).state == "blank"
 
 
-@pytest.mark.parametrize("body", [
-    "return 1\n    raise NotImplementedError('T07: task')",
-    "if chosen is None:\n        raise NotImplementedError\n    return 1",
-    "return None", "raise ValueError('T07')",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return 1\n    raise NotImplementedError('T07: task')",
+        "if chosen is None:\n        raise NotImplementedError\n    return 1",
+        "return None",
+        "raise ValueError('T07')",
+    ],
+)
 def test_a_body_that_does_not_reach_its_placeholder_is_an_answer(body: str) -> None:
     assert answer("T07", f"def bradley_terry_loss(chosen, rejected):\n    {body}\n").state == "present"
 
@@ -66,10 +76,10 @@ def test_the_order_of_cells_does_not_matter() -> None:
     assert forward.prelude == backward.prelude != ""
 
 
-@pytest.mark.parametrize("marker", [
-    "# TODO T07 · the loss", "#TODO T07", "# todo: t07", "#  TODO  T07:", "# DONE T07 · the loss",
-    "# T07", "",
-])
+@pytest.mark.parametrize(
+    "marker",
+    ["# TODO T07 · the loss", "#TODO T07", "# todo: t07", "#  TODO  T07:", "# DONE T07 · the loss", "# T07", ""],
+)
 def test_the_marker_may_be_changed_or_lost(marker: str) -> None:
     assert answer("T07", marker + "\n" + LOSS.partition("\n")[2]).state == "present"
 
@@ -180,9 +190,7 @@ def test_no_message_quotes_what_a_student_wrote() -> None:
     ("cell", "called", "said"),
     [("old = {}", "old", True), ("old = {}", "chosen", False), ("old = print", "old", False)],
 )
-def test_note_explains_call_of_an_earlier_answer_by_another_name(
-    cell: str, called: str, said: bool
-) -> None:
+def test_note_explains_call_of_an_earlier_answer_by_another_name(cell: str, called: str, said: bool) -> None:
     last = f"def bradley_terry_loss(chosen, rejected):\n    return {called}(chosen, rejected)\n"
     found = extract_here(submission(IMPORTS, LOSS, cell.format("bradley_terry_loss"), last))
     assert found.slots["T07"].source == last

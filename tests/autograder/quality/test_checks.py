@@ -66,20 +66,31 @@ def test_a_bonus_slot_does_not_count_to_the_slots_that_are_answered(cells: tuple
 
 
 def test_the_reference_earns_everything() -> None:
-    head = "from __future__ import annotations\n" + IMPORTS + (
-        "import numpy as np\nfrom collections.abc import Callable, Sequence\nfrom typing import Any\n"
-        "from torch import Tensor, nn\nimport rlhf_kit as kit\nRewardFn = Callable\n"
+    head = (
+        "from __future__ import annotations\n"
+        + IMPORTS
+        + (
+            "import numpy as np\nfrom collections.abc import Callable, Sequence\nfrom typing import Any\n"
+            "from torch import Tensor, nn\nimport rlhf_kit as kit\nRewardFn = Callable\n"
+        )
     )
     constants = 'HUMAN = "\\n\\nHuman:"\nASSISTANT = "\\n\\nAssistant:"\n'
     results = results_of(head, constants, *(reference_source(slot.id) for slot in SPEC.slots))
     assert {id_: (r.status, r.message) for id_, r in results.items() if r.status != "passed"} == {}
 
 
-@pytest.mark.parametrize(("line", "rule"), [
-    ("    x = 1", "F841"), ("    y = missing_name", "F821"), ("    if margin == None:\n        pass", "E711"),
-    ("    try: pass\n    except: pass", "E722"), ("    chosen == rejected", "B015"),
-    ("    margin is 'a'", "F632"), ("    y = missing_name  # noqa", "F821"),
-])
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("    x = 1", "F841"),
+        ("    y = missing_name", "F821"),
+        ("    if margin == None:\n        pass", "E711"),
+        ("    try: pass\n    except: pass", "E722"),
+        ("    chosen == rejected", "B015"),
+        ("    margin is 'a'", "F632"),
+        ("    y = missing_name  # noqa", "F821"),
+    ],
+)
 def test_a_defect_is_found_in_its_slot(line: str, rule: str) -> None:
     result = results_of(IMPORTS, ACCURACY, with_line(line))["quality_lint"]
     assert ("T07", rule) in rules(result)
@@ -88,10 +99,13 @@ def test_a_defect_is_found_in_its_slot(line: str, rule: str) -> None:
     assert " of its code) " in result.message
 
 
-@pytest.mark.parametrize("source", [
-    "def bradley_terry_loss(chosen, rejected, margin = 0.0) :\n  return (chosen-rejected)  # no hints\n",
-    "from math import *\nimport os, sys\ndef bradley_terry_loss(a, b):\n    display(a); return sqrt(b)\n",
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def bradley_terry_loss(chosen, rejected, margin = 0.0) :\n  return (chosen-rejected)  # no hints\n",
+        "from math import *\nimport os, sys\ndef bradley_terry_loss(a, b):\n    display(a); return sqrt(b)\n",
+    ],
+)
 def test_style_type_hints_and_unused_imports_are_no_findings(source: str) -> None:
     assert rules(results_of(source)["quality_lint"]) == []
 
@@ -103,11 +117,17 @@ def test_an_answer_without_docstring_and_comment_is_undocumented() -> None:
     assert rules(results_of(commented)["quality_docs"]) == []
 
 
-@pytest.mark.parametrize(("line", "rule"), [
-    ("    # TODO: stable version", "reminder"), ("    # FIXME", "reminder"), ("    breakpoint()", "debugger"),
-    ("    import pdb; pdb.set_trace()", "debugger"), ("    print(1)\n" * 3 + "    print(2)", "prints"),
-    ("    # loss = -F.logsigmoid(chosen)\n    # loss = loss.mean()\n    # return loss", "commented_code"),
-])
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("    # TODO: stable version", "reminder"),
+        ("    # FIXME", "reminder"),
+        ("    breakpoint()", "debugger"),
+        ("    import pdb; pdb.set_trace()", "debugger"),
+        ("    print(1)\n" * 3 + "    print(2)", "prints"),
+        ("    # loss = -F.logsigmoid(chosen)\n    # loss = loss.mean()\n    # return loss", "commented_code"),
+    ],
+)
 def test_a_leftover_is_found_in_its_slot(line: str, rule: str) -> None:
     assert ("T07", rule) in rules(results_of(IMPORTS, with_line(line))["quality_leftovers"])
 
@@ -117,10 +137,16 @@ def test_a_placeholder_behind_the_answer_is_a_leftover() -> None:
     assert rules(results_of(IMPORTS, source)["quality_leftovers"]) == [("T07", "placeholder")]
 
 
-@pytest.mark.parametrize("line", [
-    "    # The gap of the scores, as in the paper:\n    # chosen minus rejected,\n    # and then a mean.",
-    "    print(chosen)", "    # TODO T07 · moved here", "    # a\n    # b\n    # c", "    # x = 1",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    # The gap of the scores, as in the paper:\n    # chosen minus rejected,\n    # and then a mean.",
+        "    print(chosen)",
+        "    # TODO T07 · moved here",
+        "    # a\n    # b\n    # c",
+        "    # x = 1",
+    ],
+)
 def test_prose_and_a_single_print_are_no_leftovers(line: str) -> None:
     assert rules(results_of(IMPORTS, with_line(line))["quality_leftovers"]) == []
 

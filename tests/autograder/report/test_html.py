@@ -111,9 +111,7 @@ def test_pages_are_well_formed_and_use_harmless_elements_only(page, hostile: boo
     outline = Outline(page(hostile))
     assert not outline.stack
     assert set(outline.tags) <= ALLOWED_TAGS
-    assert not [
-        name for _, name, _ in outline.attributes if name.startswith("on") or name in ("style", "src")
-    ]
+    assert not [name for _, name, _ in outline.attributes if name.startswith("on") or name in ("style", "src")]
     assert all(value.startswith("#") for value in outline.values("href"))
 
 

@@ -54,9 +54,7 @@ def test_gradescope_lists_items_that_were_not_run_without_a_status() -> None:
 
 
 def test_gradescope_shows_students_no_evidence() -> None:
-    poisoned = {
-        id_: dataclasses.replace(r, evidence={"traceback": CANARY}) for id_, r in typical_results().items()
-    }
+    poisoned = {id_: dataclasses.replace(r, evidence={"traceback": CANARY}) for id_, r in typical_results().items()}
     text = str(results(graded=graded(poisoned)))
     assert CANARY not in text
     assert "homework_final" not in text
@@ -101,9 +99,7 @@ def test_the_table_has_no_control_sequences_of_the_submission() -> None:
 
 def test_markup_of_the_terminal_library_is_not_interpreted() -> None:
     given = bundle()
-    assert "[bold]x[/bold]" in shown(
-        submission=dataclasses.replace(given.submission, name="[bold]x[/bold]")
-    )
+    assert "[bold]x[/bold]" in shown(submission=dataclasses.replace(given.submission, name="[bold]x[/bold]"))
 
 
 def test_items_that_were_not_run_are_named_under_the_table() -> None:

@@ -70,7 +70,4 @@ def test_texts_of_a_chart_are_escaped() -> None:
 
 
 def test_a_chart_has_a_summary_in_words() -> None:
-    assert (
-        chart((0, 8), (3.0, 1.0), threshold=2.0).summary
-        == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."
-    )
+    assert chart((0, 8), (3.0, 1.0), threshold=2.0).summary == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."

@@ -96,8 +96,6 @@ def test_numbers_are_short(value: object, text: str) -> None:
     assert number(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(10.0, "10"), (2.5, "2.5"), (0.33, "0.33"), (0.0, "0"), (100.0, "100")]
-)
+@pytest.mark.parametrize(("value", "text"), [(10.0, "10"), (2.5, "2.5"), (0.33, "0.33"), (0.0, "0"), (100.0, "100")])
 def test_points_have_no_trailing_zeros(value: float, text: str) -> None:
     assert points(value) == text

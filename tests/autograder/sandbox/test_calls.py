@@ -89,7 +89,7 @@ def limits_of_t07(**cost: float) -> CallLimits:
     """Return the limits of T07 as they would be if the reference needed this much for it."""
     limits = SPEC.limits
     changed = limits.reference["T07"].model_copy(update=cost)
-    return limits.model_copy(update={"reference": {**limits.reference, "T07": changed}}).of("slot", "T07")
+    return limits.model_copy(update={"reference": {**limits.reference, "T07": changed}}).for_item("slot", "T07")
 
 
 @pytest.mark.parametrize("name", HUGE)
@@ -107,7 +107,7 @@ def test_limit_is_never_below_that_of_its_kind() -> None:
 
 def test_kind_without_cpu_limit_gets_none_from_reference_cost() -> None:
     free = SPEC.limits.slot.model_copy(update={"cpu_s": 0})
-    assert SPEC.limits.model_copy(update={"slot": free}).of("slot", "T07").cpu_s == 0
+    assert SPEC.limits.model_copy(update={"slot": free}).for_item("slot", "T07").cpu_s == 0
 
 
 def test_registry_defines_overload(busy: dict[str, float]) -> None:

@@ -181,10 +181,7 @@ def test_number_of_threads_may_change_between_calls(run: Run) -> None:
 
 
 def test_random_numbers_repeat_from_call_to_call(run: Run) -> None:
-    source = (
-        "import random, numpy\n"
-        "def answer(): return [torch.rand(1).item(), numpy.random.rand(), random.random()]"
-    )
+    source = "import random, numpy\ndef answer(): return [torch.rand(1).item(), numpy.random.rand(), random.random()]"
     assert run(source).data["value"] == run(source).data["value"]
 
 

@@ -64,7 +64,7 @@ def test_a_right_answer_is_given_no_name():
 
 def test_a_mistake_is_named_although_other_statistics_are_reported():
     """P09 written differently: other names, statistics in float64, one statistic left out."""
-    source = '''
+    source = """
 def ppo_loss(new, old, adv, v, v_old, ret, mask, cfg):
     on = mask.bool()
     r = (new - old)[on].exp()
@@ -73,7 +73,7 @@ def ppo_loss(new, old, adv, v, v_old, ret, mask, cfg):
     near = torch.clamp(v, v_old - cfg.value_clip, v_old + cfg.value_clip)
     vl = torch.stack([(v - ret) ** 2, (near - ret) ** 2]).amax(0)[on].mean() / 2
     return pl + cfg.value_coef * vl, {"policy_loss": pl.double(), "value_loss": vl}
-'''
+"""
     assert [m.id for m in naming.matching_mistakes(run_wrong("T13", source, 2))] == ["P09"]
 
 

@@ -30,11 +30,21 @@ def test_child_process_and_this_process_find_the_same_answers() -> None:
     assert extract(read, SPEC) == extract_here(read)
 
 
-@pytest.mark.parametrize("bomb", [
-    "x = " + "(" * 100_000, "x = " + "-" * 400_000 + "1", "x = " + "[" * 90 + "]" * 90, "a" * 900_000,
-    "x = " + "+".join(["1"] * 150_000), "x = '" + "\\" * 500_000, "@" * 300_000, "a;" * 60_000,
-    "# TODO T07\n" * 60_000, "def f(): " + "lambda: " * 50_000,
-])
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "x = " + "(" * 100_000,
+        "x = " + "-" * 400_000 + "1",
+        "x = " + "[" * 90 + "]" * 90,
+        "a" * 900_000,
+        "x = " + "+".join(["1"] * 150_000),
+        "x = '" + "\\" * 500_000,
+        "@" * 300_000,
+        "a;" * 60_000,
+        "# TODO T07\n" * 60_000,
+        "def f(): " + "lambda: " * 50_000,
+    ],
+)
 def test_cell_that_exhausts_the_parser_loses_only_itself(bomb: str) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answers = extract(submission(IMPORTS, bomb, LOSS), SPEC)

@@ -117,9 +117,9 @@ def test_results_of_the_kit_are_kept_as_claims(tmp_path: Path) -> None:
     assert RESULTS_MIME == rlhf_kit.results.MIME_TYPE
 
 
-@pytest.mark.parametrize("bad", [
-    "not json", 3, [1, 2], None, {"a": "x" * 300_000}, {"a": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]},
-])
+@pytest.mark.parametrize(
+    "bad", ["not json", 3, [1, 2], None, {"a": "x" * 300_000}, {"a": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]}]
+)
 def test_results_other_than_small_tables_are_dropped(tmp_path: Path, bad: object) -> None:
     outputs = [{"output_type": "display_data", "data": {RESULTS_MIME: bad}}]
     path = write(tmp_path / "a.ipynb", notebook([code("x", outputs=outputs)]))
@@ -132,21 +132,24 @@ def test_numbers_that_json_cannot_hold_become_null_in_results(tmp_path: Path) ->
     assert read_submission(path, SPEC).cells[0].results == ({"rows": [{"a": None, "b": None, "c": None}]},)
 
 
-@pytest.mark.parametrize(("raw", "advice"), [
-    (b"", "Save the notebook again"),
-    (b"   \n", "Save the notebook again"),
-    (b"hello", "Hand in the .ipynb file"),
-    (b"%PDF-1.7 ...", "is a PDF"),
-    (b"<!DOCTYPE html><html>", "Download .ipynb"),
-    (b"[]", "not a notebook"),
-    (b"{}", "no notebook cells"),
-    (b'{"cells": {}}', "no notebook cells"),
-    (b'{"nbformat": 4, "cells": []}', "without cells"),
-    (b'{"cells": [1,], "nbformat": 4}', "line 1"),
-    (b"<<<<<<< HEAD\n{}\n>>>>>>> main\n", "git merge"),
-    (b"[" * 100_000, "nested too deeply"),
-    (bytes(range(256)) * 10, "not a notebook"),
-])
+@pytest.mark.parametrize(
+    ("raw", "advice"),
+    [
+        (b"", "Save the notebook again"),
+        (b"   \n", "Save the notebook again"),
+        (b"hello", "Hand in the .ipynb file"),
+        (b"%PDF-1.7 ...", "is a PDF"),
+        (b"<!DOCTYPE html><html>", "Download .ipynb"),
+        (b"[]", "not a notebook"),
+        (b"{}", "no notebook cells"),
+        (b'{"cells": {}}', "no notebook cells"),
+        (b'{"nbformat": 4, "cells": []}', "without cells"),
+        (b'{"cells": [1,], "nbformat": 4}', "line 1"),
+        (b"<<<<<<< HEAD\n{}\n>>>>>>> main\n", "git merge"),
+        (b"[" * 100_000, "nested too deeply"),
+        (bytes(range(256)) * 10, "not a notebook"),
+    ],
+)
 def test_files_other_than_notebooks_are_refused_with_advice(tmp_path: Path, raw: bytes, advice: str) -> None:
     path = tmp_path / "bad.ipynb"
     path.write_bytes(raw)

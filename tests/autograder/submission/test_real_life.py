@@ -49,9 +49,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Answers:
 
 
 @pytest.mark.parametrize("form", SAME)
-def test_an_honest_form_scores_as_the_clean_one(
-    form: str, clean: Answers, best: WorkerSession, tmp_path: Path
-) -> None:
+def test_an_honest_form_scores_as_the_clean_one(form: str, clean: Answers, best: WorkerSession, tmp_path: Path) -> None:
     """Equal code gets equal scores, so unchanged answers are compared as text and changed ones are run."""
     path = tmp_path / "rlhf.ipynb"
     path.write_bytes(dumped(SAME[form](CLEAN)))

@@ -229,10 +229,5 @@ def test_replacement_defines_its_slot_and_no_helper(slot):
     assert space.errors == []
     assert callable(space.get(name))
     assert space.globals["HUMAN"] == "mine"
-    added = {n for n in space.globals if not n.startswith("__")} - {
-        "HUMAN",
-        "get_ipython",
-        "grader",
-        "display",
-    }
+    added = {n for n in space.globals if not n.startswith("__")} - {"HUMAN", "get_ipython", "grader", "display"}
     assert added - {"annotations"} == {name, f"_reference_{slot}"}

@@ -29,10 +29,7 @@ def test_manifest_names_every_weight_of_every_announced_snapshot():
     }
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [None, [], "12", [1, 2, 3, 4, 5, 6], [2, 1], [1, 1], [-1], [1.0], [True], [10**6]],
-)
+@pytest.mark.parametrize("steps", [None, [], "12", [1, 2, 3, 4, 5, 6], [2, 1], [1, 1], [-1], [1.0], [True], [10**6]])
 def test_malformed_step_list_is_an_invalid_answer(steps):
     with pytest.raises(ProtocolError):
         announced_steps({"steps": steps}, 5)
