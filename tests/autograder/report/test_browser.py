@@ -1,7 +1,8 @@
 """The pages are inert in a real browser, although every place that takes text has hostile text.
 
-These tests are slow, and skipped if no Chromium is installed. Controls show that they can fail: the same strings without
-escaping do run and do reach the listener; and the content policy alone, without escaping, still stops scripts and loads.
+These tests are slow, and skipped if no Chromium is installed. Controls show that they can fail: the same strings
+without escaping do run and do reach the listener; and the content policy alone, without escaping, still stops scripts
+and loads.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 import autograder.report as report
 from assignment.files import PARTIAL
 from autograder.core.rubric import apply_rubric
-from autograder.report.canonical import MAX_DEPTH, dumps, plain, report_dict
+from autograder.report.canonical import MAX_DEPTH, dumps, report_dict, to_json_data
 from tests.support.report_fixture import HOSTILE, SPEC, bundle, passing
 
 SCHEMA = json.loads(Path(report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
 def test_the_file_is_strict_json_even_when_evidence_is_not() -> None:
     text = dumps(
         {
-            "evidence": plain(
+            "evidence": to_json_data(
                 {
                     "nan": float("nan"),
                     "inf": np.float32("inf"),
@@ -86,7 +86,7 @@ def test_the_file_is_strict_json_even_when_evidence_is_not() -> None:
 def test_endless_nesting_in_evidence_is_cut() -> None:
     value: list[Any] = []
     value.append(value)
-    assert dumps({"x": plain(value)}).count("[") <= MAX_DEPTH + 1
+    assert dumps({"x": to_json_data(value)}).count("[") <= MAX_DEPTH + 1
 
 
 def test_slots_replaced_by_the_reference_are_named_in_the_evidence() -> None:
