@@ -55,7 +55,7 @@ def executed(tmp_path_factory) -> Any:
 @pytest.fixture
 def outputs(executed) -> dict[str, list[Any]]:
     """Outputs of each cell."""
-    return {name: cell.outputs for name, cell in zip(CELLS, executed.cells, strict=False)}
+    return {name: cell.outputs for name, cell in zip(CELLS, executed.cells, strict=True)}
 
 
 def kinds(found: list[Any]) -> set[str]:

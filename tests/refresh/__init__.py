@@ -1,1 +1,1 @@
-"""`make refresh`: what goes stale when a slot changes is renewed, and what a person has to do is named."""
+"""Renew what a change of a slot makes stale, and name what a person has to do: `make refresh`."""

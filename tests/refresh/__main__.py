@@ -1,4 +1,4 @@
-"""The command of `make refresh`."""
+"""Run `make refresh`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.refresh.rows import Row, table, verdict
 
 HELP = """Renew what a change of a slot makes stale, and name what a person has to do.
 
-Renewed: student_template/ and the students' zip; the blank and the typical sample; the reference sample, which is
-executed again (about four minutes) only if other code or another kit runs in it. Looked at: what belongs to each slot,
-the release gate, the hidden tests of all solutions, both lists of known mistakes, the study of the training tests, and
-the pages of docs/ that tell what was measured.
+It renews student_template/ and the students' zip, the blank and the typical sample, and the reference sample, which is
+executed again (about four minutes) only if its code or the kit changed. It checks the places of each slot, the release
+gate, the hidden tests on all solutions, both lists of known mistakes, the study of the training tests, and the pages of
+docs/ with measurements.
 """
-EPILOG = "exit code: 0 if nothing is left to do, 1 if something is, 130 after Ctrl-C. It may be run at any time."
+EPILOG = "exit code: 0 if nothing is left to do, 1 if something is, 130 after Ctrl-C. You can run it at any time."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Renew, look, print a table; the exit code."""
+    """Renew and check everything, print a table, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.refresh", description=HELP, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(labelled("stopped", "red", f": {error.filename} cannot be read or written ({error.strerror})"))
         return 1
     except KeyboardInterrupt:
-        console.print("stopped; what was renewed is whole, and the next run goes on from there")
+        console.print("stopped; everything renewed so far is complete, and the next run goes on from there")
         return 130
     make_console().print(table(found))
     console.print(verdict(found, time.monotonic() - start))
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def refreshed(release: Release, layout: Layout, say: Callable[[str], None], *, static: bool) -> list[Row]:
-    """All rows. say: called with what is being done. static: nothing is executed."""
+    """Renew and check everything. say: called with each step. static: do not execute the notebook."""
     from tests.refresh import renew
 
     spec = release.spec
@@ -60,7 +60,7 @@ def refreshed(release: Release, layout: Layout, say: Callable[[str], None], *, s
     found += renew.pages(release, layout)  # after the sample, whose outputs they show
     try:
         from tests.refresh import recheck
-    except Exception as error:  # noqa: BLE001  # a module of the grader that is being written; the row of the slots names its line
+    except Exception as error:  # noqa: BLE001 (a module of the grader is unfinished; the row of the slots names it)
         return [*found, _failed("hidden tests and known mistakes", error)]
     steps: dict[str, Callable[[], list[Row]]] = {
         "solutions": lambda: recheck.solutions(spec),
@@ -71,16 +71,16 @@ def refreshed(release: Release, layout: Layout, say: Callable[[str], None], *, s
         "pages": recheck.pages,
     }
     for name, step in steps.items():
-        say(f"looking at {name}")
+        say(f"checking {name}")
         try:
             found += step()
-        except Exception as error:  # noqa: BLE001  # one look that fails leaves the others their word
+        except Exception as error:  # noqa: BLE001 (after a failed check the others still run)
             found.append(_failed(name, error))
     return found
 
 
 def _failed(name: str, error: Exception) -> Row:
-    return Row(name, "by hand", f"could not be looked at ({type(error).__name__}: {error})")
+    return Row(name, "by hand", f"could not be checked ({type(error).__name__}: {error})")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What people wrote about the slots, held against the solutions as they are: known mistakes, the study, pages."""
+"""Check what people wrote about the slots against the current solutions: known mistakes, the study, pages."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ from tests.support import slot_runs
 from tests.support.stamps import stamped
 
 SEED = 1  # of the hidden tests' inputs
-ADAPT = "correct it, or, if the slot means something else now, its oracle and hidden test in autograder/slots/"
+ADAPT = "correct it, or, if the task changed, its oracle and hidden test in autograder/slots/"
 
 
 def solutions(spec: Spec) -> list[Row]:
-    """Every solution passes its hidden test, whose oracle knows nothing of it: a slot that means something else is
-    noticed here. Beside it stand the library's answers, so that a slot that it calls is not its fault."""
+    """Check that every solution passes its hidden test, whose oracle was written independently of it.
+
+    The other slots are answered by the library, so that a wrong one does not fail the slots that call it.
+    """
     failed = {
         slot.id: slot_runs.failed_checks(slot.id, slot_runs.base_sources(slot.id, replacement(spec, slot.id)), SEED)
         for slot in spec.slots
@@ -45,7 +47,7 @@ def solutions(spec: Spec) -> list[Row]:
 
 
 def library() -> list[Row]:
-    """The library's own right answers, which its mistakes are edits of, pass the hidden tests too."""
+    """Check that the library's right answers, of which its mistakes are edits, pass the hidden tests too."""
     failed = {slot: slot_runs.failed_checks(slot, slot_runs.base_sources(), SEED) for slot in load_library().bases}
     found = [f"[base.{slot}] fails its hidden test ({names}): {ADAPT}" for slot, names in failed.items() if names]
     try:
@@ -56,33 +58,33 @@ def library() -> list[Row]:
 
 
 def typical(spec: Spec, release: Release) -> list[Row]:
-    """The typical sample's answers are right and wrong where they are meant to be."""
+    """Check that the typical sample's answers are right or wrong as intended."""
     what = name_of(Path(make.__file__))
     try:
         cells = make.slot_cells(release)
-    except make.SampleError:  # the sample's own row says so
+    except make.SampleError:  # reported in the sample's row
         return []
     found = []
     for slot in make.ANSWERS:
         imports, answer = reference_prelude([slot.id for slot in spec.slots]), f"{slot_runs.FUTURE}{cells[slot]}"
         names = slot_runs.failed_checks(slot, [imports, *slot_runs.base_sources(slot), make.HELPERS, answer], SEED)
         if slot in make.WRONG and not names:
-            found.append(f"ANSWERS[{slot!r}] is meant to be wrong and passes the hidden test: rewrite it")
+            found.append(f"ANSWERS[{slot!r}] is meant to be wrong but passes the hidden test: rewrite it")
         elif names and slot not in make.WRONG:
-            found.append(f"ANSWERS[{slot!r}] is meant to be right and fails the hidden test ({names}): rewrite it")
-    return rows(what, found, "its answers are right and wrong where they are meant to be")
+            found.append(f"ANSWERS[{slot!r}] is meant to be right but fails the hidden test ({names}): rewrite it")
+    return rows(what, found, "its answers are right or wrong as intended")
 
 
 def mistakes() -> list[Row]:
-    """The mistakes that public checks have to catch: each text stands in its slot once, and each is caught."""
+    """Check that each mistake in tests/solutions/mistakes.py fits its slot and is caught by the public check."""
     path = Path(public.__file__)
     key = store.digest(store.hashes_of("solutions", "student_template/rlhf_kit", name_of(path)))
     return checked(name_of(path), key, lambda: [*not_caught(public.MISTAKES)], "each is caught by its public check")
 
 
 def not_caught(entries: Sequence[public.Mistake]) -> Iterator[str]:
-    """A sentence for each mistake whose text does not match, or which a public check lets through."""
-    torch.set_num_threads(1)  # on tiny inputs a second thread only waits
+    """Yield a sentence for each mistake whose text does not occur once, or which passes the public check."""
+    torch.set_num_threads(1)  # a second thread does not help on small inputs
     names = reference_names()
     for slot, mistake, old, new in entries:
         cell, label = cell_of(slot), f'{slot} "{mistake}"'
@@ -92,14 +94,14 @@ def not_caught(entries: Sequence[public.Mistake]) -> Iterator[str]:
         try:
             passed = connect_grader(SOLUTIONS / "checks", names_with(names, slot, cell.replace(old, new))).check(slot)
         except SyntaxError as error:
-            yield f"{label}: what it makes of the solution does not parse ({error.msg}); adapt {new!r}"
+            yield f"{label}: the edited solution does not parse ({error.msg}); adapt {new!r}"
             continue
         if passed.passed:
             yield f"{label} passes solutions/checks/{slot}.py: sharpen the check, or adapt the mistake"
 
 
 def calibration(spec: Spec) -> list[Row]:
-    """The study of the training tests: all its runs are of today's code."""
+    """Check that all runs of the study of the training tests were made with the current code."""
     what = name_of(DOCUMENT)
     try:
         lab = Lab(load_reference(), spec, kit.get_profile(), "cpu")
@@ -108,13 +110,14 @@ def calibration(spec: Spec) -> list[Row]:
     except (LibraryError, TableError, ArtefactError) as error:
         return rows(what, [f"{error}"])
     if not missing:
-        return rows(what, [], f"all {len(jobs)} runs are of today's code")
-    some = f"{old} of {len(jobs)} runs are of older code, data or configs" if old else f"{missing} runs are missing"
+        return rows(what, [], f"all {len(jobs)} runs were made with the current code")
+    older = f"{old} of {len(jobs)} runs were made with older code, data or configs"
+    some = older if old else f"{missing} runs are missing"
     return rows(what, [f"{some}: `rlhf-lab calibrate` (hours, resumes)"])
 
 
 def pages() -> list[Row]:
-    """The pages of docs/ that tell what was measured with the grader and its slots."""
+    """Check that the pages of docs/ with measurements were made with the current code."""
     made: Mapping[Path, tuple[str, str]] = {
         matrix.PAGE: (store.page_state(), "`make matrix` (about an hour, resumes)"),
         attacks.PAGE: (

@@ -1,4 +1,4 @@
-"""What follows from the solutions by itself: the release, the three sample submissions, and the handout's pages."""
+"""Renew what can be made from the solutions: the release, the three sample submissions, the pages of the handout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from assignment.release import reference_sample
 from assignment.release.html import FOLDER, build_pages
 from assignment.release.notebook import to_bytes
 from assignment.release.release import ZIP_NAME, Layout, Release, stale, write
-from assignment.slots import places as own_places
+from assignment.slots import places as slot_places
 from assignment.verify.gate import GateResult, run_gate
 from assignment.verify.static import digests
 from autograder.slots import completeness
@@ -19,11 +19,11 @@ from tests.refresh.rows import Row, checked, name_of, rows
 from tests.submissions import make
 
 GATE, PASSED = "release gate", "passed without the execution"
-_WHY = {"old code": "it ran with other code or another kit", "missing": "it is not there"}
+_WHY = {"old code": "it ran with other code or another kit", "missing": "it does not exist"}
 
 
 def template(release: Release, layout: Layout) -> list[Row]:
-    """student_template/ and the students' zip, as `rlhf-lab build` writes them."""
+    """Renew student_template/ and the students' zip, as `rlhf-lab build` does."""
     archive, problems = layout.dist / ZIP_NAME, stale(release, layout)
     zipped = archive.is_file() and archive.read_bytes() == release.archive
     if problems or not zipped:
@@ -38,7 +38,7 @@ def template(release: Release, layout: Layout) -> list[Row]:
 
 
 def samples(release: Release, layout: Layout) -> list[Row]:
-    """The samples that are written without running anything: the blank and the typical one."""
+    """Renew the blank and the typical sample, for which nothing has to be executed."""
     found = []
     for name, sample_of in make.SAMPLES.items():
         path = layout.samples / f"{name}.ipynb"
@@ -55,16 +55,16 @@ def samples(release: Release, layout: Layout) -> list[Row]:
 
 
 def places(spec: Spec) -> list[Row]:
-    """Each slot has all that belongs to it, the known mistakes among it, as `rlhf-lab verify` asks first."""
-    return rows("slots", [*own_places.problems(spec), *completeness.problems(spec)], "each has what belongs to it")
+    """Check that every place of each slot is filled, as `rlhf-lab verify` does first."""
+    return rows("slots", [*slot_places.problems(spec), *completeness.problems(spec)], "each is complete")
 
 
 def reference(
     release: Release, layout: Layout, say: Callable[[str], None], *, static: bool, gate: Callable = run_gate
 ) -> list[Row]:
-    """The release gate, and the executed sample: run again only where other code or another kit runs in it.
+    """Run the release gate, and execute the reference sample again if its code or the kit changed.
 
-    static: never run it, but say that it has to be. gate: `run_gate`, or what a test puts in its place.
+    static: do not execute it, but report that it has to be. gate: `run_gate`, or another one in tests.
     """
     path, found = layout.samples / reference_sample.SAMPLE, reference_sample.state(release, layout)
     if found in ("old code", "missing") and not static:
@@ -76,24 +76,24 @@ def reference(
         return [*checks, Row(name_of(path), "current")]
     if found == "old text":
         write_atomically(path, to_bytes(reference_sample.with_outputs(release, layout)))
-        return [*checks, Row(name_of(path), "renewed", "prose and comments; its outputs stay, since the same code ran")]
+        return [*checks, Row(name_of(path), "renewed", "prose and comments; its outputs still apply")]
     return [*checks, Row(name_of(path), "by hand", f"{_WHY[found]}: run `rlhf-lab verify`, which takes minutes")]
 
 
 def problems_of(results: Sequence[GateResult]) -> list[str]:
-    """The problems of all checks of the gate, each with the check's name."""
+    """Return the problems of all checks of the gate, each with the name of the check."""
     return [f"{result.name}: {problem}" for result in results for problem in result.problems]
 
 
 def _executed(name: str, results: Sequence[GateResult]) -> Row:
     if problems_of(results):
-        return Row(name, "by hand", "not written, since the gate refuses this release: put that right first")
+        return Row(name, "by hand", "not written, because the gate refuses this release: correct that first")
     seconds = next(result.seconds for result in results if result.name == "execution")
     return Row(name, "renewed", f"the solved notebook was executed again, in {seconds:.0f} s")
 
 
 def pages(release: Release, layout: Layout) -> list[Row]:
-    """The handout's pages of `rlhf-lab build --html`, where somebody has asked for them before."""
+    """Renew the pages of `rlhf-lab build --html`, if they were made before."""
     folder = layout.dist / FOLDER
     if not folder.is_dir():
         return []

@@ -1,4 +1,4 @@
-"""What the command says: one row for each thing that a change of a slot can make stale."""
+"""Make the rows of the table that the command prints, one for each thing that a change of a slot can make stale."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support.sources import ROOT
 
 State = Literal["renewed", "current", "by hand"]
 STYLES: dict[State, str] = {"current": "dim", "renewed": "green", "by hand": "red"}
-KEPT = ROOT / "dist" / "refresh"  # what was checked and found well, by a hash of what was checked
+PASSED = ROOT / "dist" / "refresh"  # the checks that passed, by a hash of what they checked
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing. detail: what was done, or what a person has to do."""
+    """One row. what: a file, folder or list. detail: what was done, or what a person has to do."""
 
     what: str
     state: State
@@ -29,8 +29,8 @@ class Row:
 
 
 def checked(what: str, key: str, problems: Callable[[], Sequence[str]], well: str) -> list[Row]:
-    """The rows of a check that takes long: what it found well under this key is not looked at again."""
-    store = Store(KEPT)
+    """Make the rows of a long check, which is not repeated if it passed before with the same key."""
+    store = Store(PASSED)
     if store.get(key):
         return [Row(what, "current", well)]
     found = problems()
@@ -40,18 +40,18 @@ def checked(what: str, key: str, problems: Callable[[], Sequence[str]], well: st
 
 
 def name_of(path: Path) -> str:
-    """The path as it is written in the repository; a folder ends with a slash."""
+    """Return a path relative to the repository; a folder ends with a slash."""
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     return f"{name.as_posix()}/" if path.is_dir() else name.as_posix()
 
 
 def rows(what: str, problems: Sequence[str], well: str = "") -> list[Row]:
-    """A row for each problem, or one that all is well."""
+    """Make a row for each problem, or one row with the text `well` if there is none."""
     return [Row(what, "by hand", problem) for problem in problems] or [Row(what, "current", well)]
 
 
 def table(found: Sequence[Row]) -> Table:
-    """All rows, those last that wait for a person."""
+    """Make the table, with the rows last that a person has to work on."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("state", no_wrap=True)
     shown.add_column("what", overflow="fold")
@@ -62,7 +62,7 @@ def table(found: Sequence[Row]) -> Table:
 
 
 def verdict(found: Sequence[Row], seconds: float) -> str:
-    """The last line."""
+    """Write the last line."""
     counts = {state: sum(row.state == state for row in found) for state in STYLES}
     if counts["by hand"]:
         text = f"{counts['renewed']} renewed, {counts['by hand']} left for you to do by hand"

@@ -1,8 +1,7 @@
-"""The command itself, on a copy of the repository whose slots are edited as an instructor would."""
+"""`make refresh` on a copy of the repository, whose slots are edited as an instructor would edit them."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,14 +13,15 @@ import pytest
 from tests.refresh import __main__ as command
 from tests.refresh import recheck, renew
 from tests.refresh.rows import Row
-from tests.support.course import write_course
+from tests.support.course import edit_file, write_course
+from tests.support.processes import environment
 from tests.support.sources import ROOT
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv*", "dist", "build", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "results"
 )
-# The copy is made current by what would take hours: the sample says that it ran with this kit, the pages that they
-# were made with this code. Nothing else is pretended.
+# Makes the copy current without what would take hours: the sample is marked as run with this kit, and the pages as made
+# with this code. Nothing else is faked.
 CURRENT = """
 import json
 import nbformat
@@ -56,25 +56,15 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python(root: Path, *arguments: str, code: int = 0) -> str:
-    """What Python prints in the copy, on one line; fails if it ends with another exit code."""
-    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "student_template"), *before])}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
+    """Run Python in the copy, and return what it prints on one line. Fails if the exit code is another."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=900)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stdout + done.stderr
     return " ".join(done.stdout.split())
 
 
 def refresh(root: Path, code: int) -> str:
     return python(root, "-m", "tests.refresh", "--static", code=code)
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count(old) == 1, (path, text.count(old))
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 RENEWED = ("student_template/", "dist/rlhf-student.zip", *(f"tests/submissions/{name}.ipynb" for name in
@@ -91,31 +81,32 @@ LEFT = (
 
 
 @pytest.mark.slow
-def test_a_change_of_a_slot_is_followed_to_everything_that_it_makes_stale(copy: Path) -> None:
+def test_everything_that_a_changed_slot_makes_stale_is_renewed_or_named(copy: Path) -> None:
     assert "1 renewed, nothing left to do by hand" in refresh(copy, 0)  # the zip, which no commit holds
     assert "nothing is stale" in refresh(copy, 0)
 
-    # New prose, and a comment in a slot: all is renewed without running anything.
-    edit(copy / "solutions/p2_data.py", "# # Part 2 · Data", "# # Part 2 · The data")
-    edit(copy / "solutions/p2_data.py", "# BEGIN SOLUTION T01\n", "# BEGIN SOLUTION T01\n    # as in the handout\n")
+    # With new prose, and a comment in a slot, everything is renewed without an execution.
+    edit_file(copy / "solutions/p2_data.py", "# # Part 2 · Data", "# # Part 2 · The data")
+    begin = "# BEGIN SOLUTION T01\n"
+    edit_file(copy / "solutions/p2_data.py", begin, f"{begin}    # as in the handout\n")
     said = refresh(copy, 0)
     assert [name for name in RENEWED if f"renewed {name}" not in said] == [], said
     assert "nothing is stale" in refresh(copy, 0)
 
-    # A variable has another name in one slot, another slot means something else, and a known mistake has a slip.
-    edit(copy / "solutions/p4_reward_model.py", "F.softplus(rejected - chosen + margin).mean()",
-         "F.softplus(rejected - chosen + margin).sum()")  # fmt: skip
+    # A variable is renamed in one slot, the task of another changes, and a known mistake gets a wrong edit.
+    softplus = "F.softplus(rejected - chosen + margin)"
+    edit_file(copy / "solutions/p4_reward_model.py", f"{softplus}.mean()", f"{softplus}.sum()")
     path = copy / "solutions/p5_ppo_math.py"
     path.write_text(path.read_text(encoding="utf-8").replace("count", "tokens_here"), encoding="utf-8")
     said = refresh(copy, 1)
     assert [one for one in LEFT if f"by hand {one}" not in said] == [], said
-    assert re.search(r"by hand docs/calibration.md \d+ of \d+ runs are of older code, data or configs", said)
+    assert re.search(r"by hand docs/calibration.md \d+ of \d+ runs were made with older code, data or configs", said)
 
     library = copy / "autograder/slots/misconceptions/library/data.toml"
-    edit(library, """edit = [['" " + example', 'example']]""", """edit = [['" " + sample', 'example']]""")
+    edit_file(library, """edit = [['" " + example', 'example']]""", """edit = [['" " + sample', 'example']]""")
     said = refresh(copy, 1)
     assert "by hand slots autograder/slots/misconceptions/library/data.toml: D16: " in said, said
-    assert [one for one in LEFT if f"by hand {one}" not in said] == [], said  # what waits is said again
+    assert [one for one in LEFT if f"by hand {one}" not in said] == [], said  # what is left to do is reported again
 
 
 def test_a_part_that_cannot_be_built_ends_in_one_sentence(
@@ -130,7 +121,7 @@ def test_a_part_that_cannot_be_built_ends_in_one_sentence(
     assert len(out.splitlines()) == 1
 
 
-def test_a_look_that_fails_is_named_and_the_others_go_on(
+def test_a_check_that_fails_is_named_and_the_others_still_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layout = write_course(tmp_path)
@@ -146,6 +137,6 @@ def test_a_look_that_fails_is_named_and_the_others_go_on(
     monkeypatch.setattr(recheck, "pages", lambda: [Row("docs/x.md", "current")])
     assert command.main([]) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "by hand known mistakes could not be looked at (RuntimeError: [red] boom)" in said
+    assert "by hand known mistakes could not be checked (RuntimeError: [red] boom)" in said
     assert "current docs/x.md" in said
-    assert "2 left for you to do by hand" in said
+    assert "2 left for you to do by hand" in said  # the other one is the typical sample

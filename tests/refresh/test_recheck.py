@@ -1,4 +1,4 @@
-"""What `make refresh` reports: a stand-in of each list that people keep, and what is said where it no longer fits."""
+"""What `make refresh` reports if the lists that people maintain no longer fit the solutions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support import slot_runs, stamps
 SPEC = load_spec()
 
 
-def test_every_solution_and_every_right_answer_of_ours_is_found_well() -> None:
+def test_every_solution_and_right_answer_passes_its_hidden_test() -> None:
     found = [*recheck.solutions(SPEC), *recheck.library(), *recheck.typical(SPEC, build())]
     assert [row for row in found if row.state != "current"] == []
     assert len(found) == 3
 
 
-def test_a_solution_that_means_something_else_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_solution_of_another_task_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     right = recheck.replacement
 
     def wrong(spec: Spec, slot: str) -> str:
@@ -60,7 +60,7 @@ def test_a_known_mistake_whose_edit_no_longer_matches_is_named(
     assert any(f"data.toml: {says}" in row.detail for row in found)
 
 
-def test_a_right_answer_of_ours_that_is_wrong_now_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_right_answer_that_became_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     bases = {**load_library().bases, "T08": load_library().bases["T08"].replace("return", "return 0 *")}
     monkeypatch.setattr(slot_runs, "load_library", lambda: replace(load_library(), bases=bases))
     (row,) = recheck.library()
@@ -72,14 +72,14 @@ def test_a_right_answer_of_the_typical_sample_that_is_wrong_now_is_named(monkeyp
     monkeypatch.setitem(make.ANSWERS, "T07", "    return (rejected - chosen).sum()")
     (row,) = recheck.typical(SPEC, build())
     assert row.state == "by hand"
-    assert "ANSWERS['T07'] is meant to be right and fails the hidden test" in row.detail
+    assert "ANSWERS['T07'] is meant to be right but fails the hidden test" in row.detail
 
 
 def test_a_wrong_answer_of_the_typical_sample_that_is_right_now_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "WRONG", {*make.WRONG, "T07"})
     (row,) = recheck.typical(SPEC, build())
     assert row.state == "by hand"
-    assert "ANSWERS['T07'] is meant to be wrong and passes the hidden test" in row.detail
+    assert "ANSWERS['T07'] is meant to be wrong but passes the hidden test" in row.detail
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_wrong_answer_of_the_typical_sample_that_is_right_now_is_named(monkeyp
      (("T07", "harmless", ".mean()", ".mean() * 1"), 'T07 "harmless" passes solutions/checks/T07.py: sharpen the'),
      (("T07", "broken", ".mean()", ".mean("), "does not parse")],
 )  # fmt: skip
-def test_a_mistake_that_no_longer_fits_its_slot_or_is_no_longer_caught_is_named(
+def test_a_mistake_that_does_not_fit_its_slot_or_is_not_caught_is_named(
     entry: tuple[str, str, str, str], says: str | None
 ) -> None:
     found = list(recheck.not_caught([entry]))
@@ -104,7 +104,7 @@ def test_runs_of_older_code_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(recheck.study, "run_key", lambda lab, subject, seed, device="": f"{subject.id} {seed}")
     (row,) = recheck.calibration(SPEC)
     assert row.state == "by hand"
-    assert "runs are of older code, data or configs: `rlhf-lab calibrate`" in row.detail
+    assert "runs were made with older code, data or configs: `rlhf-lab calibrate`" in row.detail
 
 
 def test_a_page_is_current_if_it_was_made_with_todays_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What `make refresh` renews by itself, on a small course; the release gate is a stand-in."""
+"""What `make refresh` renews on a small course, with a stand-in for the release gate."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from assignment.verify.gate import GateResult
 from tests.refresh import renew, rows
 from tests.refresh.rows import Row, checked, table, verdict
 from tests.submissions import make
-from tests.support.course import write_course
+from tests.support.course import edit_file, write_course
 
 WELL = [GateResult("leaks", "none", (), 0.1), GateResult("execution", "", (), 7.0)]
 
 
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    monkeypatch.setattr(rows, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(rows, "PASSED", tmp_path / "kept")
     made = write_course(tmp_path)
     made.samples.mkdir()
     return made
 
 
 class Gate:
-    """Stands for `run_gate`: remembers how it was called; a whole run writes the sample, as the real one does."""
+    """Replaces `run_gate` and remembers its calls. A run with the execution writes the sample, as the real one does."""
 
     def __init__(self, *problems: str) -> None:
         self.problems, self.calls = problems, list[bool]()
@@ -48,11 +48,8 @@ def executed(release: Release, layout: Layout) -> None:
     (layout.samples / reference_sample.SAMPLE).write_bytes(reference_sample.sample_file(release, notebook))
 
 
-def edit(layout: Layout, old: str, new: str) -> Release:
-    path = layout.solutions / "p3_sft.py"
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+def rebuilt(layout: Layout, old: str, new: str) -> Release:
+    edit_file(layout.solutions / "p3_sft.py", old, new)
     return build(layout)
 
 
@@ -69,14 +66,14 @@ def test_template_and_zip_are_renewed_once(layout: Layout) -> None:
     assert states(renew.template(build(layout), layout)) == ["current", "current"]
 
 
-def test_new_prose_is_named_by_the_file_that_it_makes_stale(layout: Layout) -> None:
+def test_the_files_made_stale_by_new_prose_are_named(layout: Layout) -> None:
     renew.template(build(layout), layout)
-    template, archive = renew.template(edit(layout, "Prose with", "New prose with"), layout)
+    template, archive = renew.template(rebuilt(layout, "Prose with", "New prose with"), layout)
     assert (template.state, archive.state) == ("renewed", "renewed")
     assert template.detail == "manifest.json is stale; rlhf.ipynb is stale"
 
 
-def test_a_notebook_that_was_solved_in_the_template_is_left_to_its_author(layout: Layout) -> None:
+def test_a_notebook_solved_in_the_template_is_kept(layout: Layout) -> None:
     renew.template(build(layout), layout)
     (layout.template / "rlhf.ipynb").write_text("solved")
     (row,) = renew.template(build(layout), layout)
@@ -85,7 +82,7 @@ def test_a_notebook_that_was_solved_in_the_template_is_left_to_its_author(layout
     assert (layout.template / "rlhf.ipynb").read_text() == "solved"
 
 
-def test_the_samples_are_written_where_they_differ_and_named_where_they_cannot_be(
+def test_samples_are_written_if_they_differ_and_named_if_they_cannot_be(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, lost = build(layout), {"blank": make.blank, "typical": make.typical}
@@ -106,18 +103,18 @@ def test_a_missing_sample_is_executed_and_then_current(layout: Layout) -> None:
     assert gate.calls == [False, True]
 
 
-def test_a_comment_is_put_into_the_sample_without_running_anything(layout: Layout) -> None:
+def test_a_new_comment_is_put_into_the_sample_without_an_execution(layout: Layout) -> None:
     executed(build(layout), layout)
-    gate, release = Gate(), edit(layout, "doubled_4 = ", "# twice\n    doubled_4 = ")
+    gate, release = Gate(), rebuilt(layout, "doubled_4 = ", "# twice\n    doubled_4 = ")
     assert states(reference(release, layout, gate)) == ["current", "renewed"]
     assert gate.calls == [True]
     assert reference_sample.state(release, layout) == "current"
     assert "# twice" in (layout.samples / reference_sample.SAMPLE).read_text(encoding="utf-8")
 
 
-def test_other_code_is_executed_unless_that_is_ruled_out(layout: Layout) -> None:
+def test_changed_code_is_executed_unless_static_is_set(layout: Layout) -> None:
     executed(build(layout), layout)
-    gate, release = Gate(), edit(layout, "[x, x]", "[x, x, 0]")
+    gate, release = Gate(), rebuilt(layout, "[x, x]", "[x, x, 0]")
     checks, row = reference(release, layout, gate, static=True)
     assert (checks.state, row.state) == ("current", "by hand")
     assert "`rlhf-lab verify`" in row.detail
@@ -127,14 +124,14 @@ def test_other_code_is_executed_unless_that_is_ruled_out(layout: Layout) -> None
     assert gate.calls == [True, False]
 
 
-def test_nothing_becomes_a_sample_that_the_gate_refuses(layout: Layout) -> None:
+def test_a_release_that_the_gate_refuses_does_not_become_a_sample(layout: Layout) -> None:
     checks, row = reference(build(layout), layout, Gate("a line of T07's solution"))
     assert checks == Row(renew.GATE, "by hand", "leaks: a line of T07's solution")
     assert row.state == "by hand"
     assert not (layout.samples / reference_sample.SAMPLE).exists()
 
 
-def test_what_the_gate_let_pass_is_not_looked_at_again_and_what_it_refused_is(layout: Layout) -> None:
+def test_the_gate_is_repeated_only_if_it_did_not_pass(layout: Layout) -> None:
     executed(build(layout), layout)
     well, refused = Gate(), Gate("a problem")
     for _ in range(2):
@@ -144,19 +141,19 @@ def test_what_the_gate_let_pass_is_not_looked_at_again_and_what_it_refused_is(la
     assert (refused.calls, well.calls) == ([True, True], [True])
 
 
-def test_pages_are_renewed_only_where_somebody_asked_for_them(layout: Layout) -> None:
+def test_pages_are_renewed_only_if_they_were_made_before(layout: Layout) -> None:
     assert renew.pages(build(layout), layout) == []
     assert not (layout.dist / "html").exists()
     (layout.dist / "html").mkdir(parents=True)
     assert states(renew.pages(build(layout), layout)) == ["renewed"]
     assert states(renew.pages(build(layout), layout)) == ["current"]
-    assert states(renew.pages(edit(layout, "Prose with", "New prose with"), layout)) == ["renewed"]
+    assert states(renew.pages(rebuilt(layout, "Prose with", "New prose with"), layout)) == ["renewed"]
     (layout.dist / "html" / "handout.html").write_text("mine")
     assert states(renew.pages(build(layout), layout)) == ["by hand"]
 
 
-def test_a_check_that_found_something_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "KEPT", tmp_path)
+def test_a_check_that_found_a_problem_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "PASSED", tmp_path)
     answers = iter([["a problem"], []])
     found = [checked("x", "key", lambda: next(answers), "well") for _ in range(3)]
     assert [row.state for some in found for row in some] == ["by hand", "current", "current"]
@@ -172,12 +169,12 @@ def test_the_last_line_says_what_is_left_to_do(found: list[Row], says: str) -> N
     assert says in verdict(found, 3.2)
 
 
-def test_the_table_ends_with_what_waits_for_a_person() -> None:
+def test_the_table_ends_with_what_a_person_has_to_do() -> None:
     shown = table([Row("a", "by hand", "[red] do it"), Row("b", "renewed"), Row("c", "current")])
     assert [str(cell) for cell in shown.columns[0].cells] == ["current", "renewed", "by hand"]
 
 
-def test_the_notebook_of_the_real_samples_cannot_lose_an_anchor_in_silence(layout: Layout) -> None:
+def test_a_sample_that_does_not_fit_the_notebook_is_refused(layout: Layout) -> None:
     with pytest.raises(make.SampleError, match="EXTRA names"):
         make.typical(build(layout))
     with pytest.raises(make.SampleError, match="T04 has no placeholder"):

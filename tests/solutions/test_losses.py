@@ -44,7 +44,7 @@ def test_sft_loss_is_the_token_mean_of_shifted_cross_entropy(reference, seed, ro
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=1, max_size=6), st.floats(-2, 2))
 def test_bradley_terry_is_minus_log_sigma_of_the_gap(reference, pairs, margin):
-    chosen, rejected = (torch.tensor(side, dtype=torch.float64) for side in zip(*pairs, strict=False))
+    chosen, rejected = (torch.tensor(side, dtype=torch.float64) for side in zip(*pairs, strict=True))
     expected = sum(math.log1p(math.exp(-(w - r - margin))) for w, r in pairs) / len(pairs)
     assert reference["bradley_terry_loss"](chosen, rejected, margin).item() == pytest.approx(
         expected,
@@ -62,7 +62,7 @@ def test_bradley_terry_stays_finite_where_sigma_underflows(reference):
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=20))
 def test_accuracy_counts_wins_and_half_of_the_ties(reference, pairs):
-    chosen, rejected = (torch.tensor(side, dtype=torch.float32) for side in zip(*pairs, strict=False))
+    chosen, rejected = (torch.tensor(side, dtype=torch.float32) for side in zip(*pairs, strict=True))
     points = sum(1.0 if w > r else 0.5 if w == r else 0.0 for w, r in pairs)
     assert reference["preference_accuracy"](chosen, rejected) == pytest.approx(points / len(pairs))
 

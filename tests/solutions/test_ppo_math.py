@@ -60,8 +60,9 @@ def test_gae_is_the_discounted_sum_of_td_errors(reference, seed, gamma, lam):
     assert torch.allclose(found[1], returns, atol=1e-10)
 
 
-def loss_by_hand(new, old, advantages, values, old_values, returns, mask):
-    """(policy loss, value loss, approximate KL, clip fraction), term by term."""
+def loss_by_hand(tensors, mask):
+    """Compute policy loss, value loss, approximate KL and clip fraction, term by term."""
+    new, old, advantages, values, old_values, returns = tensors
     terms = []
     for b, columns in runs(mask):
         for t in columns:
@@ -77,7 +78,7 @@ def loss_by_hand(new, old, advantages, values, old_values, returns, mask):
                     float(abs(ratio - 1) > 0.2),
                 )
             )
-    return [sum(column) / len(terms) for column in zip(*terms, strict=False)]
+    return [sum(column) / len(terms) for column in zip(*terms, strict=True)]
 
 
 @settings(max_examples=20, deadline=None)
@@ -85,7 +86,7 @@ def loss_by_hand(new, old, advantages, values, old_values, returns, mask):
 def test_the_loss_is_the_clipped_objective_as_a_token_mean(reference, seed):
     tensors, mask = batch(seed, 6)
     tensors[0] = tensors[1] + 0.3 * tensors[0]  # ratios on both sides of the clip range
-    policy_loss, value_loss, kl, clipped = loss_by_hand(*tensors, mask)
+    policy_loss, value_loss, kl, clipped = loss_by_hand(tensors, mask)
     loss, stats = reference["ppo_loss"](*tensors, mask, CONFIG)
     assert loss.item() == pytest.approx(policy_loss + 0.3 * value_loss, abs=1e-10)
     expected = {"policy_loss": policy_loss, "value_loss": value_loss, "approx_kl": kl, "clip_fraction": clipped}

@@ -52,7 +52,7 @@ def phases(monkeypatch):
 def episodes(phase, log_policy, log_reference, values, settings):
     """(state, token, log-ratio, advantage, return) of every response token of a phase, by loops."""
     out = []
-    for prompt, reply in zip(phase.prompt_ids, phase.response_ids, strict=False):
+    for prompt, reply in zip(phase.prompt_ids, phase.response_ids, strict=True):
         text, n = prompt + reply, len(prompt)
         steps = [(text[t - 1], text[t]) for t in range(n, len(text))]
         gaps = [float(log_policy[s, a] - log_reference[s, a]) for s, a in steps]
@@ -60,7 +60,7 @@ def episodes(phase, log_policy, log_reference, values, settings):
         rewards[-1] += float(reward([prompt], [reply])[0])
         advantage = upcoming = 0.0
         rows = []
-        for (s, a), gap, r in reversed(list(zip(steps, gaps, rewards, strict=False))):
+        for (s, a), gap, r in reversed(list(zip(steps, gaps, rewards, strict=True))):
             advantage = r + settings.gamma * upcoming - float(values[s]) + settings.gamma * settings.lam * advantage
             upcoming = float(values[s])
             rows.append((s, a, gap, advantage, advantage + upcoming))
@@ -79,7 +79,7 @@ def test_one_ppo_update_is_the_gradient_of_the_objective_on_whitened_advantages(
     advantages = np.array([token[3] for token in tokens])
     whitened = (advantages - advantages.mean()) / math.sqrt(advantages.var(ddof=1) + 1e-8)
     g, gv = np.zeros((V, V)), np.zeros(V)
-    for (s, a, *_), gain in zip(tokens, whitened, strict=False):
+    for (s, a, *_), gain in zip(tokens, whitened, strict=True):
         g[s] -= gain * (np.eye(V)[a] - logs[0][s].exp().numpy()) / len(tokens)  # at ratio 1 nothing is clipped
     for s, _, _, _, target in tokens:
         gv[s] += settings.value_coef * (float(values[s]) - target) / len(tokens)
@@ -126,12 +126,12 @@ def test_the_figures_of_a_comparison_follow_from_its_replies(reference):
     logs = [table(seed).double().log_softmax(-1) for seed in (1, 2)]
     scores = {name: reward(None, row["response_ids"]).tolist() for name, row in rows.items()}
     kl = repeats = 0.0
-    for prompt, reply in zip(PROMPTS * 8, other["response_ids"], strict=False):
+    for prompt, reply in zip(PROMPTS * 8, other["response_ids"], strict=True):
         text = prompt[-1:] + reply
         kl += sum(float(logs[0][s, a] - logs[1][s, a]) for s, a in itertools.pairwise(text)) / 72
         pairs = list(itertools.pairwise(reply))
         repeats += (1 - len(set(pairs)) / len(pairs) if pairs else 0) / 72
-    wins = np.array([(a > b) + 0.5 * (a == b) for a, b in zip(scores["Other"], scores["SFT"], strict=False)])
+    wins = np.array([(a > b) + 0.5 * (a == b) for a, b in zip(scores["Other"], scores["SFT"], strict=True)])
     assert other["kl_to_sft"] == pytest.approx(kl, rel=1e-5)
     assert other["repetition"] == pytest.approx(repeats)
     assert other["mean_reward"] == pytest.approx(np.mean(scores["Other"]))

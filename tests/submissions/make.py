@@ -1,9 +1,9 @@
-"""Makes the sample submissions `typical.ipynb` and `blank.ipynb`: python -m tests.submissions.make
+"""Make the sample submissions `typical.ipynb` and `blank.ipynb`: python -m tests.submissions.make
 
-`blank` is the released notebook. `typical` is what a plausible student hands in: most slots right, three real
-mistakes (a mean of sequence means in T04, the last column in T06, bootstrapping past the end in T12), T08 left
-undone, helper functions in a cell of their own, cells and magics of their own, and written answers.
-`reference.ipynb` is made by `rlhf-lab verify`. `make refresh` calls both where a change of a slot asks for it.
+`blank` is the released notebook. `typical` is what a student may submit: most slots are right, three have real
+mistakes (a mean of sequence means in T04, the last column in T06, bootstrapping past the end in T12), T08 is not
+answered, and there are helper functions, extra cells, magics and written answers. `rlhf-lab verify` makes
+`reference.ipynb`. `make refresh` makes all three again if a change of a slot requires it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import nbformat
 
 from assignment.files import write_atomically
 from assignment.release.archive import NOTEBOOK
-from assignment.release.notebook import to_bytes
+from assignment.release.notebook import read_notebook, to_bytes
 from assignment.release.release import Release, build
 
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ def make_optimizer(params, config):
     sched = torch.optim.lr_scheduler.LambdaLR(opt, lambda k: kit.warmup_factor(k, config.warmup_steps))
     return opt, sched
 '''
-# What this student wrote between signature and end of the cell; every other slot is as in the solution.
+# What the student wrote after the signature; every other slot is as in the solution.
 ANSWERS = {
     "T04": '''\
     logits, labels = logits[:, :-1], labels[:, 1:]
@@ -104,12 +104,15 @@ ANSWERS = {
     return policy_loss + config.value_coef * value_loss, stats
 ''',
 }
-WRONG = {"T04", "T06", "T12"}  # of these answers; the others are right
+WRONG = {"T04", "T06", "T12"}  # the wrong ones of these answers
 UNDONE = {"T08"}
-EXTRA = {  # cells of their own, after the cell with this id
+EXTRA = {  # extra cells, each after the cell with this id
     "p3-002": HELPERS,
     "p1-004": "!nvidia-smi\n%matplotlib inline",
-    "T09": "# try a larger learning rate\nmy_config = dataclasses.replace(profile.good_rm, learning_rate=1e-3)\nprint(my_config)",
+    "T09": (
+        "# try a larger learning rate\n"
+        "my_config = dataclasses.replace(profile.good_rm, learning_rate=1e-3)\nprint(my_config)"
+    ),
     "p7-005": "%%time\nfor name in trained:\n    print(name, pipeline.generate(trained[name], shown[:2]))",
 }
 WRITTEN = {
@@ -122,21 +125,21 @@ WRITTEN = {
 
 
 class SampleError(ValueError):
-    """A sample does not fit today's notebook; the message says what in this file has to be adapted."""
+    """A sample does not fit the current notebook; the message says what to change in this file."""
 
 
 def blank(release: Release) -> bytes:
-    """The released notebook, unchanged."""
+    """Return the released notebook, unchanged."""
     return release.generated[NOTEBOOK]
 
 
 def typical(release: Release) -> bytes:
-    """The released notebook with a plausible student's answers in it.
+    """Return the released notebook with the student's answers.
 
     Raises:
         SampleError: a slot, a cell or a placeholder that the answers need is not in the notebook.
     """
-    notebook, mine = _notebook(release.generated[NOTEBOOK]), slot_cells(release)
+    notebook, mine = read_notebook(release.generated[NOTEBOOK].decode()), slot_cells(release)
     ids = {cell.id for cell in notebook.cells}
     for name, expected in (("ANSWERS", set(ANSWERS)), ("UNDONE", UNDONE), ("EXTRA", set(EXTRA))):
         if lost := sorted(expected - ids):
@@ -154,21 +157,17 @@ def typical(release: Release) -> bytes:
 
 
 def slot_cells(release: Release) -> dict[str, str]:
-    """Slot -> the typical student's cell. Raises SampleError."""
-    blanks = {cell.id: cell.source for cell in _notebook(release.generated[NOTEBOOK]).cells}
-    solved = {cell.id: cell.source for cell in _notebook(release.solved).cells}
+    """Return slot -> the student's cell. Raises SampleError."""
+    blanks = {cell.id: cell.source for cell in read_notebook(release.generated[NOTEBOOK].decode()).cells}
+    solved = {cell.id: cell.source for cell in read_notebook(release.solved.decode()).cells}
     return {
         id_: answered(id_, blanks[id_], ANSWERS[id_]) if id_ in ANSWERS else solved[id_]
         for id_ in (slot.id for slot in release.spec.slots) if id_ not in UNDONE
     }  # fmt: skip
 
 
-def _notebook(data: bytes) -> Any:
-    return nbformat.reads(data.decode("utf-8"), as_version=4)
-
-
 def answered(slot: str, source: str, body: str) -> str:
-    """A blank slot's cell with `body` in the place of its placeholder."""
+    """Replace the placeholder in a blank slot's cell by `body`."""
     head, marker, _ = source.rpartition("raise NotImplementedError")
     if not marker:
         raise SampleError(f"the blank cell of {slot} has no placeholder that ANSWERS could replace")
@@ -176,7 +175,7 @@ def answered(slot: str, source: str, body: str) -> str:
 
 
 def written(source: str) -> str:
-    """A written cell with an answer in the place of its placeholder."""
+    """Replace the placeholder in the cell of a written question by an answer."""
     question = source.split("WRITTEN ", 1)[1].split()[0]
     head, marker, _ = source.partition("\n*Your answer")
     if not marker or question not in WRITTEN:
@@ -188,7 +187,7 @@ SAMPLES: dict[str, Callable[[Release], bytes]] = {"typical": typical, "blank": b
 
 
 def main() -> int:
-    """Write both samples; the exit code."""
+    """Write both samples, and return the exit code."""
     release = build()
     for name, sample in SAMPLES.items():
         path = HERE / f"{name}.ipynb"

@@ -1,4 +1,4 @@
-"""Slot markers: is each near-miss refused with file and line?"""
+"""Slot markers: a line that almost matches one is refused, with file and line."""
 
 from __future__ import annotations
 
