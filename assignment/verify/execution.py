@@ -62,6 +62,7 @@ def execute(
 
     Raises:
         ExecutionError: a cell raised an error or took too long, or the kernel died.
+        KeyboardInterrupt: this process was asked to end, by Ctrl-C or SIGTERM.
     """
     (folder / NOTEBOOK).write_bytes(solved)
     notebook = read_notebook(solved.decode("utf-8"))
@@ -89,6 +90,10 @@ def execute(
         raise ExecutionError(f"cell {current['id']} failed: {text}") from error
     except DeadKernelError as error:
         raise ExecutionError(f"the kernel died in cell {current['id']} (out of memory?)") from error
+    except AssertionError as error:  # nbclient takes both signals, ends the kernel, and then tries to end it again
+        if isinstance(error.__context__, DeadKernelError):
+            raise KeyboardInterrupt from None
+        raise
     seconds = time.monotonic() - start
     outputs = notebook.cells.pop().outputs
     usage = json.loads("".join(out.text for out in outputs if out.output_type == "stream"))
