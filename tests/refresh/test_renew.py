@@ -103,6 +103,18 @@ def test_a_missing_sample_is_executed_and_then_current(layout: Layout) -> None:
     assert gate.calls == [False, True]
 
 
+@pytest.mark.slow
+def test_the_release_gate_itself_executes_other_code_and_then_nothing(layout: Layout) -> None:
+    renew.template(build(layout), layout)
+    for change in (("[x, x]", "[x, x, 0]"), ("doubled_4 = ", "# twice\n    doubled_4 = ")):
+        release = rebuilt(layout, *change)
+        renew.template(release, layout)
+        checks, row = renew.reference(release, layout, lambda text: None, static=False)
+        assert (checks.state, row.state) == ("current", "renewed"), checks
+        assert ("executed again" in row.detail) == (change[0] == "[x, x]")
+    assert states(renew.reference(release, layout, lambda text: None, static=False)) == ["current", "current"]
+
+
 def test_a_new_comment_is_put_into_the_sample_without_an_execution(layout: Layout) -> None:
     executed(build(layout), layout)
     gate, release = Gate(), rebuilt(layout, "doubled_4 = ", "# twice\n    doubled_4 = ")
