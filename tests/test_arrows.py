@@ -1,4 +1,4 @@
-"""Who may import whom: the arrows between the rooms, read from the source."""
+"""The rooms import each other only as allowed; the imports are read from the source."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from importlinter.cli import lint_imports
 
 from tests.support.sources import ROOT, name_of, python_files, tree_of
 
-OURS = {"rlhf_kit", "solutions", "assignment", "autograder", "inside", "tests"}
-# What a student's machine and the sandbox both have.
+PROJECT = {"rlhf_kit", "solutions", "assignment", "autograder", "inside", "tests"}
+# Packages that a student's machine and the sandbox both have.
 STANDARD_STACK = {
     "torch",
     "transformers",
@@ -27,13 +27,13 @@ STANDARD_STACK = {
     "matplotlib",
     "tqdm",
 }
-IN_NOTEBOOK_ONLY = {"IPython", "google", "otter"}  # imported late, where they are there
+IN_NOTEBOOK_ONLY = {"IPython", "google", "otter"}  # imported inside functions, if installed
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, absolute module name) of every import, those inside functions and import_module("…") included.
+    """Yield (line, absolute module name) of every import, also inside functions and by import_module("…").
 
-    `from a import b` gives both a.b and, through its prefix, a: the caller compares prefixes.
+    `from a import b` gives a.b, because b may be a module: compare prefixes.
     """
     package = list(path.relative_to(ROOT).with_suffix("").parts[:-1])
     if package[:2] == ["student_template", "rlhf_kit"]:
@@ -82,7 +82,7 @@ def test_code_inside_the_sandbox_does_not_rely_on_the_name_autograder():
 
 @pytest.mark.parametrize("room", ["autograder/inside", "student_template/rlhf_kit"])
 def test_the_worker_and_the_kit_import_only_the_standard_stack(room):
-    known = set(sys.stdlib_module_names) | STANDARD_STACK | OURS
+    known = set(sys.stdlib_module_names) | STANDARD_STACK | PROJECT
     if room.endswith("rlhf_kit"):
         known |= IN_NOTEBOOK_ONLY
     foreign = {

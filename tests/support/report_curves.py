@@ -66,7 +66,7 @@ POLICIES = [
 
 
 def training_results() -> dict[str, ItemResult]:
-    """PPO's reward missed its bar on two of three seeds; T07 and T15 were replaced by the reference."""
+    """Make results: ppo_reward failed on two of three seeds, and the reference replaced T07 and T15."""
     loss, gain = "Held-out loss fell from 3.61 to 0.94.", "The reward on hidden prompts did not rise enough."
     results = [
         ItemResult("sft_loss_trend", "passed", 1.0, loss, evidence=SFT),

@@ -43,7 +43,7 @@ def passing(id_: str) -> ItemResult:
 
 
 def typical_results() -> dict[str, ItemResult]:
-    """Two mistakes, a crash, one slot not attempted, a failed training test, lint, and the TA's item."""
+    """Make results: two mistakes, a crash, a slot not attempted, a failed training test, lint, the TA's item."""
     cut = {"error": 3, "case": "prompt longer than max_length", "seed": 11}
     residual = {"error": 0.193, "tolerance": 1e-5, "case": "float32, B=6", "seed": 11}
     crash = {"case": "offset mask", "seed": 11, "traceback": TRACEBACK}
@@ -61,7 +61,7 @@ def typical_results() -> dict[str, ItemResult]:
 
 
 def measured(results: dict[str, ItemResult], met: dict[str, bool | None] | None = None) -> dict[str, ItemResult]:
-    """These results with their success criteria: all met, but for those in `met`."""
+    """Return these results with success criteria, all met except those in `met`."""
     values = {
         "sft_loss_trend": ("loss 0.94, ratio 0.26", "ratio at most 0.6"),
         "rm_accuracy": ("0.759 [0.745, 0.772]", "lower end above 0.65"),
@@ -78,7 +78,7 @@ def graded(results: dict[str, ItemResult]) -> Graded:
 
 
 def bundle(hostile: bool = False, **changes: Any) -> Grading:
-    """What reports are made of, with these fields changed."""
+    """Make the record from which reports are made, with these fields changed."""
     results, text = typical_results(), HOSTILE if hostile else ""
     name = f"{text[:60]}homework_\u202efinal\u0430.ipynb" if hostile else "homework_final.ipynb"
     if hostile:
