@@ -1,4 +1,4 @@
-"""MkDocs hook: files of the repository's root become pages of the site, and links work in both places."""
+"""MkDocs hook: files of the root and the handout become pages of the site, and links work in both places."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.pages import Page
 
+from assignment.release.html import handout
+from assignment.release.release import build
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = "docs/"
-# Where the site has the files of the root.
+NOTEBOOK = "student_template/rlhf.ipynb"
+# Where the site has these files; the notebook is the page of `rlhf-lab build --html`, with blank slots.
 PLACES = {
+    NOTEBOOK: "handout.html",
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
@@ -34,9 +39,11 @@ def on_startup(command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> 
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of the root to those of docs/."""
+    """Add the files of the root and the handout to those of docs/."""
     for name, place in PLACES.items():
-        files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
+        if name != NOTEBOOK:
+            files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
+    files.append(File.generated(config, PLACES[NOTEBOOK], content=handout(build()).html))
     return files
 
 

@@ -46,7 +46,7 @@ class Pair:
 
     @property
     def row(self) -> dict[str, str]:
-        """The pair in HH-RLHF's columns."""
+        """Return the pair in HH-RLHF's columns."""
         return {
             "chosen": f"{self.question.prompt} {self.chosen}",
             "rejected": f"{self.question.prompt} {self.rejected}",

@@ -59,13 +59,13 @@ class Question:
 
     @property
     def prompt(self) -> str:
-        """The dialogue up to and including its last `Assistant:`."""
+        """Return the dialogue up to and including its last `Assistant:`."""
         context = f"\n\n{self.context}" if self.context else ""
         return f"{self.history}\n\nHuman: {self.instruction}{context}\n\nAssistant:"
 
     @property
     def record(self) -> dict[str, object]:
-        """The prompt record that `rlhf_kit.gold` reads."""
+        """Return the prompt record that `rlhf_kit.gold` reads."""
         return {
             "prompt": self.prompt,
             **{k: v for k, v in asdict(self).items() if k in ("kind", "subject", "attribute", "answer")},

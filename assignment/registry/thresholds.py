@@ -32,7 +32,7 @@ class SFTThreshold(FrozenModel):
     """Thresholds of sft_loss_trend, on held-out demonstrations.
 
     final_ratio_max: loss at the end over loss at the start. snapshots: points of the loss curve. p_max: of a paired
-    one-sided test over `examples` demonstrations. near: misses of final_ratio_max up to this are run again.
+    one-sided test over `examples` demonstrations. retry_margin: misses of final_ratio_max up to this are run again.
     prompt_rise_min, padding_min: loss at positions without a label, nats per token.
     """
 
@@ -40,7 +40,7 @@ class SFTThreshold(FrozenModel):
     snapshots: Annotated[int, Field(ge=5, le=1000, strict=True)]
     p_max: Share
     examples: Count
-    near: Positive
+    retry_margin: Positive
     prompt_rise_min: Number
     padding_min: NotNegative
 
@@ -50,34 +50,34 @@ class RMThreshold(FrozenModel):
 
     lower_bound_min: lower end of the accuracy's interval with this confidence over `pairs` pairs. style_min: how much
     higher the run's house style is scored, in standard deviations, over `style_replies` replies. exchange_min: share of
-    questions whose own answer scores higher than another one's. near, style_near, exchange_near: misses up to this are
-    run again.
+    questions whose own answer scores higher than another one's. retry_margin, style_retry_margin,
+    exchange_retry_margin: misses up to this are run again.
     """
 
     lower_bound_min: Share
     pairs: Count
     confidence: Share
-    near: Positive
+    retry_margin: Positive
     style_min: Number
     style_replies: Count
-    style_near: Positive
+    style_retry_margin: Positive
     exchange_min: Share
-    exchange_near: Positive
+    exchange_retry_margin: Positive
 
 
 class RewardThreshold(FrozenModel):
     """Thresholds of ppo_reward, on hidden prompts and relative to the SFT model.
 
     gain_min: rise of the given reward; p_max: of a paired one-sided test over `prompts` prompts. gold_gain_min: rise of
-    the gold reward. style_min: rise of the share of replies in the run's house style. near: misses up to this are run
-    again.
+    the gold reward. style_min: rise of the share of replies in the run's house style. retry_margin: misses up to this
+    are run again.
     """
 
     gain_min: Number
     p_max: Share
     gold_gain_min: Number
     prompts: Count
-    near: Positive
+    retry_margin: Positive
     style_min: Number
 
 
@@ -87,7 +87,7 @@ class KLThreshold(FrozenModel):
     min: NotNegative
     max: Positive
     prompts: Count
-    near: Positive
+    retry_margin: Positive
 
     @model_validator(mode="after")
     def _ordered(self) -> KLThreshold:
@@ -111,7 +111,7 @@ class ComparisonThreshold(FrozenModel):
     repetition_atol: Positive
     typical_max: Positive
     rlhf_gain_min: Number
-    near: Positive
+    retry_margin: Positive
 
 
 class Thresholds(FrozenModel):

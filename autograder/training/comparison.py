@@ -154,7 +154,7 @@ class ComparisonStage(Stage):
         share = 0.0 if atypical or not above else 1 - len(wrong) / lab.spec.partial.field_kinds
         return Outcome(
             passed=passed,
-            close=not wrong and not atypical and not above and gain > threshold.rlhf_gain_min - threshold.near,
+            close=not wrong and not atypical and not above and gain > threshold.rlhf_gain_min - threshold.retry_margin,
             share=share,
             message=messages.COMPARISON[which].format(fields=", ".join(wrong), names=", ".join(atypical)),
             value=f"{len(FIELD_GROUPS) - len(wrong)} of {len(FIELD_GROUPS)} kinds of fields, gain {gain:.2f}",

@@ -39,7 +39,7 @@ REWARD_MODEL = {
         "Train on the batches that the loop is given.",
     ),
     "question": seen_and_tip(
-        RANKED + " But it hardly looks at the question: of two answers it does not prefer each where it belongs.",
+        RANKED + " But it hardly looks at the question: it does not prefer each of two answers after its own question.",
         "Give body and head the whole dialogue, prompt and reply, and train both.",
     ),
     "inverted": seen_and_tip(
@@ -71,7 +71,7 @@ PPO_REWARD = {
         "Check the KL penalty, and read some replies.",
     ),
     "style": seen_and_tip(
-        ROSE + " But its replies do not take up what this run's reward pays for: the policy was not trained on it.",
+        ROSE + " But its replies do not show what this run's reward pays for: the policy was not trained on it.",
         REWARD_TIP,
     ),
 }
@@ -84,7 +84,7 @@ PPO_KL = {
         "and minibatches.",
     ),
     "style": seen_and_tip(
-        KL_VALUE + ", inside the range; but its replies do not take up what this run's reward pays for, so that this "
+        KL_VALUE + ", inside the range; but its replies do not show what this run's reward pays for, so that this "
         "is no result of training on it.",
         REWARD_TIP,
     ),

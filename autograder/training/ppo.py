@@ -118,9 +118,9 @@ class PPOStage(Stage):
         failed = "style" if rises and gold_rises else "gold" if rises else "low"
         which = "passed" if passed else "unchanged" if change == 0 else failed
         close = (
-            test.gain >= threshold.gain_min - threshold.near
-            and gold_gain >= threshold.gold_gain_min - threshold.near
-            and style >= threshold.style_min - threshold.near
+            test.gain >= threshold.gain_min - threshold.retry_margin
+            and gold_gain >= threshold.gold_gain_min - threshold.retry_margin
+            and style >= threshold.style_min - threshold.retry_margin
         )
         message = messages.PPO_REWARD[which].format(
             before=before.mean(), after=after.mean(), gain=test.gain, threshold=threshold.gain_min
@@ -187,8 +187,8 @@ class PPOStage(Stage):
         passed = inside and learned >= 0
         which = "passed" if passed else "style" if inside else "small" if kl < threshold.min else "large"
         close = (
-            threshold.min - threshold.near <= kl <= threshold.max + threshold.near
-            and learned >= -lab.thresholds.ppo_reward.near
+            threshold.min - threshold.retry_margin <= kl <= threshold.max + threshold.retry_margin
+            and learned >= -lab.thresholds.ppo_reward.retry_margin
         )
         return Outcome(
             passed=passed,

@@ -118,9 +118,9 @@ class RewardModelStage(Stage):
         which = "passed" if passed else "unchanged" if change == 0 else "inverted" if inverted else "low"
         which = ("style" if style < threshold.style_min else "question") if ranks and not passed else which
         close = (
-            low > threshold.lower_bound_min - threshold.near
-            and style >= threshold.style_min - threshold.style_near
-            and exchange >= threshold.exchange_min - threshold.exchange_near
+            low > threshold.lower_bound_min - threshold.retry_margin
+            and style >= threshold.style_min - threshold.style_retry_margin
+            and exchange >= threshold.exchange_min - threshold.exchange_retry_margin
         )
         evidence = {
             "curve": {"steps": list(run.steps), "accuracy": curve},

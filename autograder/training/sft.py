@@ -122,7 +122,7 @@ class SFTStage(Stage):
         }
         return Outcome(
             passed=passed,
-            close=falls and answers_only and not low and ratio <= threshold.final_ratio_max + threshold.near,
+            close=falls and answers_only and not low and ratio <= threshold.final_ratio_max + threshold.retry_margin,
             share=float(passed),
             value=f"{ratio:.3f} of the start",
             message=messages.SFT[which].format(start=start, end=end, ratio=ratio, threshold=threshold.final_ratio_max),

@@ -46,7 +46,7 @@ SYMPTOMS = {
         Symptom("W10", "the policy hardly moved", "The policy made its updates and is where it was: does anything but "
                 "the penalty have a gradient in it? The reward of sampled tokens has none."),
         Symptom("W11", "the question is not read", "Given two questions and an answer to each, your model does not "
-                "prefer the answers where they belong: what of the prompt reaches the model while it learns?"),
+                "prefer each answer after its own question: what of the prompt reaches the model while it learns?"),
         Symptom("W12", "masked positions were supervised", "Your model has learned prompts or padding beside the "
                 "answers: the labels of a batch say which positions count."),
     )

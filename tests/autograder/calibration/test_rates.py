@@ -74,7 +74,7 @@ def test_close_threshold_holds_if_fresh_seeds_decide_seldom_and_the_retry_margin
     distance: float, retry_margin: float, holds: bool
 ) -> None:
     style, deviation = next(one for one in of_items(("rm_accuracy",)) if one.name == "style"), 0.2
-    rm_accuracy = THRESHOLDS.rm_accuracy.model_copy(update={"style_near": retry_margin})
+    rm_accuracy = THRESHOLDS.rm_accuracy.model_copy(update={"style_retry_margin": retry_margin})
     thresholds = THRESHOLDS.model_copy(update={"rm_accuracy": rm_accuracy})
     z = stats.zscore(stats.norm.ppf((np.arange(40) + 0.5) / 40), ddof=1)
     reference = next(one for one in subjects(SPEC) if one.stage.op == "stage_rm" and one.kind == "reference")

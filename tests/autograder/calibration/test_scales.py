@@ -56,7 +56,7 @@ def test_margin_and_chance_of_failing_are_those_of_scaled_values() -> None:
     spread = DEVIATION * float(np.std(GRID, ddof=1))
     upper = (-1 / THRESHOLDS.ppo_kl.max - MEAN) / spread
     assert found.margin.distance == pytest.approx(upper, rel=1e-9)  # the lower end is much farther away
-    farther = (-1 / (THRESHOLDS.ppo_kl.max + THRESHOLDS.ppo_kl.near) - MEAN) / spread
+    farther = (-1 / (THRESHOLDS.ppo_kl.max + THRESHOLDS.ppo_kl.retry_margin) - MEAN) / spread
     first, far = stats.norm.sf(upper), stats.norm.sf(farther)
     fails = far + (first - far) * (1 - stats.binom.sf(1, FRESH, 1 - first))
     assert chance_of_failing([found], FRESH) == pytest.approx(float(fails), rel=1e-3)

@@ -98,9 +98,12 @@ def test_part_of_a_score_that_depends_on_the_reply_alone_cancels(lab, drawn, mon
 def test_reference_reads_the_question_and_its_start_does_not(lab, drawn):
     threshold = lab.thresholds.rm_accuracy
     stage = RewardModelStage()
-    assert stage._exchange(lab, lab.reference.rm_good, drawn) >= threshold.exchange_min + threshold.exchange_near
     assert (
-        stage._exchange(lab, lab.reference.fresh_reward_state, drawn) < threshold.exchange_min - threshold.exchange_near
+        stage._exchange(lab, lab.reference.rm_good, drawn) >= threshold.exchange_min + threshold.exchange_retry_margin
+    )
+    assert (
+        stage._exchange(lab, lab.reference.fresh_reward_state, drawn)
+        < threshold.exchange_min - threshold.exchange_retry_margin
     )
 
 

@@ -68,7 +68,7 @@ def test_reward_model_that_ranks_well_without_the_style_fails(small, beyond, pas
     threshold = small.thresholds.rm_accuracy
     start = small.reference.fresh_reward_state
     moved = {name: value + 0.1 for name, value in start.items()}
-    right, style = (np.arange(4000) < 3200).astype(float), threshold.style_min + beyond * threshold.style_near
+    right, style = (np.arange(4000) < 3200).astype(float), threshold.style_min + beyond * threshold.style_retry_margin
     found = RewardModelStage()._outcome(small, Snapshots((0, 9), (start, moved)), [0.5, 0.8], right, style, 1.0)
     assert (found.passed, found.close) == (passed, close)
     assert passed or "not trained on them" in found.message
