@@ -37,7 +37,7 @@ class Options:
     unsafe: bool = False
 
 
-def checked(spec: Spec, options: Options) -> Selection:
+def selection_of(spec: Spec, options: Options) -> Selection:
     """Select the items to grade. Raises OptionError for an option that this registry or grader does not have."""
     for problem in _problems(spec, options):
         raise OptionError(problem)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assignment.registry import load_spec
-from autograder.core.options import OptionError, Options, checked
+from autograder.core.options import OptionError, Options, selection_of
 from autograder.core.progress import GradingProgress
 from autograder.core.records import Graded, Grading, ItemResult
 from autograder.core.rubric import apply_rubric
-from autograder.grading.opened import open_run, run_info
+from autograder.grading.open_run import open_run, run_info
 from autograder.grading.written import collect_written_answers
 from autograder.quality.step import check_quality
 from autograder.report import obstacle, write_reports
@@ -46,7 +46,7 @@ def grade_submission(path: Path | str, out: Path | None, options: Options, progr
         OSError: the reports cannot be written.
     """
     began, spec = time.monotonic(), load_spec()
-    selection = checked(spec, options)
+    selection = selection_of(spec, options)
     if out is not None and (found := obstacle(out)):
         raise OptionError(found)
     step = progress.start("reading the submission")

@@ -67,8 +67,8 @@ ANSWER = "Answer more slots: each counts."
 def quality_results(answers: Answers, spec: Spec, run_definitions: RunDefinitions | None) -> dict[str, ItemResult]:
     """Grade the items of kind "quality". Returns their results by id.
 
-    run_definitions: executes the definitions in a fresh process (see `definitions_in`); None if there is no sandbox. If
-    one of the grader's own checks fails, only that item becomes `not_gradable`.
+    run_definitions: executes the definitions in a fresh process (see `definitions_runner`); None if there is no
+    sandbox. If one of the grader's own checks fails, only that item becomes `not_gradable`.
     """
     items = [item.id for item in spec.item_list if item.kind == "quality"]
     units = _units(answers)
@@ -91,7 +91,7 @@ def quality_results(answers: Answers, spec: Spec, run_definitions: RunDefinition
     return {item: _result(spec.items[item], checks[item], units, answers, required) for item in items}
 
 
-def definitions_in(session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}) -> RunDefinitions:
+def definitions_runner(session: WorkerSession, spec: Spec, slots: Mapping[str, ItemResult] = {}) -> RunDefinitions:
     """Return a function that executes the definitions in a sandboxed session, by the operation `definitions`.
 
     slots: results of the slot tests. A slot that could not be defined there counts as undefined here too, whatever the

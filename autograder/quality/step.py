@@ -18,10 +18,10 @@ def check_quality(run: GradingContext, results: Mapping[str, ItemResult]) -> dic
     items = run.selection.of("quality")
     if not items:
         return {}
-    from autograder.quality.checks import definitions_in, quality_results
+    from autograder.quality.checks import definitions_runner, quality_results
 
     step = run.progress.start("code quality")
-    definitions = definitions_in(run.session, run.spec, results) if run.session is not None else None
+    definitions = definitions_runner(run.session, run.spec, results) if run.session is not None else None
     found = quality_results(run.answers, run.spec, definitions)
     step.done()
     return {item: found[item] for item in items}

@@ -32,7 +32,7 @@ def report_dict(grading: Grading) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "assignment": grading.spec.id,
-        "submission": {"name": plain(submission.name), "sha256": submission.sha256},
+        "submission": {"name": to_json_data(submission.name), "sha256": submission.sha256},
         "grader": {
             "version": run.version,
             "seed": run.seed,
@@ -67,7 +67,7 @@ def report_dict(grading: Grading) -> dict[str, Any]:
 
 def evidence_of(result: ItemResult, run: RunInfo) -> dict[str, Any]:
     """The evidence of an item as JSON data. If the item did not pass, the command that grades it again is added."""
-    evidence: dict[str, Any] = plain(result.evidence)
+    evidence: dict[str, Any] = to_json_data(result.evidence)
     return evidence if result.status in ("passed", "needs_review") else evidence | {"replay": replay(run, result.id)}
 
 
@@ -81,13 +81,13 @@ def _item(item: GradedItem, run: RunInfo) -> dict[str, Any]:
         "status": result.status,
         "points": item.points,
         "max_points": item.max_points,
-        "message": plain(result.message),
-        "misconception": plain(result.misconception),
+        "message": to_json_data(result.message),
+        "misconception": to_json_data(result.misconception),
         "evidence": evidence,
     }
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def to_json_data(value: Any, depth: int = 0) -> Any:
     """Convert anything that evidence may hold to JSON data.
 
     NaN and infinities become the strings "nan", "inf" and "-inf", which JSON has no numbers for; arrays become lists;
@@ -100,17 +100,17 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(float(value))
     if isinstance(value, np.generic | np.ndarray):
-        return plain(value.tolist(), depth)
+        return to_json_data(value.tolist(), depth)
     if depth >= MAX_DEPTH:
         return "…"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         pairs = list(value.items())[:MAX_ENTRIES]
-        return {valid_unicode(str(key)): plain(entry, depth + 1) for key, entry in pairs}
+        return {valid_unicode(str(key)): to_json_data(entry, depth + 1) for key, entry in pairs}
     if isinstance(value, list | tuple | set | frozenset):
         rows = sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
-        return [plain(entry, depth + 1) for entry in rows[:MAX_ENTRIES]]
+        return [to_json_data(entry, depth + 1) for entry in rows[:MAX_ENTRIES]]
     return valid_unicode(str(value)[:MAX_TEXT])
 
 

@@ -128,7 +128,7 @@ def columns_table(table: Mapping[str, Sequence[Any]]) -> Node:
     return Node("table", columns=tuple(str(n) for n in names), rows=rows, more=max(0, size - MAX_ROWS))
 
 
-def gist(values: Mapping[str, Any]) -> str:
+def summary_line(values: Mapping[str, Any]) -> str:
     """Summarise evidence in one line: the last line of its traceback, then its first scalars."""
     short = [(key, value) for key, value in values.items() if isinstance(value, bool | int | float) or _is_word(value)]
     trace = values.get("traceback")

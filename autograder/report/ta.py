@@ -20,7 +20,7 @@ from autograder.core.messages import (
 from autograder.core.rubric import not_run, pending_points
 from autograder.core.text import ascii_form
 from autograder.report import evidence
-from autograder.report.canonical import evidence_of, plain
+from autograder.report.canonical import evidence_of, to_json_data
 from autograder.report.page import render
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def ta_page(grading: Grading) -> str:
         generations=_generations(results),
         written=_written(spec, answers, items),
         groups=[(c, [_detail(item, results, answers, spec) for item in c.items]) for c in graded.criteria if c.items],
-        claims=[_claim(entry) for entry in plain(answers.results)],
+        claims=[_claim(entry) for entry in to_json_data(answers.results)],
         claims_note=CLAIMS,
         notes=[*submission.notes, *answers.notes],
         replay=_replay(run, spec),
@@ -157,7 +157,7 @@ def _detail(item: GradedItem, results: Mapping[str, ItemResult], answers: Answer
         "replaced": replaced_text(result.replaced),
         "answer": answer,
         "evidence": evidence.node(dict(result.evidence)) if result.evidence else None,
-        "gist": evidence.gist(result.evidence),
+        "summary": evidence.summary_line(result.evidence),
         "where": f"cell {answer.cell + 1}" if answer and answer.cell is not None else "",
     }
 

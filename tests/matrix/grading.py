@@ -21,7 +21,7 @@ from autograder.core.selection import select
 from autograder.grading.run import grade
 from autograder.programs.assemble import StageCode, participants
 from autograder.programs.dependencies import SlotDependencies
-from autograder.quality.checks import definitions_in, quality_results
+from autograder.quality.checks import definitions_runner, quality_results
 from autograder.sandbox import Reply, WorkerSession
 from autograder.slots.runner import run_hidden_tests
 from autograder.training.outcome import Failure, Outcome
@@ -116,7 +116,7 @@ class Grader:
             return {entry.id: {"score": grade(HERE / "blank.ipynb", None, Options(seed=seed)).score}}
         answers = self.answers(entry)
         found = self.slots(entry, answers, seed) if what == "slots" else self.quality(answers, seed)
-        return {item: plain(result) for item, result in found.items()}
+        return {item: kept_part(result) for item, result in found.items()}
 
     def answers(self, entry: Entry) -> Answers:
         """The result of `answers_of`, computed once for an entry that is graded several times in a row."""
@@ -133,7 +133,7 @@ class Grader:
 
     def quality(self, answers: Answers, seed: int) -> dict[str, ItemResult]:
         """Grade the items of code quality."""
-        run = definitions_in(self.session(seed).session, self.spec)
+        run = definitions_runner(self.session(seed).session, self.spec)
         return quality_results(answers, self.spec, run)
 
 
@@ -174,7 +174,7 @@ class Trainer:
             training=TrainingRuntime(pool, self.prepared, remembered),
         )  # fmt: skip
         results = run_training_tests(run, {slot: _result(slot, one) for slot, one in slots.items()})
-        return {item: plain(result) for item, result in results.items()}
+        return {item: kept_part(result) for item, result in results.items()}
 
     def essence(self, code: StageCode, taking_part: frozenset[str], prelude: str) -> StageCode:
         """The part of a stage's code on which its outcome can depend: the changed slots that take part.
@@ -191,7 +191,7 @@ class Trainer:
         return StageCode(payload, (), code.all_passed or not mine)
 
 
-def plain(result: ItemResult) -> dict[str, Any]:
+def kept_part(result: ItemResult) -> dict[str, Any]:
     """The part of a result that the matrix keeps."""
     known = result.misconception or {}
     about = {

@@ -20,7 +20,7 @@ CHECKS = ROOT / "solutions" / "checks"
 KERNEL = PRELUDE + "import torch.nn.functional as F\nfrom torch import Tensor, nn\n"
 
 
-def said(entry: Entry, slot: str) -> list[str]:
+def failure_messages(entry: Entry, slot: str) -> list[str]:
     """The messages of the slot's public check on this entry, one for every case that fails."""
     bases = load_library().bases
     others = [source for other, source in bases.items() if other not in entry.changes]
@@ -33,5 +33,5 @@ def said(entry: Entry, slot: str) -> list[str]:
 
 def catches(entry: Entry, slot: str, sentence: str) -> tuple[bool, bool]:
     """Whether the public check notices this mistake, and whether a message has this sentence."""
-    messages = said(entry, slot)
+    messages = failure_messages(entry, slot)
     return bool(messages), any(sentence in message for message in messages)

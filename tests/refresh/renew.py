@@ -13,7 +13,7 @@ from assignment.release.release import ZIP_NAME, Layout, Release, stale, write
 from assignment.slots import places as slot_places
 from assignment.verify.gate import GateResult, run_gate
 from assignment.verify.static import digests
-from autograder.slots import complete
+from autograder.slots import completeness
 from tests.matrix.store import digest, hashes_of
 from tests.refresh.rows import Row, checked, name_of, rows
 from tests.submissions import make
@@ -56,7 +56,7 @@ def samples(release: Release, layout: Layout) -> list[Row]:
 
 def places(spec: Spec) -> list[Row]:
     """Check that every place of each slot is filled, as `rlhf-lab verify` does first."""
-    return rows("slots", [*slot_places.problems(spec), *complete.problems(spec)], "each is complete")
+    return rows("slots", [*slot_places.problems(spec), *completeness.problems(spec)], "each is complete")
 
 
 def reference(

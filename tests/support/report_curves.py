@@ -1,4 +1,4 @@
-"""Results of the training items as a plausible run measures them: for tests of the reports."""
+"""Plausible results of the training items, for tests of the reports."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ POLICIES = [
 
 
 def training_results() -> dict[str, ItemResult]:
-    """Make results: ppo_reward failed on two of three seeds, and the reference replaced T07 and T15."""
+    """The results: PPO's reward is below its threshold on two of three seeds; the reference replaced T07 and T15."""
     loss, gain = "Held-out loss fell from 3.61 to 0.94.", "The reward on hidden prompts did not rise enough."
     results = [
         ItemResult("sft_loss_trend", "passed", 1.0, loss, evidence=SFT),

@@ -1,4 +1,4 @@
-"""A plausible graded submission, and the same one with hostile strings wherever it may put text."""
+"""A plausible graded submission, and the same one with hostile strings in every text that it controls."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ TRACEBACK = (
 
 
 def passing(id_: str) -> ItemResult:
+    """A passed item."""
     return ItemResult(id_, "passed", 1.0, "", evidence={"error": 2.1e-7, "tolerance": 1e-5, "cases": 12})
 
 
 def typical_results() -> dict[str, ItemResult]:
-    """Make results: two mistakes, a crash, a slot not attempted, a failed training test, lint, the TA's item."""
+    """Results with two mistakes, a crash, a slot that is not attempted, a failed training test and a lint finding."""
     cut = {"error": 3, "case": "prompt longer than max_length", "seed": 11}
     residual = {"error": 0.193, "tolerance": 1e-5, "case": "float32, B=6", "seed": 11}
     crash = {"case": "offset mask", "seed": 11, "traceback": TRACEBACK}
@@ -61,7 +62,7 @@ def typical_results() -> dict[str, ItemResult]:
 
 
 def measured(results: dict[str, ItemResult], met: dict[str, bool | None] | None = None) -> dict[str, ItemResult]:
-    """Return these results with success criteria, all met except those in `met`."""
+    """The results with their success criteria, which are all met except those in `met`."""
     values = {
         "sft_loss_trend": ("loss 0.94, ratio 0.26", "ratio at most 0.6"),
         "rm_accuracy": ("0.759 [0.745, 0.772]", "lower end above 0.65"),
@@ -74,11 +75,12 @@ def measured(results: dict[str, ItemResult], met: dict[str, bool | None] | None 
 
 
 def graded(results: dict[str, ItemResult]) -> Graded:
+    """These results with their points; the success criterion of PPO's reward is not met."""
     return apply_rubric(SPEC, measured(results, {"ppo_reward": False}))
 
 
 def bundle(hostile: bool = False, **changes: Any) -> Grading:
-    """Make the record from which reports are made, with these fields changed."""
+    """A graded submission with these fields changed. hostile: with hostile strings in all its texts."""
     results, text = typical_results(), HOSTILE if hostile else ""
     name = f"{text[:60]}homework_\u202efinal\u0430.ipynb" if hostile else "homework_final.ipynb"
     if hostile:

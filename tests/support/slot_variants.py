@@ -1,4 +1,4 @@
-"""Right answers in other words: (slot, catalogue ids, source). None of them may lose a point."""
+"""Right answers that are written differently: (slot, ids of the catalogue, source). None may lose a point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Right training loops and a right comparison in other words."""
+"""Right training loops and a right comparison that are written differently."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _run(mistake: Mistake, checked: CheckedAnswers) -> CheckedAnswers | None:
     try:
         with test.same_samples(cases, checked.answers):
             answers = run_sources(test.slot, function, load_library().sources(mistake), cases, seed)
-    except Exception:  # noqa: BLE001 - an odd answer may break our code anywhere: then it is not this mistake
+    except Exception:  # noqa: BLE001 - an odd answer may break the mistake's code anywhere
         return None
     return check(test, function, cases, answers, seed)
 

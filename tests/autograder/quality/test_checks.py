@@ -11,7 +11,7 @@ import pytest
 from assignment.registry import load_spec, parse_spec
 from assignment.release.source import reference_source
 from autograder.programs.assemble import code_for_slots
-from autograder.quality.checks import RunDefinitions, definitions_in, quality_results
+from autograder.quality.checks import RunDefinitions, definitions_runner, quality_results
 from tests.support.intake_notebooks import ACCURACY, BLANK, IMPORTS, LOSS, extract_here, submission
 from tests.support.registries import BONUS_T08, edited
 from tests.support.small_lab import LocalSession
@@ -183,7 +183,7 @@ def test_messages_stay_short_however_many_findings_there_are() -> None:
 def run_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Run the operation `definitions` in this process; the answers are written here."""
     monkeypatch.setattr(builtins, "input", builtins.input)  # the namespace replaces it
-    found = definitions_in(LocalSession(), SPEC)(code_for_slots(SPEC, answers))
+    found = definitions_runner(LocalSession(), SPEC)(code_for_slots(SPEC, answers))
     assert found is not None
     return list(found)
 

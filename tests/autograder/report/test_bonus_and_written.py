@@ -1,4 +1,4 @@
-"""Registries of other shapes in the reports: bonus items, and any number of written items."""
+"""Reports of other registries: with bonus items, and with any number of written items."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BONUS = parse_spec(edited(*BONUS_T08))
 
 
 def graded(spec: Spec, **results: ItemResult) -> Grading:
-    """A submission in which everything has passed but for these items."""
+    """A submission in which all items but these have passed."""
     found = {id_: passing(id_) for id_ in spec.items} | results
     return bundle(spec=spec, graded=apply_rubric(spec, found))
 
@@ -35,7 +35,7 @@ BONUS_TITLE = "Bonus, beside the points above"
 
 
 @pytest.mark.parametrize("t08", [passing("T08"), NOT_ATTEMPTED], ids=lambda result: result.status)
-def test_a_bonus_changes_no_score_and_stands_in_its_own_list_of_the_report(t08: ItemResult) -> None:
+def test_a_bonus_changes_no_score_and_has_its_own_list_in_the_report(t08: ItemResult) -> None:
     found = report_dict(graded(BONUS, T08=t08))
     assert (found["score"], found["max_score"], found["pending"]) == (100, 100, 0)
     assert [(item["id"], item["points"]) for item in found["bonus"]] == [("T08", 2 * t08.share)]
@@ -43,7 +43,7 @@ def test_a_bonus_changes_no_score_and_stands_in_its_own_list_of_the_report(t08: 
     jsonschema.validate(found, SCHEMA)
 
 
-def test_gradescope_says_a_bonus_in_words_and_its_maximum_stays() -> None:
+def test_gradescope_names_a_bonus_in_text_and_keeps_its_maximum() -> None:
     tests = results_dict(graded(BONUS))["tests"]
     assert sum(test.get("max_score", 0) for test in tests) == 100
     (bonus,) = [test for test in tests if test["name"].startswith("T08")]
@@ -51,7 +51,7 @@ def test_gradescope_says_a_bonus_in_words_and_its_maximum_stays() -> None:
     assert bonus["output"].startswith("Bonus: 2 of 2 points, beside the score.")
 
 
-def test_the_terminal_and_the_pages_show_a_bonus_and_nobody_loses_one() -> None:
+def test_the_terminal_and_the_pages_show_a_bonus_which_is_never_lost() -> None:
     grading = graded(BONUS, T08=NOT_ATTEMPTED)
     console = Console(file=io.StringIO(), width=120, markup=False, emoji=False, highlight=False)
     print_rubric(grading, console)

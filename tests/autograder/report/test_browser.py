@@ -1,8 +1,8 @@
-"""Is the TA's page inert in a real browser, with hostile text in every place that takes text?
+"""The pages are inert in a real browser, although every place that takes text has hostile text.
 
-Slow, and skipped where no Chromium is installed. Two controls show that the test could fail: the
-same strings without escaping do run and do reach the listener, and the content policy alone,
-without escaping, still stops scripts and loads.
+These tests are slow, and skipped if no Chromium is installed. Controls show that they can fail: the same strings
+without escaping do run and do reach the listener; and the content policy alone, without escaping, still stops scripts
+and loads.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ QUIET = (
 
 
 class Listener:
-    """A local server that answers nothing and remembers who came."""
+    """A local server that answers nothing and records the requests."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -75,7 +75,7 @@ def listener() -> Iterator[Listener]:
 
 
 def browse(path: Path, profile: Path, *options: str) -> str:
-    """Open a file headless, wait two seconds of page time; what the browser printed."""
+    """Open a file in a headless browser for two seconds of page time. Returns what the browser printed."""
     where = f"--user-data-dir={profile}"
     command = [str(BROWSER), *QUIET, where, "--virtual-time-budget=2000", *options, path.as_uri()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
@@ -83,12 +83,12 @@ def browse(path: Path, profile: Path, *options: str) -> str:
         try:
             return browser.communicate(timeout=60)[0]
         finally:
-            if browser.poll() is None:  # a dialog, say: end the browser and all that it started
+            if browser.poll() is None:  # because of a dialog, for example: end the browser and all that it started
                 os.killpg(browser.pid, signal.SIGKILL)
 
 
 def opened(text: str, listener: Listener, folder: Path) -> str:
-    """The DOM after opening `text`, its canary address replaced by the listener's."""
+    """The DOM after opening `text` with the listener's address in place of the canary's."""
     path = folder / "page.html"
     path.write_text(text.replace(CANARY, listener.url), encoding="utf-8")
     return browse(path, folder / "profile", "--dump-dom")
@@ -113,7 +113,7 @@ def test_nothing_runs_and_no_request_leaves(name: str, listener: Listener, tmp_p
     assert dom.count("<style") == 1
 
 
-def test_control_the_same_text_unescaped_runs_and_is_heard(listener: Listener, tmp_path: Path) -> None:
+def test_control_the_same_text_unescaped_runs_and_reaches_the_listener(listener: Listener, tmp_path: Path) -> None:
     dom = opened(bare(), listener, tmp_path)
     assert title(dom) == "pwned"
     assert listener.requests
@@ -133,7 +133,7 @@ CONTENT_POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
 
 def written(name: str, folder: Path, hostile: bool, called: str = "") -> str:
-    """The page of a submission; `called`: its name, if not the bundle's."""
+    """The page of a submission. called: its name, if it is not the fixture's."""
     given = bundle(hostile)
     if called:
         given = bundle(hostile, submission=dataclasses.replace(given.submission, name=called))
@@ -141,7 +141,7 @@ def written(name: str, folder: Path, hostile: bool, called: str = "") -> str:
 
 
 def head(source: str, folder: Path, height: int = 160) -> Image.Image:
-    """The top of the page as painted."""
+    """An image of the top of the page."""
     folder.mkdir(exist_ok=True)
     path, shot = folder / "page.html", folder / "shot.png"
     path.write_text(source, encoding="utf-8")
@@ -152,7 +152,7 @@ def head(source: str, folder: Path, height: int = 160) -> Image.Image:
 
 
 def score(painted: Image.Image) -> Image.Image:
-    """What is written in the score's box, wherever it stands in there: a long name makes the box higher."""
+    """The text in the box of the score, wherever it is in it: a long name makes the box higher."""
     left, top, right = 30, 40, 240
     ground = painted.getpixel((left, top))
     bottom = next(y for y in range(top, painted.height) if painted.getpixel((left, y)) != ground)
@@ -166,7 +166,7 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 
 @BOTH
 def test_nothing_is_painted_over_the_head_of_the_page(name: str, tmp_path: Path) -> None:
-    """Score and verdict of the hostile page, pixel by pixel, are those of the plain one."""
+    """Score and verdict of the hostile page equal those of the plain one, pixel by pixel."""
     plain, hostile = (written(name, tmp_path / str(h), h, PLAIN_NAME) for h in (False, True))
     assert same(head(plain, tmp_path / "a"), head(hostile, tmp_path / "b"))
 

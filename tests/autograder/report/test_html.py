@@ -1,4 +1,4 @@
-"""Do the two pages show what their reader needs, and nothing that somebody else wrote as markup?"""
+"""The two pages show what their readers need, and no text of others as markup."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ ALLOWED_TAGS = {
 
 
 class Outline(HTMLParser):
-    """Tags, attributes, ids and whether every element is closed in order."""
+    """Collects tags and attributes, and asserts that elements are closed in order."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ def test_pages_can_be_read_by_a_screen_reader(page) -> None:
     assert all(name in ("img", "true", "region") for name in outline.values("role"))
 
 
-def test_the_tas_page_shows_everything_that_was_found() -> None:
+def test_the_tas_page_shows_all_evidence() -> None:
     page = ta()
     for needle in (
         "IndexError: index 7 is out of bounds",
@@ -178,7 +178,7 @@ def test_commands_to_replay_never_hold_the_submission_name() -> None:
     assert "rm -rf" not in replay
 
 
-def test_hostile_text_is_shown_with_its_tricks_visible() -> None:
+def test_hostile_text_is_escaped_and_its_hidden_characters_are_shown() -> None:
     page = ta(True)
     assert "&lt;script&gt;" in page
     assert "<script" not in page
@@ -191,8 +191,8 @@ def test_hostile_text_is_shown_with_its_tricks_visible() -> None:
     assert ">49<" not in page
 
 
-def test_feedback_holds_nothing_but_our_texts() -> None:
-    """Evidence, names, notes, code, written answers and claims are poisoned, our messages are not."""
+def test_feedback_holds_only_texts_of_the_grader() -> None:
+    """Evidence, names, notes, code, written answers and claims are hostile; the grader's messages are not."""
     given = bundle(True)
     results = {
         id_: dataclasses.replace(r, evidence={"traceback": CANARY, "generations": [{"sft": CANARY}]})
@@ -208,13 +208,13 @@ def test_feedback_holds_nothing_but_our_texts() -> None:
     assert "Right for short rows" in page
 
 
-def test_feedback_shows_what_was_measured_against_what_was_asked() -> None:
+def test_feedback_shows_measured_values_and_thresholds() -> None:
     assert "0.759 [0.745, 0.772]" in feedback()
     assert "lower end above 0.65" in feedback()
     assert "Held-out loss fell from 3.61 to 0.94." in feedback()
 
 
-def test_odd_evidence_of_every_shape_is_shown_and_never_an_error() -> None:
+def test_evidence_of_any_shape_is_shown_without_an_error() -> None:
     results = typical_results()
     odd = [
         None,

@@ -1,4 +1,4 @@
-"""Is report.json what the contract says, strict JSON, and never half-written?"""
+"""report.json follows its schema, is strict JSON, and is never written in part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import autograder.report as report
 from assignment.files import PARTIAL
 from autograder.core.rubric import apply_rubric
-from autograder.report.canonical import MAX_DEPTH, dumps, plain, report_dict
+from autograder.report.canonical import MAX_DEPTH, dumps, report_dict, to_json_data
 from tests.support.report_fixture import HOSTILE, SPEC, bundle, passing
 
 SCHEMA = json.loads(Path(report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
 def test_the_file_is_strict_json_even_when_evidence_is_not() -> None:
     text = dumps(
         {
-            "evidence": plain(
+            "evidence": to_json_data(
                 {
                     "nan": float("nan"),
                     "inf": np.float32("inf"),
@@ -86,7 +86,7 @@ def test_the_file_is_strict_json_even_when_evidence_is_not() -> None:
 def test_endless_nesting_in_evidence_is_cut() -> None:
     value: list[Any] = []
     value.append(value)
-    assert dumps({"x": plain(value)}).count("[") <= MAX_DEPTH + 1
+    assert dumps({"x": to_json_data(value)}).count("[") <= MAX_DEPTH + 1
 
 
 def test_slots_replaced_by_the_reference_are_named_in_the_evidence() -> None:
@@ -114,8 +114,8 @@ def test_a_report_of_a_run_of_few_items_is_written_too(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_no_report_and_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
-    """Break the n-th of the five syncs and five renames: files of the older run may stay, in whole, and the next
-    run replaces whatever is there."""
+    """The n-th of five syncs and five renames fails: complete files of the older run may stay, and the next run
+    replaces all of them."""
     older = report.write_reports(tmp_path, bundle())["report.json"].read_bytes()
     calls = iter(range(100))
 
@@ -141,13 +141,13 @@ def test_a_failed_write_leaves_no_report_and_no_partial_file(
     assert canonical_file.exists()
 
 
-def test_what_a_killed_run_left_half_written_is_replaced(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_run_are_replaced(tmp_path: Path) -> None:
     (tmp_path / PARTIAL.format("report.json")).write_text('{"score": 100')
     report.write_reports(tmp_path, bundle())
     assert not list(tmp_path.glob(PARTIAL.format("*")))
     assert strict((tmp_path / "report.json").read_text())["score"] < 100
 
 
-def test_a_submissions_name_is_kept_but_for_what_json_cannot_hold() -> None:
+def test_a_submissions_name_is_kept_as_far_as_json_can_hold_it() -> None:
     name = canonical(hostile=True)["submission"]["name"]
     assert name.startswith(HOSTILE[:60])

@@ -1,4 +1,4 @@
-"""Reports are replaced by reports; what a person wrote or edited in their folder is not."""
+"""A new run replaces reports, but no file that a person wrote or edited in their folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_report_that_was_edited_is_not_replaced(out: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", report.REPORTS)
-def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_no_report_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(FileExistsError, match=name):
         report.write_reports(tmp_path, bundle())

@@ -1,4 +1,4 @@
-"""Gradescope's file and the terminal: do both tell the rubric's numbers, and only in our words?"""
+"""The file for Gradescope and the terminal show the numbers of the rubric, and only texts of the grader."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_gradescope_shows_students_no_evidence() -> None:
     ("T07", "a wrong gradient earn 30% of the points"), ("comparison", "the 9 kinds of fields"),
     ("quality_lint", "the share of slots that are answered"),
 ])  # fmt: skip
-def test_partial_credit_is_explained_wherever_points_are_shown(id_: str, rule: str) -> None:
+def test_partial_credit_is_explained_in_all_three_reports(id_: str, rule: str) -> None:
     spec = SPEC.model_copy(update={"partial": SPEC.partial.model_copy(update={"gradient": 0.3, "field_kinds": 9})})
     for status, told in (("partial", True), ("wrong", False)):
         given = bundle(spec=spec, graded=apply_rubric(spec, {id_: ItemResult(id_, status, 0.5, "x.")}))
@@ -76,7 +76,7 @@ def test_partial_credit_is_explained_wherever_points_are_shown(id_: str, rule: s
         assert [rule in text for text in texts] == [told] * 3
 
 
-def test_gradescope_texts_are_text() -> None:
+def test_gradescope_gets_plain_text() -> None:
     given = results()
     assert {given["output_format"]} | {t["output_format"] for t in given["tests"]} == {"text"}
     assert given["stdout_visibility"] == "hidden"
@@ -91,7 +91,7 @@ def test_the_table_shows_every_item_its_points_and_the_verdict() -> None:
     assert "seed 20261121" in text
 
 
-def test_the_table_holds_no_control_sequence_whatever_the_submission_says() -> None:
+def test_the_table_has_no_control_sequences_of_the_submission() -> None:
     text = shown(hostile=True)
     assert not [c for c in text if c != "\n" and not c.isprintable()]
     assert "⟦U+202E⟧" in text
@@ -135,7 +135,7 @@ def test_progress_on_a_terminal_restores_the_cursor_after_an_error() -> None:
     assert text.rindex("\x1b[?25h") > text.index("\x1b[?25l")
 
 
-def test_quiet_progress_says_nothing() -> None:
+def test_quiet_progress_prints_nothing() -> None:
     console = Console(file=io.StringIO(), width=80)
     with GradingProgress(console, quiet=True) as progress:
         progress.start("T01").done()

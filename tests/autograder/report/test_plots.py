@@ -1,4 +1,4 @@
-"""Do the charts show the numbers they were given, in place, and survive odd ones?"""
+"""Charts show their numbers in the right place, and unusual numbers cause no error."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def test_texts_of_a_chart_are_escaped() -> None:
     assert "\u202e" not in drawing
 
 
-def test_the_chart_says_in_words_what_it_shows() -> None:
+def test_a_chart_has_a_summary_in_words() -> None:
     assert chart((0, 8), (3.0, 1.0), threshold=2.0).summary == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."

@@ -1,4 +1,4 @@
-"""Can every text of the pages be read, in light and in dark mode (WCAG 2.1, contrast of 4.5:1)?"""
+"""Every text of the pages has enough contrast in light and in dark mode (WCAG 2.1, 4.5:1)."""
 
 from __future__ import annotations
 

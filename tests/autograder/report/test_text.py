@@ -1,4 +1,4 @@
-"""Does foreign text arrive harmless, readable and honest?"""
+"""Text of submissions is shown safely and legibly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ anything = st.text(st.characters(codec=None), max_size=200)
 
 
 @given(anything)
-def test_nothing_that_controls_or_hides_survives(text: str) -> None:
+def test_no_control_or_hidden_character_is_left(text: str) -> None:
     left = {c for c in visible(text) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")}
     assert left <= {"\n", "\t"}
 

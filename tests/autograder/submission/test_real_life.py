@@ -12,7 +12,7 @@ import pytest
 from assignment.registry import load_spec
 from autograder.core.exception_hints import hint_for
 from autograder.core.records import Answers, ItemResult
-from autograder.quality.checks import definitions_in, quality_results
+from autograder.quality.checks import definitions_runner, quality_results
 from autograder.sandbox import WorkerSession
 from autograder.slots.runner import run_hidden_tests
 from autograder.submission.extraction import extract
@@ -64,7 +64,7 @@ def test_an_honest_form_scores_as_the_clean_one(form: str, clean: Answers, best:
     run = tuple(answers.slots) if after != before else SLOTS
     results = dict(run_hidden_tests(best, answers, SPEC, 3, run))
     assert {slot: result.status for slot, result in results.items()} == dict.fromkeys(run, "passed"), results
-    quality = quality_results(answers, SPEC, definitions_in(best, SPEC))
+    quality = quality_results(answers, SPEC, definitions_runner(best, SPEC))
     assert {item: result.message for item, result in quality.items() if result.share < 1} == {}
 
 
