@@ -1,11 +1,11 @@
-# rlhf-lab. `make demo` and `make test` need nothing but Python >= 3.11 and make.
+# `make demo` and `make test` need nothing but Python >= 3.11 and make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 NEWEST := .venv-newest
 # Which tests `make test` runs: `make test MARKERS="not gpu"` adds the slow ones.
 MARKERS ?= not slow and not gpu
-# How many tests run at a time, one file each: `make test JOBS=4`, `make test JOBS=0` in this process alone.
+# How many files of tests run at a time: `make test JOBS=4`; `make test JOBS=0` runs all in one process.
 JOBS ?= 2
 PYTEST := python -m pytest -n $(JOBS) --dist loadscope
 SAMPLES := reference typical blank
@@ -16,19 +16,19 @@ SAMPLES := reference typical blank
 help:
 	@echo "make demo       set up, build the release, grade three sample submissions"
 	@echo "make test       set up, run the tests (MARKERS='not gpu' adds the slow ones)"
-	@echo "make check      lint and tests"
-	@echo "make lint       ruff (rules, format), mypy, and whether student_template/ is what solutions/ generate"
-	@echo "make docs       the documentation as a site: dist/site/index.html"
-	@echo "make setup      the environment alone, in $(VENV)"
-	@echo "make refresh    after a change of a slot: renew what follows, name what you have to do (STATIC=1: quick)"
+	@echo "make check      run lint and test"
+	@echo "make lint       run ruff (rules, format) and mypy, and check that student_template/ is up to date"
+	@echo "make docs       build the documentation as a site: dist/site/index.html"
+	@echo "make setup      create the environment in $(VENV)"
+	@echo "make refresh    after a change of a slot: renew what depends on it, and name what you have to do (STATIC=1: quick)"
 	@echo "make system     install bubblewrap and a browser, where apt-get can"
-	@echo "make test-newest  the tests with the newest versions that pyproject.toml allows, in $(NEWEST)"
-	@echo "make attacks    hostile submissions against the real grading command (resumes)"
+	@echo "make test-newest  run the tests with the newest versions that pyproject.toml allows, in $(NEWEST)"
+	@echo "make attacks    grade hostile submissions with the real command (resumes)"
 	@echo "make matrix     grade every known mistake and every correct variant (QUICK=1: without training)"
-	@echo "make bench      timings, as ratios to the reference's bare training"
-	@echo "make fuzz       1,000 spoiled notebooks and archives through intake, extraction and grade"
-	@echo "make kills      the grader ended at random moments, by kill -9 and by Ctrl-C (about half an hour)"
-	@echo "make gpu-check  tests and one grading run on a CUDA device"
+	@echo "make bench      measure timings, as ratios to the reference's training alone"
+	@echo "make fuzz       read and grade 1,000 damaged notebooks and archives"
+	@echo "make kills      end the grader at random moments, by kill -9 and by Ctrl-C (about half an hour)"
+	@echo "make gpu-check  run the GPU tests and grade one sample on a CUDA device"
 	@echo "make clean      remove $(VENV), $(NEWEST) and dist"
 
 system:
@@ -36,8 +36,7 @@ system:
 
 setup: $(VENV)/.project-stamp
 
-# torch comes first and alone: pip then takes the build that fits this machine, and everything
-# after it finds its requirement satisfied.
+# torch is installed first and alone, so that pip chooses the build for this machine. Later packages find it installed.
 $(VENV)/.torch-stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; try: make setup PYTHON=python3.12"; exit 1; }

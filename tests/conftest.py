@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, no network, no display, no cache at home, fixed seeds."""
+"""Set up every test: one thread, no network, no display, no cache in the home folder, fixed seeds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The repository."""
+    """Return the repository's folder."""
     return ROOT
 
 

@@ -17,7 +17,7 @@ SEED = "20261"
 
 
 def graded(root: Path, sample: str, out: Path) -> dict[str, Any]:
-    """report.json of a sample, graded by the console command in its own process."""
+    """Grade a sample with the console command in its own process, and return report.json."""
     done = subprocess.run(
         [sys.executable, "-m", "autograder.cli", "grade", f"tests/submissions/{sample}.ipynb",
          "--out", str(out), "--seed", SEED, "--device", "cpu"],
@@ -30,7 +30,7 @@ def graded(root: Path, sample: str, out: Path) -> dict[str, Any]:
 
 
 def items(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The report's items by id."""
+    """Return the report's items by id."""
     return {item["id"]: item for criterion in report["criteria"] for item in criterion["items"]}
 
 

@@ -1,4 +1,4 @@
-"""What stands around the code: version, package data, public interface, workflows, hooks, attributes of files."""
+"""The files around the code: version, package data, public interface, workflows, hooks, attributes of files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(name: str) -> str:
 
 @pytest.fixture
 def distribution(monkeypatch: pytest.MonkeyPatch) -> Distribution:
-    """The package as setuptools understands pyproject.toml; nothing is built."""
+    """Read pyproject.toml as setuptools does, without building anything."""
     monkeypatch.chdir(ROOT)
     found = Distribution()
     found.parse_config_files()
@@ -68,7 +68,7 @@ def test_every_source_names_the_same_authors(distribution):
 
 @pytest.fixture
 def package_data(distribution: Distribution) -> set[str]:
-    """The files beside the modules that an installation gets, as paths in the repository."""
+    """List the files that an installation gets besides modules, as paths in the repository."""
     command = distribution.get_command_obj("build_py")
     command.ensure_finalized()
     return {(Path(source) / name).as_posix() for _, source, _, names in command.data_files for name in names}
@@ -97,7 +97,7 @@ print(json.dumps({"early": early, "kinds": kinds}))
 
 @cache
 def fresh_process() -> dict[str, Any]:
-    """What a process sees that imports `autograder` and nothing else; other tests have imported its modules here."""
+    """Import `autograder` alone in a new process, because other tests import its modules here."""
     done = subprocess.run(
         [sys.executable, "-c", IN_A_FRESH_PROCESS],
         cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'student_template'}"}, capture_output=True, text=True, check=True,
@@ -138,13 +138,13 @@ def test_type_checkers_see_the_same_names_in_the_same_modules():
 
 
 def targets() -> set[str]:
-    """What make can make: the targets of the Makefile, variables in their names filled in."""
+    """Return the targets of the Makefile, with the variables in their names filled in."""
     names = re.findall(r"^([\w$(){}./-]+):(?!=)", read("Makefile"), re.MULTILINE)
     return {name.replace("$(VENV)", ".venv") for name in names}
 
 
 def makes(path: Path) -> Iterator[str]:
-    """The targets of all calls of make in a file."""
+    """Yield the targets of all calls of make in a file."""
     for call in re.findall(r'(?:^|run: |RUN |")make ([^\n]+)', path.read_text(encoding="utf-8"), re.MULTILINE):
         without_variables = re.sub(r'\w+=("[^"]*"|\S+)', "", call)
         yield from re.match(r"[a-z./ -]*", without_variables)[0].split()
@@ -175,7 +175,7 @@ def test_every_target_is_explained_by_make_help():
 
 
 def hooks() -> list[list[str]]:
-    """The commands of the pre-commit hooks, split into words."""
+    """Return the commands of the pre-commit hooks, split into words."""
     config = yaml.safe_load(read(".pre-commit-config.yaml"))
     return [hook["entry"].split() for repo in config["repos"] for hook in repo["hooks"]]
 

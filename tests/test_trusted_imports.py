@@ -1,4 +1,4 @@
-"""The process that grades: along its whole import graph, nothing unpickles, and nothing runs a student's text."""
+"""In the whole import graph of the grading process, nothing unpickles and nothing runs a student's text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sources import ROOT, name_of, tree_of
-from tests.test_arrows import OURS, imports
+from tests.test_arrows import PROJECT, imports
 
 ENTRY = "autograder.cli"
 # Modules that unpickle, that load code from data, or that run text.
@@ -22,26 +22,26 @@ FORBIDDEN_PARTS = ("torch.package", "torch.hub", "torch.utils.cpp_extension", "t
 # Whatever they belong to. `exec`, `eval` and `compile` alone are the builtins; `re.compile` is another thing.
 FORBIDDEN_LAST = {"Unpickler", "read_pickle", "load_module", "exec_module", "execfile"}
 FORBIDDEN_BUILTINS = {"exec", "eval", "compile", "__builtins__"}
-# These run in a limited child process and never in the grader itself (limited.run_limited names them).
+# These run in a limited child process and never in the grader itself; run_limited gets their names.
 LIMITED = ("autograder.parsing.archive:parse_submission", "autograder.parsing.cells:parse_cells",
            "autograder.parsing.leftovers:find_leftovers")  # fmt: skip
-# Of the worker's package the grader itself uses these; the rest runs in the sandbox, where student code runs too.
+# The modules of the worker's package that the grader uses too; the others run in the sandbox, beside student code.
 SHARED_WITH_INSIDE = {"__init__", "wire", "relay", "restrict", "system", "registry", "snapshots"}
-# `exec` where the text is ours: the library of known mistakes, and the public checks in a student's own notebook.
-RUNS_OUR_OWN = {"autograder/slots/misconceptions/in_process.py", "student_template/rlhf_kit/otter_format.py"}
-# `ast` where the text is ours: the reference's source, split for replacement.
-PARSES_OUR_OWN = {"autograder/programs/replacement.py", "autograder/calibration/code.py"}
+# These use `exec` on the project's text: the library of known mistakes, and the public checks in the notebook.
+RUNS_PROJECT_TEXT = {"autograder/slots/misconceptions/in_process.py", "student_template/rlhf_kit/otter_format.py"}
+# These use `ast` on the project's text.
+PARSES_PROJECT_TEXT = {"autograder/programs/replacement.py", "autograder/calibration/code.py"}
 
 
 @cache
 def imported(path: Path) -> tuple[tuple[int, str], ...]:
-    """What a file imports; each file is parsed once."""
+    """Return the imports of a file; each file is parsed once."""
     return tuple(imports(path))
 
 
 @cache
 def path_of(module: str) -> Path | None:
-    """The file of one of our modules; None for a name inside a module and for all that is not ours."""
+    """Return the file of one of the project's modules, or None if the name is not a module of the project."""
     base = ROOT / "student_template" if module.split(".")[0] == "rlhf_kit" else ROOT
     stem = base.joinpath(*module.split("."))
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):
@@ -52,7 +52,7 @@ def path_of(module: str) -> Path | None:
 
 @cache
 def graph(entry: str) -> frozenset[Path]:
-    """Files of ours that importing `entry` may reach, imports inside functions included."""
+    """Return the project's files that importing `entry` may reach, also by imports inside functions."""
     seen: set[Path] = set()
     queue = [entry]
     while queue:
@@ -60,15 +60,15 @@ def graph(entry: str) -> frozenset[Path]:
         parts = module.split(".")
         for depth in range(1, len(parts) + 1):  # a.b.c imports a and a.b too
             path = path_of(".".join(parts[:depth]))
-            if path is not None and path not in seen and parts[0] in OURS:
+            if path is not None and path not in seen and parts[0] in PROJECT:
                 seen.add(path)
                 queue += [name for _, name in imported(path)]
     return frozenset(seen)
 
 
 def forbidden(name: str) -> bool:
-    """Does this full dotted name unpickle, or run text? Everything of torch's whose name begins with load does:
-    torch.load, torch.serialization.load, torch.jit.load. A module's own load_state_dict is no name of torch's."""
+    """Return whether this full dotted name unpickles or runs text, as every name of torch does that begins with load
+    (torch.load, torch.serialization.load, torch.jit.load). A module's load_state_dict is no such name."""
     root, last = name.partition(".")[0], name.rpartition(".")[2]
     if name.removeprefix("builtins.") in FORBIDDEN_BUILTINS:
         return True
@@ -77,8 +77,8 @@ def forbidden(name: str) -> bool:
 
 
 def dotted(node: ast.expr | None, known: dict[str, str]) -> str:
-    """The full name that an expression stands for, its first part looked up in `known`: what is no import there
-    and no builtin (a variable, a call's value) is left empty."""
+    """Return the full name of an expression, with its first part looked up in `known`. The first part is empty if it is
+    neither an import nor a builtin, such as a variable."""
     if isinstance(node, ast.Name):
         return known.get(node.id, node.id if node.id in FORBIDDEN_BUILTINS else "")
     if isinstance(node, ast.Attribute):
@@ -92,7 +92,7 @@ def dotted(node: ast.expr | None, known: dict[str, str]) -> str:
 
 
 def aliases(tree: ast.Module) -> dict[str, str]:
-    """Local name -> full name, from imports and from assignments of one name to another."""
+    """Return local name -> full name, from imports and from assignments of one name to another."""
     known: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -107,7 +107,7 @@ def aliases(tree: ast.Module) -> dict[str, str]:
 
 
 def offences(path: Path) -> Iterator[str]:
-    """Imports, names and arguments that the grader's process must not use, called or not."""
+    """Yield the imports, names and arguments that the grading process must not use, called or not."""
     for line, module in imports(path):
         if forbidden(module):
             yield f"{name_of(path)}:{line} imports {module}"
@@ -125,8 +125,8 @@ def offences(path: Path) -> Iterator[str]:
 
 
 def trusted() -> set[Path]:
-    """What the grading process may import: the graph of the command without the worker's own modules and without
-    what only `build` and `verify` need."""
+    """Return what the grading process may import: the command's graph without the modules of the worker, and without
+    those that only `build` and `verify` need."""
     build_and_verify = graph("assignment.cli")
     inside = {path for path in graph(ENTRY) if "inside" in path.parts}
     shared = graph("autograder.grading.run") | graph("autograder.training.run")
@@ -144,17 +144,17 @@ def test_the_graph_holds_the_whole_grader():
 
 def test_nothing_in_the_graph_unpickles_or_executes_text():
     found = [line for path in sorted(trusted()) for line in offences(path)]
-    allowed = RUNS_OUR_OWN | {"autograder/parsing/ipython.py"}  # the latter in the limited child alone: next test
+    allowed = RUNS_PROJECT_TEXT | {"autograder/parsing/ipython.py"}  # the latter in the limited child alone: next test
     assert [line for line in found if line.partition(":")[0] not in allowed] == []
     assert {line.partition(":")[0] for line in found} == allowed  # an exception that is not needed goes
 
 
 def test_students_text_is_parsed_in_a_limited_process_alone():
-    """A module that uses `ast` is one that only limited children call into, or parses our own text."""
+    """A module that uses `ast` is called in limited processes alone, or parses the project's text."""
     limited = {name_of(path) for name in LIMITED for path in graph(name.partition(":")[0])}
-    ours = (path for path in trusted() if path.is_relative_to(ROOT / "autograder"))
-    parsing = {name_of(path) for path in ours if any(module.split(".")[0] == "ast" for _, module in imported(path))}
-    assert parsing - limited - PARSES_OUR_OWN == set()
+    grader = (path for path in trusted() if path.is_relative_to(ROOT / "autograder"))
+    parsing = {name_of(path) for path in grader if any(module.split(".")[0] == "ast" for _, module in imported(path))}
+    assert parsing - limited - PARSES_PROJECT_TEXT == set()
 
 
 def test_each_limited_entry_is_called_by_name_only():
@@ -177,7 +177,7 @@ HONEST = "import re\nimport torch\nre.compile('x')\nmodel.load_state_dict(torch.
 
 
 def offences_of(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is found in a module of this text."""
+    """Return the offences of a module with this text."""
     monkeypatch.setattr("tests.test_arrows.ROOT", folder)
     monkeypatch.setattr("tests.support.sources.ROOT", folder)
     (folder / "autograder").mkdir()

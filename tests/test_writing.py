@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.support.sources import name_of, python_files, tree_of
 
 WRITES = {"write_text", "write_bytes", "savefig", "extractall", "save_pretrained", "save_file", "copytree", "replace"}
-# Where a file is written otherwise, and why nobody's file can stand there.
+# Files that write otherwise, and why they cannot replace a person's file.
 OTHERWISE = {
-    "assignment/files.py": "the one place",
+    "assignment/files.py": "it defines the writing of files",
     "assignment/lab/folders.py": "a scratch folder, which takes the place of what was checked before",
     "assignment/lab/pretrain.py": "the same scratch folder",
     "assignment/lab/ship.py": "the same scratch folder",
@@ -31,7 +31,7 @@ OTHERWISE = {
 
 
 def writes(path: Path) -> Iterator[str]:
-    """Calls that write a file, by their form: `open` with a mode that writes, and methods that do nothing else."""
+    """Yield the calls that write a file: `open` with a mode that writes, and methods that do nothing else."""
     for node in ast.walk(tree_of(path)):
         if not isinstance(node, ast.Call):
             continue

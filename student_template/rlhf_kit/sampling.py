@@ -1,6 +1,6 @@
-"""Drawing replies: left-padded batches, a key-value cache, and finished rows dropped as they end.
+"""Sample replies in left-padded batches, with a key-value cache; rows leave the batch when they end.
 
-Replies are drawn from exactly the distribution that is scored later: temperature 1, no top-k, no top-p.
+Replies come from the distribution that is scored later: temperature 1, no top-k, no top-p.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Rollout:
     """Prompts with their sampled replies, as lists and as one right-padded batch.
 
     input_ids, attention_mask: (B, T) int64, prompt followed by reply. response_mask: (B, T) float, 1 on
-    the tokens of the reply (its EOS included), 0 elsewhere. Column t of the mask speaks of
+    the tokens of the reply (with its EOS), 0 elsewhere. Column t of the mask belongs to
     `input_ids[:, t]`, whose log-probability comes from the logits at t - 1.
     """
 
@@ -44,10 +44,10 @@ def sample(
     generator: torch.Generator | None = None,
     batch_size: int = 128,
 ) -> list[list[int]]:
-    """One reply per prompt, as token ids, EOS included where the model emitted it.
+    """Sample one reply per prompt, as token ids, with EOS if the model emitted it.
 
-    lm: a causal language model with the transformers calling convention (GPT2LMHeadModel).
-    prompts: token ids, none empty. generator: random numbers to use instead of torch's global ones.
+    lm: a causal language model that is called as in transformers (GPT2LMHeadModel).
+    prompts: token ids, none empty. generator: used instead of torch's global random numbers.
     """
     replies: list[list[int]] = []
     was_training = lm.training
@@ -70,7 +70,7 @@ def sample_batch(
     max_new_tokens: int,
     choose: Callable[[Tensor, Tensor], Tensor],
 ) -> list[list[int]]:
-    """One reply per prompt, from a model in eval mode, all prompts in one batch.
+    """Sample one reply per prompt from a model in eval mode, with all prompts in one batch.
 
     choose: (logits (B, V), indices (B,) of the prompts whose replies go on) -> next token ids (B,).
     """
@@ -93,7 +93,7 @@ def sample_batch(
         if len(keep) == 0:
             break
         if len(keep) < len(rows):
-            # rows that ended leave the batch, so that short replies do not pay for long ones
+            # rows that ended leave the batch, so that short replies do not take as long as long ones
             cache.batch_select_indices(keep)
             token, rows, mask, positions = token[keep], rows[keep], mask[keep], positions[keep]
         ids, positions = token[:, None], positions[:, -1:] + 1
@@ -102,7 +102,7 @@ def sample_batch(
 
 
 def _choose(logits: Tensor, greedy: bool, generator: torch.Generator | None) -> Tensor:
-    """Next token ids (B,) from logits (B, V)."""
+    """Choose the next token ids (B,) from logits (B, V)."""
     if greedy:
         return logits.argmax(-1)
     return torch.multinomial(logits.float().softmax(-1), 1, generator=generator).squeeze(-1)
@@ -114,7 +114,7 @@ def rollout(
     max_new_tokens: int,
     generator: torch.Generator | None = None,
 ) -> Rollout:
-    """Sample one reply per prompt and lay prompt and reply out for scoring, right padded."""
+    """Sample one reply per prompt, and make a right-padded batch of prompts and replies for scoring."""
     responses = sample(lm, prompts, max_new_tokens, generator=generator)
     return lay_out(prompts, responses, next(lm.parameters()).device)
 
@@ -124,7 +124,7 @@ def lay_out(
     responses: Sequence[Sequence[int]],
     device: torch.device | str = "cpu",
 ) -> Rollout:
-    """A Rollout from given prompts and replies (lists of token ids)."""
+    """Make a Rollout of given prompts and replies (lists of token ids)."""
     ids, mask = pad_sequences([[*p, *r] for p, r in zip(prompts, responses, strict=True)], PAD_ID)
     response = torch.zeros(ids.shape, dtype=torch.float32)
     for i, (p, r) in enumerate(zip(prompts, responses, strict=True)):

@@ -13,7 +13,7 @@ from tests.support.course import write_course
 
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    """The folders of a small course, which `rlhf-lab build` builds during the test."""
+    """Write a small course, which `rlhf-lab build` builds during the test, and return its folders."""
     course = write_course(tmp_path)
     monkeypatch.setattr(release, "Layout", lambda: course)
     return course

@@ -19,12 +19,12 @@ PART, CHECK, KIT = "solutions/p3_sft.py", "solutions/checks/T07.py", "student_te
 
 @pytest.fixture
 def course(layout: Layout) -> Path:
-    """The folder of the small course that the command builds."""
+    """Return the folder of the small course that the command builds."""
     return layout.solutions.parent
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    """Exit code of `build` and what it printed; fails if it ended in another exception."""
+    """Run `build`, and return its exit code and output. Fails after any exception but SystemExit."""
     result = CliRunner().invoke(cli.create_app(), ["build", *arguments])
     assert isinstance(result.exception, SystemExit | None), result.exception
     return result.exit_code, result.output

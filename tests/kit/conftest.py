@@ -52,7 +52,7 @@ def tiny_lm() -> Any:
 
 @pytest.fixture
 def profile() -> kit.Profile:
-    """The tiny profile, with stages of a few steps."""
+    """Make the tiny profile, with stages of a few steps."""
     tiny = kit.get_profile("tiny")
     return replace(
         tiny,

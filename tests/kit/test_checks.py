@@ -28,7 +28,7 @@ def large(env):
 
 @pytest.fixture(params=["otter", "kit"])
 def tests_dir(tmp_path: Path, request, monkeypatch) -> Path:
-    """A folder with two checks, read with otter's classes and with our own runner."""
+    """Make a folder with two checks, read once with otter and once with the kit's reader."""
     if request.param == "kit":
         monkeypatch.setitem(sys.modules, "otter", None)
         monkeypatch.setitem(sys.modules, "otter.test_files", None)

@@ -35,7 +35,7 @@ def lm() -> GPT2LMHeadModel:
 
 
 def stepwise_greedy(lm: GPT2LMHeadModel, prompt: list[int], n: int) -> list[int]:
-    """Greedy decoding one sequence at a time, without cache or padding."""
+    """Decode greedily, one sequence at a time, without cache or padding."""
     reply: list[int] = []
     while len(reply) < n and (not reply or reply[-1] != kit.EOS_ID):
         with torch.no_grad():

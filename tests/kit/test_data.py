@@ -26,13 +26,13 @@ TURN = "\n\nAssistant:"
 
 
 def real_rows(name: str, n: int) -> list[dict[str, Any]]:
-    """The first n rows of a real data set."""
+    """Read the first n rows of a real data set."""
     with gzip.open(REAL / name, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line, _ in zip(lines, range(n), strict=False)]
 
 
 def pipeline() -> RLHFPipeline:
-    """The kit's pipeline with the reference slots."""
+    """Make the kit's pipeline with the reference slots."""
     return RLHFPipeline(reference_slots(), kit.get_profile(), kit.load_tokenizer())
 
 

@@ -19,7 +19,7 @@ from rlhf_kit.environment import check_environment
 
 @pytest.fixture
 def kit_folder(tmp_path: Path) -> Path:
-    """A kit with one data file and one model file that match the manifest."""
+    """Make a kit with one data file and one model file that match the manifest."""
     (tmp_path / "kit" / "lab_data").mkdir(parents=True)
     (tmp_path / "kit" / "lab_data" / "prompts.jsonl.gz").write_bytes(b"rows")
     model = tmp_path / "kit" / "base_model"

@@ -33,7 +33,7 @@ def two(format_example):
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory) -> Any:
-    """The notebook after a run in a fresh kernel, in a folder that holds nothing but it and a check."""
+    """Run the notebook in a fresh kernel, in a folder with nothing but the notebook and a check."""
     folder: Path = tmp_path_factory.mktemp("notebook")
     (folder / "checks").mkdir()
     (folder / "checks" / "T01.py").write_text(CHECK)
@@ -54,7 +54,7 @@ def executed(tmp_path_factory) -> Any:
 
 @pytest.fixture
 def outputs(executed) -> dict[str, list[Any]]:
-    """Outputs of each cell."""
+    """Return the outputs of each cell."""
     return {name: cell.outputs for name, cell in zip(CELLS, executed.cells, strict=True)}
 
 

@@ -27,7 +27,7 @@ PROMPTS = [f"\n\nHuman: Where does the zog {i} live?\n\nAssistant:" for i in ran
 
 
 def count_tokens(prompts: list[list[int]], replies: list[list[int]]) -> torch.Tensor:
-    """A score that needs no model: the length of the reply."""
+    """Score replies by their length, without a model."""
     return torch.tensor([float(len(reply)) for reply in replies])
 
 

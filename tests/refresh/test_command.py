@@ -48,7 +48,7 @@ for path, state in ((matrix.PAGE, store.page_state()), (attacks.PAGE, attacks.pa
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository in which nothing is stale."""
+    """Copy the repository, and make everything in the copy current."""
     root = tmp_path_factory.mktemp("copy") / "lab"
     shutil.copytree(ROOT, root, ignore=LEFT_OUT)
     python(root, "-c", CURRENT)

@@ -22,7 +22,7 @@ BODY = re.compile(rf"( +)# BEGIN SOLUTION ({SLOT_ID})\n.*?# END SOLUTION\n", re.
 
 
 def reference_names() -> dict[str, Any]:
-    """Every name the parts define, as a notebook that was run would hold it."""
+    """Return every name that the parts define, as a notebook that was run defines them."""
     names: dict[str, Any] = {}
     for file in dict.fromkeys(FILES.values()):
         names |= vars(importlib.import_module(f"solutions.{file.stem}"))
@@ -30,13 +30,13 @@ def reference_names() -> dict[str, Any]:
 
 
 def cell_of(slot: str) -> str:
-    """The slot's cell in its part."""
+    """Return the slot's cell from its part."""
     text = FILES[slot].read_text(encoding="utf-8")
     return next(c for c in text.split("\n# %%\n") if c.lstrip().startswith(f"# TODO {slot} ·")) + "\n"
 
 
 def names_with(names: Mapping[str, Any], slot: str, cell: str) -> dict[str, Any]:
-    """These names, and what another cell for the slot defines."""
+    """Return these names, with those that another cell for the slot defines."""
     changed = dict(names)
     exec(compile("from __future__ import annotations\n" + cell, f"<{slot}>", "exec"), changed)
     return changed
@@ -44,16 +44,16 @@ def names_with(names: Mapping[str, Any], slot: str, cell: str) -> dict[str, Any]
 
 @pytest.fixture(scope="session")
 def reference() -> dict[str, Any]:
-    """Every name the parts define."""
+    """Return every name that the parts define."""
     return reference_names()
 
 
 @pytest.fixture(scope="session")
 def with_slot(reference: dict[str, Any]) -> Callable[[str, Callable[[str], str]], dict[str, Any]]:
-    """with_slot("T07", edit): the reference names, the cell of T07 executed again after `edit`."""
+    """Return a function: with_slot("T07", edit) gives the reference names after running T07's edited cell."""
     return lambda slot, edit: names_with(reference, slot, edit(cell_of(slot)))
 
 
 def blank(cell: str) -> str:
-    """The cell as a student receives it."""
+    """Return the cell as a student receives it."""
     return BODY.sub(r'\1raise NotImplementedError("\2: to do")\n', cell)

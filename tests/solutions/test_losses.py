@@ -13,7 +13,7 @@ RTOL = 1e-5  # float32 rounding is near 1e-7 a term; sums here have at most a fe
 
 
 def logprob(logits, token):
-    """log softmax by the definition, in Python floats (float64)."""
+    """Compute the log-softmax by its definition, in Python floats (float64)."""
     top = max(logits)
     return logits[token] - top - math.log(sum(math.exp(x - top) for x in logits))
 

@@ -16,7 +16,7 @@ CONFIG = dataclasses.replace(kit.get_profile().ppo, clip_range=0.2, value_clip=0
 
 
 def batch(seed, n=4, rows=3, columns=7):
-    """n random (B, T) tensors and a mask with one run of response tokens per row, at any offset."""
+    """Draw n random (B, T) tensors, and a mask with one run of response tokens per row, at any offset."""
     generator = torch.Generator().manual_seed(seed)
     tensors = [torch.randn(rows, columns, generator=generator, dtype=torch.float64) for _ in range(n)]
     mask = torch.zeros(rows, columns)

@@ -43,14 +43,14 @@ def reward(prompt_ids, response_ids):
 
 @pytest.fixture
 def phases(monkeypatch):
-    """The rollouts that a run drew, in order."""
+    """Record the rollouts of a run, in order."""
     drawn, draw = [], kit.rollout
     monkeypatch.setattr(kit, "rollout", lambda *args, **kw: drawn.append(draw(*args, **kw)) or drawn[-1])
     return drawn
 
 
 def episodes(phase, log_policy, log_reference, values, settings):
-    """(state, token, log-ratio, advantage, return) of every response token of a phase, by loops."""
+    """Compute (state, token, log-ratio, advantage, return) of every response token of a phase, in loops."""
     out = []
     for prompt, reply in zip(phase.prompt_ids, phase.response_ids, strict=True):
         text, n = prompt + reply, len(prompt)

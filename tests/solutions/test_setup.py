@@ -25,7 +25,7 @@ def release() -> Release:
 
 @pytest.fixture
 def small(tmp_path: Path) -> zipfile.ZipFile:
-    """A zip with the release's kinds of files in a few bytes."""
+    """Make a small zip with the kinds of files of the release."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in ("README.md", NOTEBOOK, "rlhf_kit/__init__.py", "rlhf_kit/models.py", "tests/T01.py"):

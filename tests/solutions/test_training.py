@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 def adamw(weight, gradients, config):
-    """AdamW (Loshchilov and Hutter 2019), warm-up and clipping; a gradient is a function of the weight."""
+    """Compute AdamW (Loshchilov and Hutter 2019) with warm-up and clipping. A gradient is a function of the weight."""
     weight, first, second = weight.copy(), np.zeros_like(weight), np.zeros_like(weight)
     for k, gradient in enumerate(gradients):
         g = gradient(weight)
@@ -41,7 +41,7 @@ def adamw(weight, gradients, config):
 
 
 def bigram_gradient(rows):
-    """Gradient of the token-mean cross-entropy of a bigram table; the first token of a row is the prompt."""
+    """Compute the gradient of a bigram table's token-mean cross-entropy. The first token of a row is the prompt."""
     steps = [(a, b) for row in rows for a, b in itertools.pairwise(row)]
 
     def gradient(weight):

@@ -8,7 +8,7 @@ LIBRARY_CACHE = "torchinductor_"  # PyTorch makes this folder, one for each user
 
 
 def left_in(folder: Path) -> list[str]:
-    """All paths in the folder except an empty cache of PyTorch, which compiles nothing here."""
+    """List all paths in the folder except an empty cache of PyTorch, which compiles nothing here."""
     return [str(path) for path in sorted(folder.iterdir()) if not _empty_cache(path)]
 
 

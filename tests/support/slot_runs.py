@@ -31,12 +31,12 @@ FUTURE = "from __future__ import annotations\n"
 
 @lru_cache(maxsize=1)
 def reference_sources() -> tuple[str, ...]:
-    """The reference solution: imports and helpers, then the slots."""
+    """Return the reference solution: imports and helpers, then the slots."""
     return (reference_prelude(SLOTS), *(FUTURE + reference_source(slot) for slot in SLOTS))
 
 
 def base_sources(slot: str = "", source: str = "") -> list[str]:
-    """The right answers of the library of known mistakes, with `source` in place of the one to `slot`."""
+    """Return the right answers of the library of known mistakes, with `source` instead of the one to `slot`."""
     others = [base for other, base in load_library().bases.items() if other != slot]
     return [PRELUDE, *others, *([source] if source else [])]
 
@@ -59,7 +59,7 @@ def run_wrong(slot: str, source: str, seed: int) -> CheckedAnswers:
 
 
 def failed_checks(slot: str, sources: Sequence[str], seed: int) -> str:
-    """The names of a slot's checks that these sources fail, or why they cannot be run; empty if all checks hold."""
+    """Return the names of a slot's checks that these sources fail, or why they cannot be run, or nothing."""
     try:
         checked = run(slot, sources, seed)
     except Exception as error:  # noqa: BLE001 - sources that do not run are no right answer
@@ -68,7 +68,7 @@ def failed_checks(slot: str, sources: Sequence[str], seed: int) -> str:
 
 
 def submission(changes: Mapping[str, str] = {}, states: Mapping[str, Any] = {}, helpers: str = "") -> Answers:
-    """The library's right answers as a submission. changes: other sources, states: other states, by slot."""
+    """Make a submission of the library's right answers. changes, states: other sources and states, by slot."""
     slots = {
         slot: Answer(slot, states.get(slot, "present"), changes.get(slot, base) if slot not in states else "")
         for slot, base in sorted(load_library().bases.items())
@@ -102,7 +102,7 @@ class LocalSession:
 
 
 def reply(kind: str, data: Mapping[str, Any] = {}, error: str = "", tensors: Mapping[str, Any] = {}) -> Any:
-    """A reply of the worker."""
+    """Make a reply of the worker."""
     return SimpleNamespace(
         ok=kind == "answered", kind=kind, data=dict(data), tensors=dict(tensors), error=error, wall_s=0.1
     )

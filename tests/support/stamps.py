@@ -10,11 +10,11 @@ _FOUND = re.compile(_LINE.format("([0-9a-f]+)"))
 
 
 def stamp(state: str) -> str:
-    """The line. state: hexadecimal digits, a hash of the code."""
+    """Write the line. state: hexadecimal digits, a hash of the code."""
     return _LINE.format(state)
 
 
 def stamped(page: Path) -> str:
-    """The state in a page's line; nothing if the page has none, or is not there."""
+    """Read the state in a page's line, or nothing if there is no such line or page."""
     found = _FOUND.search(page.read_text(encoding="utf-8")) if page.is_file() else None
     return found[1] if found else ""

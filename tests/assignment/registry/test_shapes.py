@@ -109,7 +109,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 def problems_of(text: str) -> tuple[str, ...] | None:
-    """The problems of a registry, or None if it loads."""
+    """Return the problems of a registry, or None if it loads."""
     try:
         parse_spec(text)
     except SpecError as error:

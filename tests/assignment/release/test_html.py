@@ -36,7 +36,7 @@ def blank(real: Release) -> Page:
 
 @pytest.fixture(scope="module")
 def solved(real: Release) -> str:
-    """The solved page with outputs, whether or not the committed sample is current."""
+    """Make the solved page with outputs, even if the committed sample is not current."""
     return to_html(nbformat.read(Layout().samples / reference_sample.SAMPLE, as_version=4), real, FOR_INSTRUCTORS)
 
 

@@ -23,7 +23,7 @@ PLACE = Location("p4.py", 100)
 
 
 def part(tmp_path: Path, code: str) -> Path:
-    """A part file whose second cell, from line 5 on, holds the code."""
+    """Write a part file whose second cell, from line 5 on, holds the code."""
     path = tmp_path / "p4_reward_model.py"
     path.write_text("# %% [markdown]\n# Text\n\n# %%\n" + code, encoding="utf-8")
     return path

@@ -32,7 +32,7 @@ def code(source: str, slot: str | None = None, line: int = 1, file: str = "p4_re
 
 
 def after(step: passes.Pass, source: str, options: BuildOptions = STUDENT) -> str:
-    """The source of one code cell after one pass."""
+    """Run one pass on one code cell, and return the cell's source."""
     (cell,) = step((code(source),), options)
     return cell.source
 

@@ -17,7 +17,7 @@ PROSE, COMMENT = ("Prose with", "New prose with"), ("doubled_4 = ", "# twice\n  
 
 @pytest.fixture
 def layout(layout: Layout) -> Layout:
-    """A course whose solved notebook was executed: each code cell printed its number."""
+    """Make a course whose solved notebook was executed: each code cell printed its number."""
     release = build(layout)
     notebook = nbformat.reads(release.solved.decode(), as_version=4)
     notebook.metadata["language_info"] = {"name": "python", "version": "3"}

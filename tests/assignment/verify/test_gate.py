@@ -21,19 +21,19 @@ from tests.support.registries import change, edited
 
 @pytest.fixture
 def layout(layout: Layout) -> Layout:
-    """A course whose generated files are up to date."""
+    """Make a course whose generated files are up to date."""
     write(build(layout), layout)
     return layout
 
 
 def shipping(release: Release, **files: bytes) -> Release:
-    """The release with other contents under some names (`/` and `.` written as `__` and `_dot_`)."""
+    """Return the release with other files; in their names `/` is written as `__` and `.` as `_dot_`."""
     named = {name.replace("_dot_", ".").replace("__", "/"): data for name, data in files.items()}
     return dataclasses.replace(release, shipped={**release.shipped, **named})
 
 
 def with_cell(release: Release, source: str, kind: str = "code") -> Release:
-    """The release whose student notebook has one more cell."""
+    """Return the release with one more cell in the student notebook."""
     notebook = json.loads(release.shipped[NOTEBOOK])
     extra = {"cell_type": kind, "id": "extra", "metadata": {}, "source": source}
     extra |= {"outputs": [], "execution_count": None} if kind == "code" else {}
