@@ -81,10 +81,19 @@ def execute(
         resources={"metadata": {"path": str(folder)}},
     )  # fmt: skip
     start = time.monotonic()
+    _run(client, kernel_environment(folder), current)
+    seconds = time.monotonic() - start
+    outputs = notebook.cells.pop().outputs
+    usage = json.loads("".join(out.text for out in outputs if out.output_type == "stream"))
+    return Executed(tidy(notebook, folder), seconds, usage["peak_kib"] * 1024, tuple(usage["files"]))
+
+
+def _run(client: NotebookClient, environment: dict[str, str], current: dict[str, str]) -> None:
+    """Run the client's notebook. current: `id` is the cell that runs. Raises as `execute` does."""
     try:
-        client.execute(env=kernel_environment(folder))
+        client.execute(env=environment)
     except CellTimeoutError as error:
-        raise ExecutionError(f"cell {current['id']} took longer than {cell_timeout:g} s") from error
+        raise ExecutionError(f"cell {current['id']} took longer than {client.timeout:g} s") from error
     except CellExecutionError as error:
         text = _ANSI.sub("", str(error)).strip()[-2000:]
         raise ExecutionError(f"cell {current['id']} failed: {text}") from error
@@ -94,10 +103,6 @@ def execute(
         if isinstance(error.__context__, DeadKernelError):
             raise KeyboardInterrupt from None
         raise
-    seconds = time.monotonic() - start
-    outputs = notebook.cells.pop().outputs
-    usage = json.loads("".join(out.text for out in outputs if out.output_type == "stream"))
-    return Executed(tidy(notebook, folder), seconds, usage["peak_kib"] * 1024, tuple(usage["files"]))
 
 
 def tidy(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
