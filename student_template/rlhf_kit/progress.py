@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, Self, TypeVar
 
 QUIET_VARIABLE = (
-    "RLHF_KIT_QUIET"  # set to 1: no bars where the output is not a terminal (batch jobs, grading)
+    "RLHF_KIT_QUIET"  # set to 1: no bars if stderr is no terminal (batch jobs, grading)
 )
 SHOWN = ("loss", "reward", "kl")  # the statistics shown beside the bar, in this order
 
