@@ -41,9 +41,9 @@ def test_the_reference_scores_ninety_five_with_five_pending(root: Path, tmp_path
     assert not lost
     assert (report["score"], report["pending"], report["passed"]) == (95, 5, True)
     assert all(criterion["met"] for criterion in report["success_criteria"])
-    bars = load_spec().thresholds("tiny")
+    thresholds = load_spec().thresholds("tiny")
     taken_up = items(report)["ppo_reward"]["evidence"]["style"]
-    assert taken_up > bars.ppo_reward.style_min + bars.ppo_reward.retry_margin  # nowhere near a second try
+    assert taken_up > thresholds.ppo_reward.style_min + thresholds.ppo_reward.retry_margin  # nowhere near a second try
 
 
 @pytest.mark.slow

@@ -126,7 +126,7 @@ LIBRARY = """# Wrong answers to {id}.
 [base.{id}]
 code = '''
 def {name}(x):
-    raise NotImplementedError("TODO({id}): a right answer of its own form")
+    raise NotImplementedError("TODO({id}): a right answer in another form than the solution")
 '''
 
 [[mistake]]

@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, Self, TypeVar
 
-QUIET_VARIABLE = (
-    "RLHF_KIT_QUIET"  # set to 1: no bars where the output is not a terminal (batch jobs, grading)
-)
+QUIET_VARIABLE = "RLHF_KIT_QUIET"  # set to 1: no bars where there is no terminal
 SHOWN = ("loss", "reward", "kl")  # the statistics shown beside the bar, in this order
 
 T = TypeVar("T")

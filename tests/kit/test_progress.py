@@ -1,4 +1,4 @@
-"""Progress bars as callbacks: what they show, and when they keep still."""
+"""Progress bars as callbacks: what they show, and when they draw nothing."""
 
 from __future__ import annotations
 

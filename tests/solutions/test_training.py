@@ -102,7 +102,7 @@ def test_train_reward_model_makes_exactly_the_updates_of_adamw(reference):
 
 
 @pytest.fixture(scope="module")
-def judge(reference):
+def reward_model(reference):
     torch.manual_seed(2)
     config = GPT2Config(
         vocab_size=40,
@@ -124,14 +124,17 @@ def judge(reference):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_score_of_a_text_does_not_depend_on_padding(judge, side):
+def test_the_score_of_a_text_does_not_depend_on_padding(reward_model, side):
     rows = [[3, 4, 5, 0], [6, 7, 8, 9, 10, 0], [11, 0], [12]]
     ids, mask = kit.pad_sequences(rows, kit.PAD_ID, side)
     with torch.no_grad():
-        together = judge(input_ids=ids, attention_mask=mask)
-        alone = [judge.score(judge.transformer(input_ids=torch.tensor([row])).last_hidden_state[0, -1]) for row in rows]
+        together = reward_model(input_ids=ids, attention_mask=mask)
+        alone = [
+            reward_model.score(reward_model.transformer(input_ids=torch.tensor([row])).last_hidden_state[0, -1])
+            for row in rows
+        ]
     assert torch.allclose(together, torch.cat(alone), atol=1e-5)
 
 
-def test_the_reward_model_adds_no_parameters(judge):
-    assert {name.split(".")[0] for name, _ in judge.named_parameters()} == {"transformer", "score"}
+def test_the_reward_model_adds_no_parameters(reward_model):
+    assert {name.split(".")[0] for name, _ in reward_model.named_parameters()} == {"transformer", "score"}
