@@ -27,9 +27,10 @@ _LONG = 12  # a list of more numbers than this is summed up
 class CurveStyle:
     """How a curve of a training item is drawn: its title, the unit of y and the unit of x.
 
-    threshold_in_evidence: the key of the item's evidence with its threshold. threshold_field, band_fields: fields of
-    the item's thresholds in the registry that are drawn as a line, or as the lower and upper end of the allowed range.
-    with_interval: draw the evidence's confidence interval at the last point.
+    threshold_in_evidence: the key of the item's evidence with its threshold. threshold_field: the field of the item's
+    thresholds in the registry that is drawn as a line. band_in_evidence: the item, which may be another one, and the
+    key of its evidence with the allowed range. with_interval: draw the evidence's confidence interval at the last
+    point.
     """
 
     title: str
@@ -37,7 +38,7 @@ class CurveStyle:
     step: str = "optimiser step"
     threshold_in_evidence: str = ""
     threshold_field: str = ""
-    band_fields: tuple[str, ...] = ()
+    band_in_evidence: tuple[str, str] = ("", "")
     with_interval: bool = False
 
 
@@ -49,7 +50,7 @@ _CURVES = {  # by key of the curve in the evidence
     ),
     "reward": CurveStyle("PPO: reward on hidden prompts", "mean reward", "PPO step"),
     "kl": CurveStyle(
-        "PPO: KL from the SFT policy", "nats per sequence", "PPO step", band_fields=("min", "max")
+        "PPO: KL from the SFT policy", "nats per sequence", "PPO step", band_in_evidence=("ppo_kl", "range")
     ),
 }  # fmt: skip
 
@@ -144,12 +145,13 @@ def charts(results: Mapping[str, ItemResult], spec: Spec, profile: str) -> list[
         curve = evidence.get("curve")
         if isinstance(curve, Mapping) and isinstance(curve.get("steps"), Sequence):
             thresholds = getattr(spec.threshold_table.get(profile), item.id, None)
-            found += [_chart(item.id, key, evidence, thresholds) for key in curve if key != "steps"]
+            found += [_chart(item.id, key, results, thresholds) for key in curve if key != "steps"]
     return [chart for chart in found if chart is not None]
 
 
-def _chart(item: str, key: str, evidence: Mapping[str, Any], thresholds: object) -> Chart | None:
+def _chart(item: str, key: str, results: Mapping[str, ItemResult], thresholds: object) -> Chart | None:
     """The chart of one curve; None if it has no points. thresholds: the item's, or None."""
+    evidence = results[item].evidence
     curve = evidence["curve"]
     if not isinstance(curve[key], Sequence) or isinstance(curve[key], str):
         return None
@@ -158,11 +160,12 @@ def _chart(item: str, key: str, evidence: Mapping[str, Any], thresholds: object)
         return None
     style = _CURVES.get(key, CurveStyle(f"{item}: {key}", key.replace("_", " ")))
     stated, field = style.threshold_in_evidence, style.threshold_field
+    other, allowed = style.band_in_evidence
     line = evidence.get(stated) if stated else getattr(thresholds, field, None)
     return Chart(
         style.title, style.step, style.unit, x, y,
         threshold=float(line) if is_number(line) else None,
-        band=_pair([getattr(thresholds, name, None) for name in style.band_fields]),
+        band=_pair(results[other].evidence.get(allowed)) if other in results else None,
         interval=_pair(evidence.get("interval")) if style.with_interval else None,
     )  # fmt: skip
 

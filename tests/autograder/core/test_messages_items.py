@@ -46,10 +46,6 @@ STAGES = {item: stage for stage in run.STAGES for item in stage.items}
 PARTS = re.compile(r"Asked: (?P<asked>.+?) Seen: (?P<seen>.+?) Try: (?P<tip>.+[.?])")
 
 
-def item_of(kind: str) -> list[str]:
-    return [item.id for item in SPEC.item_list if item.kind == kind]
-
-
 def of_training(item: str) -> Iterator[ItemResult]:
     """Every outcome and every failure of a training item, with evidence that only a TA may see."""
     found: list[Outcome | Failure] = []

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autograder.report.evidence import charts
 from autograder.report.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, finite_pairs, svg, ticks
+from tests.support.report_fixture import SPEC, typical_results
 
 numbers = st.floats(-1e12, 1e12, allow_nan=False)
 
@@ -71,3 +73,19 @@ def test_texts_of_a_chart_are_escaped() -> None:
 
 def test_a_chart_has_a_summary_in_words() -> None:
     assert chart((0, 8), (3.0, 1.0), threshold=2.0).summary == "Loss: from 3 at step 0 to 1 at step 8; threshold 2."
+
+
+def test_each_training_curve_is_drawn_with_what_it_is_held_against() -> None:
+    results, spec = typical_results(), SPEC
+    drawn = {one.title.partition(":")[2].strip(): one for one in charts(results, spec, "tiny")}
+    loss, accuracy, reward, kl = drawn.values()
+    assert loss.threshold == results["sft_loss_trend"].evidence["bar"]
+    assert accuracy.threshold == spec.thresholds("tiny").rm_accuracy.lower_bound_min
+    assert accuracy.interval == tuple(results["rm_accuracy"].evidence["interval"])
+    assert (reward.threshold, reward.band, reward.interval) == (None, None, None)
+    assert kl.band == tuple(results["ppo_kl"].evidence["range"])
+
+
+def test_the_kl_curve_has_no_band_if_its_item_was_not_graded() -> None:
+    results = {id_: one for id_, one in typical_results().items() if id_ != "ppo_kl"}
+    assert [one.band for one in charts(results, SPEC, "tiny")] == [None] * 4
