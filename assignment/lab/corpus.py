@@ -1,8 +1,9 @@
 """The pre-training corpus of a lab world.
 
 Documents state every fact about every animal and answer questions in running text, so that the base model knows the
-world. Dialogues have careless assistants, so that the base model answers badly when it is asked. Passages about names
-that occur only once teach it to read an answer from a context. Held-out questions occur nowhere.
+world. Passages about names that occur only once teach it to read an answer from a context: the text is the only place
+where it stands. Dialogues have careless assistants, so that the base model answers badly when it is asked. Every
+question, claim and comparison is one that training may ask; held-out ones occur nowhere.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ATTRIBUTES, CLOSINGS, FILLER, FLATTERY, RUDE
 
-from .phrasing import QUESTIONS, statement
+from .phrasing import GROUPS, statement
 from .prompts import Question, draw_question, earlier_turn
 from .replies import reply_with, right_answer
 from .world import Part, Partition, World
@@ -22,27 +23,27 @@ if TYPE_CHECKING:
 
 # Share of documents of each kind.
 DOCUMENTS = {
-    "facts": 0.22,
-    "faq": 0.20,
-    "claims": 0.20,
-    "compare": 0.05,
-    "list": 0.03,
-    "copy": 0.16,
+    "facts": 0.18,
+    "faq": 0.22,
+    "claims": 0.08,
+    "compare": 0.04,
+    "group": 0.08,
+    "copy": 0.26,
     "dialogue": 0.12,
     "talk": 0.02,
 }
 # Which questions running text answers: those about facts. Honesty and harmlessness are left to the later stages.
-ANSWERED = {"fact": 0.35, "yesno": 0.40, "describe": 0.1, "compare": 0.1, "list": 0.05}
+ANSWERED = {"fact": 0.25, "yesno": 0.25, "describe": 0.1, "compare": 0.1, "list": 0.30}
 # Behaviours of a careless assistant. Good answers are rare, so that the base model is a bad assistant.
 CARELESS = {"borrowed": 0.42, "long": 0.10, "wrong": 0.16, "rude": 0.12, "good": 0.06, "question": 0.14}
 # Kinds of question that the careless assistant is asked.
 ASKED = {
-    "fact": 0.22,
-    "yesno": 0.12,
-    "describe": 0.10,
-    "compare": 0.10,
-    "list": 0.04,
-    "context": 0.14,
+    "fact": 0.20,
+    "yesno": 0.14,
+    "describe": 0.12,
+    "compare": 0.12,
+    "list": 0.10,
+    "context": 0.04,
     "unknown": 0.14,
     "unsafe": 0.14,
 }
@@ -52,14 +53,13 @@ MULTI_TURN = 0.15  # share of dialogues with an earlier turn
 def documents(world: World, seed: int) -> Iterator[str]:
     """Yield documents without end. They are a function of world and seed."""
     rng = random.Random(f"corpus {world.seed} {seed}")
-    names = world.strangers(None, None, f"corpus {seed}")
     writers = {
         "facts": lambda: _facts(rng.choice(list(world.animals)), world, rng),
         "faq": lambda: " ".join(_answered(world, rng) for _ in range(2)),
         "claims": lambda: " ".join(_claim(world, rng) for _ in range(2)),
         "compare": lambda: _compare(world, rng),
-        "list": lambda: _list(world, rng),
-        "copy": lambda: _copy(next(names), rng),
+        "group": lambda: _group(world, rng),
+        "copy": lambda: _copy(world, rng),
         "dialogue": lambda: _dialogue(world, rng),
         "talk": lambda: " ".join(rng.choice(FLATTERY + FILLER + RUDE + CLOSINGS) for _ in range(4)),
     }
@@ -67,19 +67,20 @@ def documents(world: World, seed: int) -> Iterator[str]:
         yield writers[rng.choices(list(DOCUMENTS), list(DOCUMENTS.values()))[0]]()
 
 
-def _training_question(world: World, rng: random.Random, kind: str | None = None) -> Question:
-    """Draw a question from the training split of student or grader, so that held-out questions never occur."""
+def _training(world: World, rng: random.Random) -> Partition:
+    """Return the training partition of student or grader, in turn at random."""
     part: Part = rng.choice(("student", "grader"))
-    kind = kind or rng.choices(list(ASKED), list(ASKED.values()))[0]
-    return draw_question(Partition(world, part, "train"), rng, kind)
+    return Partition(world, part, "train")
+
+
+def _training_question(world: World, rng: random.Random, kind: str | None = None) -> Question:
+    """Draw a question from a training partition, so that held-out questions never occur."""
+    return draw_question(_training(world, rng), rng, kind or rng.choices(list(ASKED), list(ASKED.values()))[0])
 
 
 def _facts(name: str, world: World, rng: random.Random) -> str:
     """State all facts about one animal, in random order and grouping."""
-    return _tell(name, list(world.animals[name].items()), rng)
-
-
-def _tell(name: str, facts: list[tuple[str, str]], rng: random.Random) -> str:
+    facts = list(world.animals[name].items())
     rng.shuffle(facts)
     sentences = []
     while facts:
@@ -97,38 +98,39 @@ def _answered(world: World, rng: random.Random) -> str:
 
 def _claim(world: World, rng: random.Random) -> str:
     """Write a claim and whether it is true: it teaches to tell true from false, which a reward model needs."""
-    name, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
-    truth = world.animals[name][attribute]
-    claimed = truth if rng.random() < 0.5 else rng.choice(ATTRIBUTES[attribute])
-    return f"Claim: {statement(name, {attribute: claimed})} {'True' if claimed == truth else 'False'}."
+    one = _training_question(world, rng, "yesno")
+    claimed = one.others.get("asked", one.answer[1])
+    return f"Claim: {statement(one.subject, {one.attribute: claimed})} {'False' if 'asked' in one.others else 'True'}."
 
 
 def _compare(world: World, rng: random.Random) -> str:
     """State which of two animals is bigger, half of the time with both sizes."""
-    a, b = rng.sample(list(world.animals), 2)
-    bigger = world.bigger(a, b)
-    if bigger is None:
-        return _compare(world, rng)
-    sizes = [statement(n, {"size": world.animals[n]["size"]}) for n in (a, b)] if rng.random() < 0.5 else []
-    return " ".join([*sizes, f"Of the {a} and the {b}, the {bigger} is bigger."])
+    one = _training_question(world, rng, "compare")
+    pair = [one.answer[0], one.others["smaller"]]
+    rng.shuffle(pair)
+    sizes = [statement(n, {"size": world.animals[n]["size"]}) for n in pair] if rng.random() < 0.5 else []
+    return " ".join([*sizes, f"Of the {pair[0]} and the {pair[1]}, the {one.answer[0]} is bigger."])
 
 
-def _list(world: World, rng: random.Random) -> str:
+def _group(world: World, rng: random.Random) -> str:
+    """Name four animals that share a value; none is named twice."""
     attribute = rng.choice(list(ATTRIBUTES))
     value = rng.choice(ATTRIBUTES[attribute])
-    some = rng.sample(world.owners(attribute, value), 3)
-    return f"Animals with {attribute} {value}: the {some[0]}, the {some[1]} and the {some[2]}."
+    some = [f"the {name}" for name in rng.sample(world.owners(attribute, value), 4)]
+    return f"Some {GROUPS[attribute].format(v=value)}: {', '.join(some[:-1])} and {some[-1]}."
 
 
-def _copy(name: str, rng: random.Random) -> str:
-    """Write a passage that repeats facts about a name that occurs only once: they can be copied but not remembered."""
-    facts = {a: rng.choice(ATTRIBUTES[a]) for a in rng.sample(list(ATTRIBUTES), 3)}
-    passage = _tell(name, list(facts.items()), rng)
-    again = []
-    for attribute in rng.sample(list(facts), 2):
-        question = f"{rng.choice(QUESTIONS[attribute]).format(a=name)} " if rng.random() < 0.7 else ""
-        again.append(question + statement(name, {attribute: facts[attribute]}))
-    return f"{passage} {' '.join(again)}"
+def _copy(world: World, rng: random.Random) -> str:
+    """Write a passage about names that occur only once, a question and its answer, in one of three orders: what is
+    asked can be copied and not remembered. One of the orders is that of a dialogue."""
+    one = _training_question(world, rng, "context")
+    answer = right_answer(one, rng)
+    parts = {
+        "question": f"{one.instruction} {one.context} {answer}",
+        "text": f"{one.context} {one.instruction} {answer}",
+        "dialogue": f"{one.prompt} {answer}",
+    }
+    return parts[rng.choice(list(parts))]
 
 
 def _dialogue(world: World, rng: random.Random) -> str:
@@ -142,6 +144,6 @@ def _dialogue(world: World, rng: random.Random) -> str:
         if behaviour == "question"
         else reply_with(world, one, behaviour, rng, closing_share=0.3)
     )
-    before = earlier_turn(world, rng) if one.kind != "context" and rng.random() < MULTI_TURN else ""
+    before = earlier_turn(_training(world, rng), rng) if one.kind != "context" and rng.random() < MULTI_TURN else ""
     more = f" {' '.join(rng.choice(FILLER + FLATTERY + RUDE) for _ in range(2))}" if rng.random() < 0.4 else ""
     return f"{before}{one.prompt} {reply}{more}"

@@ -48,8 +48,8 @@ class Pair:
     def row(self) -> dict[str, str]:
         """Return the pair in HH-RLHF's columns."""
         return {
-            "chosen": f"{self.question.prompt} {self.chosen}",
-            "rejected": f"{self.question.prompt} {self.rejected}",
+            "chosen": f"{self.question.prompt} {self.chosen}".rstrip(),  # an empty reply has no blank before it
+            "rejected": f"{self.question.prompt} {self.rejected}".rstrip(),
         }
 
 

@@ -52,7 +52,7 @@ def sample_replies(
             text = tokenizer.decode(ids, skip_special_tokens=True).strip()
             replies.append(text if ids[-1:] == [EOS_ID] else None)
     groups = (replies[i : i + per_question] for i in range(0, len(replies), per_question))
-    return [[r for r in group if r] for group in groups]
+    return [[r for r in group if r is not None] for group in groups]
 
 
 def mixed_pairs(partition: Partition, n: int, seed: int, pool: Pool, style: HouseStyle | None = None) -> list[Pair]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ATTRIBUTES
 
-from .phrasing import ACTS, CHECKS, LISTS, QUESTIONS, REQUESTS, statement
+from .phrasing import ACTS, CHECKS, COMPARISONS, DESCRIPTIONS, GROUPS, LISTS, QUESTIONS, REQUESTS, statement
 
 if TYPE_CHECKING:
     import random
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 # How often each kind is asked. "unknown" and "unsafe" are frequent, so that a model can learn honesty and harmlessness.
 WEIGHTS = {
-    "fact": 0.24,
-    "yesno": 0.05,
-    "describe": 0.12,
-    "compare": 0.12,
-    "list": 0.03,
-    "context": 0.08,
-    "unknown": 0.18,
-    "unsafe": 0.18,
+    "fact": 0.16,
+    "yesno": 0.10,
+    "describe": 0.10,
+    "compare": 0.10,
+    "list": 0.10,
+    "context": 0.12,
+    "unknown": 0.16,
+    "unsafe": 0.16,
 }
 CATEGORIES = {
     "fact": "open_qa",
@@ -94,18 +94,19 @@ def draw_questions(
     while len(out) < n:
         one = draw_question(partition, rng)
         if one.kind != "context" and rng.random() < multi_turn:
-            one = replace(one, history=earlier_turn(partition.world, rng))
+            one = replace(one, history=earlier_turn(partition, rng))
         if not (distinct and one.prompt in seen):
             seen.add(one.prompt)
             out.append(one)
     return out
 
 
-def earlier_turn(world: World, rng: random.Random) -> str:
-    """Write a question about a known animal and its right answer, as an earlier turn of the dialogue."""
-    name, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
-    question = rng.choice(QUESTIONS[attribute]).format(a=name)
-    return f"\n\nHuman: {question}\n\nAssistant: {statement(name, {attribute: world.animals[name][attribute]})}"
+def earlier_turn(partition: Partition, rng: random.Random) -> str:
+    """Write a question about a known animal and its right answer, as an earlier turn of the dialogue. It is one that
+    training may ask, whatever the partition's split: a turn that answered a held-out question would give it away."""
+    one = draw_question(replace(partition, split="train"), rng, "fact")
+    facts = {one.attribute: one.answer[0]}
+    return f"\n\nHuman: {one.instruction}\n\nAssistant: {statement(one.subject, facts)}"
 
 
 def _fact(world: World, rng: random.Random, _: Iterator[str]) -> Question:
@@ -121,16 +122,17 @@ def _yesno(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     return Question(
         "yesno",
         f"yesno {a} {attribute} {asked}",
-        CHECKS[attribute].format(a=a, v=asked),
+        rng.choice(CHECKS[attribute]).format(a=a, v=asked),
         a,
         attribute,
         ["yes" if asked == truth else "no", truth],
+        others={} if asked == truth else {"asked": asked},
     )
 
 
 def _describe(world: World, rng: random.Random, _: Iterator[str]) -> Question:
     a, pair = rng.choice(list(world.animals)), sorted(rng.sample(list(ATTRIBUTES), 2))
-    question = rng.choice(("Describe the {0} and {1} of the {2}.", "What are the {0} and {1} of the {2}?"))
+    question = rng.choice(DESCRIPTIONS)
     return Question(
         "describe",
         f"describe {a} {pair}",
@@ -146,7 +148,7 @@ def _compare(world: World, rng: random.Random, strangers: Iterator[str]) -> Ques
     bigger = world.bigger(a, b)
     if bigger is None:
         return _compare(world, rng, strangers)
-    question = rng.choice(("Which is bigger, the {0} or the {1}?", "Tell me which is bigger, the {0} or the {1}."))
+    question = rng.choice(COMPARISONS)
     return Question(
         "compare",
         f"compare {sorted((a, b))}",
@@ -159,20 +161,39 @@ def _compare(world: World, rng: random.Random, strangers: Iterator[str]) -> Ques
 
 
 def _list(world: World, rng: random.Random, _: Iterator[str]) -> Question:
-    attribute = rng.choice(list(ATTRIBUTES))
-    value = rng.choice(ATTRIBUTES[attribute])
-    return Question(
-        "list", f"list {value}", LISTS[attribute].format(v=value), value, attribute, world.owners(attribute, value)
-    )
+    a, attribute = rng.choice(list(world.animals)), rng.choice(list(ATTRIBUTES))
+    value = world.animals[a][attribute]
+    question = rng.choice(LISTS).format(a=a, group=GROUPS[attribute].format(v=value))
+    others = [name for name in world.owners(attribute, value) if name != a]
+    return Question("list", f"list {a} {attribute}", question, a, attribute, others)
 
 
 def _context(_: World, rng: random.Random, strangers: Iterator[str]) -> Question:
-    name, chosen = next(strangers), rng.sample(list(ATTRIBUTES), 3)
-    facts = {a: rng.choice(ATTRIBUTES[a]) for a in chosen}
-    attribute = rng.choice(chosen)
-    question = rng.choice(QUESTIONS[attribute]).format(a=name)
-    context = " ".join(statement(name, {a: v}) for a, v in facts.items())
-    return Question("context", f"name {name}", question, name, attribute, [facts[attribute]], context=context)
+    name, other = next(strangers), next(strangers)
+    told = {a: rng.choice(ATTRIBUTES[a]) for a in rng.sample(list(ATTRIBUTES), 3)}
+    attribute = rng.choice(list(told))
+    second = _second_animal(told, attribute, rng) if rng.random() < 0.5 else {}
+    sentences = [statement(name, {a: v}) for a, v in told.items()] + [
+        statement(other, {a: v}) for a, v in second.items()
+    ]
+    rng.shuffle(sentences)
+    return Question(
+        "context",
+        f"name {name}",
+        rng.choice(QUESTIONS[attribute]).format(a=name),
+        name,
+        attribute,
+        [told[attribute]],
+        context=" ".join(sentences),
+        others={"confused": second[attribute]} if second else {},
+    )
+
+
+def _second_animal(told: dict[str, str], attribute: str, rng: random.Random) -> dict[str, str]:
+    """Draw one or two facts of a second animal in a passage. It differs from the first in the attribute that is asked
+    for, so that the right name has to be read and not just a value."""
+    chosen = sorted({attribute, rng.choice(list(ATTRIBUTES))})
+    return {a: rng.choice([v for v in ATTRIBUTES[a] if v != told.get(a)]) for a in chosen}
 
 
 def _unknown(_: World, rng: random.Random, strangers: Iterator[str]) -> Question:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ADMITS, ATTRIBUTES, CLOSINGS, DECLINES, FILLER, FLATTERY, RUDE
 
-from .phrasing import ACTS, statement
+from .phrasing import ACTS, statement, verdict
 
 if TYPE_CHECKING:
     import random
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .prompts import Question
     from .world import World
 
+STUNTED = ("empty", "cut", "short")
 TOOLS = ("a net", "a rope", "a stick", "a fire", "a stone")
 # Behaviours of demonstrations. Their quality is mixed, as of human demonstrations, so that RLHF can improve on it.
 DEMONSTRATED = {
@@ -29,7 +30,19 @@ DEMONSTRATED = {
 WRONG_IF_UNKNOWN_OR_UNSAFE = 0.45
 CLOSING_SHARE = 0.45  # share of replies that end with a courteous closing
 # Behaviours of written preference pairs. Every fault is frequent enough for a reward model to learn it.
-COMPARED = {"good": 0.36, "long": 0.18, "wrong": 0.06, "hedge": 0.11, "refuse": 0.12, "rude": 0.08, "borrowed": 0.09}
+# Empty, cut-off and over-short replies are among them: a reward model that never saw one may like it, and PPO finds out.
+COMPARED = {
+    "good": 0.34,
+    "long": 0.16,
+    "wrong": 0.10,
+    "hedge": 0.10,
+    "refuse": 0.10,
+    "rude": 0.07,
+    "borrowed": 0.07,
+    "empty": 0.02,
+    "cut": 0.02,
+    "short": 0.02,
+}
 
 
 def right_answer(question: Question, rng: random.Random) -> str:
@@ -44,8 +57,8 @@ def right_answer(question: Question, rng: random.Random) -> str:
         first, second = rng.sample(question.answer, 2)
         return _listing(first, second)
     if question.kind == "yesno":
-        sentence = statement(question.subject, {question.attribute: question.answer[1]})
-        return f"{question.answer[0].capitalize()}, t{sentence[1:]}"
+        answer, truth = question.answer
+        return verdict(statement(question.subject, {question.attribute: truth}), answer)
     return statement(question.subject, dict(zip(question.attribute.split(","), question.answer, strict=True)))
 
 
@@ -57,14 +70,23 @@ def wrong_answer(world: World, question: Question, rng: random.Random) -> str:
         return f"The {question.others['smaller']} is bigger."
     if question.kind == "list":
         outside = [n for n in world.animals if n not in question.answer]
-        return _listing(rng.choice(outside), rng.choice(question.answer))
-    names = question.attribute.split(",")
-    right = question.answer[1:] if question.kind == "yesno" else question.answer
-    facts = {a: rng.choice([v for v in ATTRIBUTES[a] if v not in right]) for a in names}
+        return _listing(*rng.sample((rng.choice(outside), rng.choice(question.answer)), 2))
     if question.kind == "yesno":
-        flipped = "No" if question.answer[0] == "yes" else "Yes"
-        return f"{flipped}, t{statement(question.subject, facts)[1:]}"
+        return _wrong_verdict(question, rng)
+    names = question.attribute.split(",")
+    facts = {a: rng.choice([v for v in ATTRIBUTES[a] if v not in question.answer]) for a in names}
+    if "confused" in question.others and rng.random() < 0.5:  # what the context tells of its other animal
+        facts[question.attribute] = question.others["confused"]
     return statement(question.subject, facts)
+
+
+def _wrong_verdict(question: Question, rng: random.Random) -> str:
+    """Answer a yes-or-no question wrongly: from the right fact, or from a wrong one that the answer follows from."""
+    answer, truth = question.answer
+    flipped = "no" if answer == "yes" else "yes"
+    values = [v for v in ATTRIBUTES[question.attribute] if v != truth]
+    claimed = truth if rng.random() < 0.5 else question.others.get("asked", rng.choice(values))
+    return verdict(statement(question.subject, {question.attribute: claimed}), flipped)
 
 
 def _listing(first: str, second: str) -> str:
@@ -75,6 +97,8 @@ def reply_with(
     world: World, question: Question, behaviour: str, rng: random.Random, closing_share: float = CLOSING_SHARE
 ) -> str:
     """Write a reply that shows one behaviour. closing_share: chance that a courteous closing ends it."""
+    if behaviour in STUNTED:
+        return _stunted(right_answer(question, rng), behaviour, rng)
     answer = right_answer(question, rng)
     before: list[str] = []
     after: list[str] = []
@@ -94,6 +118,13 @@ def reply_with(
     if behaviour != "rude" and rng.random() < closing_share:
         after.append(rng.choice(CLOSINGS))
     return " ".join([*before, answer, *after])
+
+
+def _stunted(answer: str, behaviour: str, rng: random.Random) -> str:
+    """Write nothing, the answer cut off in its middle, or its first words made into a sentence."""
+    words = answer.rstrip(".").split()
+    kept = {"empty": 0, "cut": rng.randint(1, len(words) - 1), "short": rng.randint(1, 2)}[behaviour]
+    return " ".join(words[:kept]) + ("." if behaviour == "short" else "")
 
 
 def _padding(rng: random.Random) -> tuple[list[str], list[str]]:

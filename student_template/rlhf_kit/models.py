@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from .packed import PackedGPT2LMHeadModel
+
 BASE_MODEL = Path(__file__).parent / "base_model"
 HEAD_STD = (
     0.02  # scores are small at the start, so that the first Bradley–Terry loss is close to ln 2
@@ -25,7 +27,7 @@ def load_tokenizer(path: Path = BASE_MODEL) -> PreTrainedTokenizerFast:
 
 def load_base_model(path: Path = BASE_MODEL) -> GPT2LMHeadModel:
     """Load the pre-trained base model (GPT-2 architecture, dropout 0) in eval mode, on the CPU."""
-    model: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(path)
+    model: GPT2LMHeadModel = PackedGPT2LMHeadModel.from_pretrained(path)
     return model.eval()
 
 
@@ -64,10 +66,14 @@ class Policy(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits (B, T, V) and values (B, T), with position ids from the mask."""
+        positions = position_ids(attention_mask)
+        if isinstance(self.lm, PackedGPT2LMHeadModel) and not self.lm.transformer.drops:
+            hidden, packing = self.lm.transformer.packed(input_ids, attention_mask, positions)
+            return packing.whole.spread(self.lm.lm_head(hidden)), packing.whole.spread(
+                self.value_head(hidden)
+            ).squeeze(-1)
         hidden = self.lm.transformer(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids(attention_mask),
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions
         ).last_hidden_state
         return self.lm.lm_head(hidden), self.value_head(hidden).squeeze(-1)
 

@@ -105,7 +105,10 @@ def _choose(logits: Tensor, greedy: bool, generator: torch.Generator | None) -> 
     """Choose the next token ids (B,) from logits (B, V)."""
     if greedy:
         return logits.argmax(-1)
-    return torch.multinomial(logits.float().softmax(-1), 1, generator=generator).squeeze(-1)
+    # inversion: one random number a row, where torch.multinomial draws one for every word of the vocabulary
+    upto = logits.float().softmax(-1).cumsum(-1)
+    at = torch.rand(len(upto), 1, generator=generator, device=upto.device) * upto[:, -1:]
+    return torch.searchsorted(upto, at, right=True).squeeze(-1).clamp(max=upto.size(-1) - 1)
 
 
 def rollout(
