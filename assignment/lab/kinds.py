@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rlhf_kit.gold import RIGHT, gold_components
@@ -10,6 +9,9 @@ from rlhf_kit.gold import RIGHT, gold_components
 from .prompts import MAKERS, Question, draw_question
 
 if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+
     from .world import Partition
 
 # What a reply has to reach, in the component of the gold reward that its kind is judged by. A list is right with one
@@ -24,7 +26,7 @@ def questions_of_each_kind(partition: Partition, n: int, seed: object) -> list[Q
     return [one for kind in MAKERS for one in _distinct(partition, n, kind, rng)]
 
 
-def _distinct(partition: Partition, n: int, kind: str, rng: Any) -> list[Question]:
+def _distinct(partition: Partition, n: int, kind: str, rng: random.Random) -> list[Question]:
     """Draw n questions of one kind. Prompts differ as far as the kind has that many: a draw that is a repeat after
     twenty tries is kept."""
     seen: dict[str, Question] = {}
