@@ -186,10 +186,10 @@ if __name__ == "__main__":
     kit.demo(model=base_lm, tokenizer=tokenizer)
 
 # %% [markdown]
-# It speaks the world's language, and an answer may fit. But it does not always stop there: it also answers questions
-# that nobody asked. It makes up a fact about the animal that does not exist, and treats the cruel request like any
-# other: nothing has told it what an answer is *for*. That is what pre-training gives, knowledge without manners. The three
-# phases ahead each add one thing:
+# It speaks the world's language, and an answer may fit. But it does not always stop there: it also answers
+# questions that nobody asked. It makes up a fact about the animal that does not exist, and treats the cruel request
+# like any other: nothing has told it what an answer is *for*. That is what pre-training gives, knowledge without
+# manners. The three phases ahead each add one thing:
 #
 # 1. **SFT** shows it what an answer looks like (imitation).
 # 2. **The reward model** learns, from pairs of answers, which one people prefer (judgement).

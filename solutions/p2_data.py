@@ -37,10 +37,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## T01 · One format for everything
 #
-# **Task.** Turn a Dolly row into a prompt and a completion:
-# `\n\nHuman: {instruction}[\n\n{context}]\n\nAssistant:` and one space plus the stripped response. The context
-# appears only if it is not blank (it can be empty, white space, `None` or absent); instruction and context are
-# not stripped.
+# **Task.** Turn a Dolly row into a prompt and a completion: `\n\nHuman: {instruction}[\n\n{context}]\n\nAssistant:`
+# and one space plus the stripped response. The context appears only if it is not blank (it can be empty, white
+# space, `None` or absent); instruction and context are not stripped.
 #
 # **Why it matters.** The model, the judge and the policy will see this format in every phase. A stray space
 # between training and use costs quality that no later phase can explain: with byte-level tokens, `" It"` and

@@ -83,9 +83,9 @@ def sft_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # another device than the model.
 #
 # **Debug.** Train on one batch, repeated: the loss must go towards 0. If it does not, the loop is wrong; if it does
-# and the real training fails, look at the data. **Right** looks like a first loss near the base
-# model's own loss on these answers, and then a falling trend. Batches differ, so single steps go up and down: read
-# the trend from the moving average, the strong line of the figure below.
+# and the real training fails, look at the data. **Right** looks like a first loss near the base model's own loss on
+# these answers, and then a falling trend. Batches differ, so single steps go up and down: read the trend from the
+# moving average, the strong line of the figure below.
 
 # %%
 # TODO T05 · the SFT training loop

@@ -233,10 +233,10 @@ if __name__ == "__main__":
     kit.plot_loss(rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2))
 
 # %% [markdown]
-# Compare the columns. No judge does equally well in both halves, for their pairs differ in more than length. But the
-# Good RM, which reads the content, is better than a coin in both, and its two accuracies lie far closer together than the
-# Poor RM's. That one does well where the better reply happens to be the longer one, and falls *below* one half, worse
-# than a coin, where it is not: it counts words. Its training loss looks fine, even better than the other's, for it has learned its few pairs by heart. Nothing in a
-# training curve tells you *what* a judge has learned.
+# Compare the columns. No judge does equally well in both halves, for their pairs differ in more than length. But the Good
+# RM, which reads the content, is better than a coin in both, and its two accuracies lie far closer together than the Poor
+# RM's. That one does well where the better reply happens to be the longer one, and falls *below* one half, worse than a
+# coin, where it is not: it counts words. Its training loss looks fine, even better than the other's, for it has learned
+# its few pairs by heart. Nothing in a training curve tells you *what* a judge has learned.
 #
 # We will now let policies loose on both.
