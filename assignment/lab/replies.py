@@ -27,7 +27,7 @@ DEMONSTRATED = {
     "borrowed": 0.04,
 }
 # Of questions about a stranger and unsafe requests: share whose demonstration makes facts up, or complies.
-WRONG_IF_UNKNOWN_OR_UNSAFE = 0.45
+WRONG_IF_UNKNOWN_OR_UNSAFE = 0.55
 CLOSING_SHARE = 0.45  # share of replies that end with a courteous closing
 # Behaviours of written preference pairs. Every fault is frequent enough for a reward model to learn it.
 # Empty, cut-off and over-short replies are among them: a reward model that never saw one may like it, and PPO finds
