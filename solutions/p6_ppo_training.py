@@ -66,11 +66,11 @@ RewardFn = Callable[[list[list[int]], list[list[int]]], Tensor]
 #
 # | must hold | else |
 # | --- | --- |
-# | `kl` of step 0 is 0 | policy and reference differ: other weights, dropout, or a shift |
-# | `clip_fraction` small at first, then some per cent | 0 for ever: old figures recomputed; above a third: learning rate too high |
-# | `approx_kl` a few thousandths | negative for long: sampled from another distribution |
-# | rewards rise within ten steps or so | is the advantage's sign right? are advantages all equal? |
-# | `value_loss` falls | value head not in the optimiser; returns wrong |
+# | <!-- CLAIM kl_starts_at_zero --> `kl` of step 0 is 0 | policy and reference differ: other weights, dropout, or a shift |
+# | <!-- CLAIM clip_small_at_first clip_some_per_cent clip_below_third --> `clip_fraction` small at first, then some per cent | 0 for ever: old figures recomputed; above a third: learning rate too high |
+# | <!-- CLAIM approx_kl_thousandths --> `approx_kl` a few thousandths | negative for long: sampled from another distribution |
+# | <!-- CLAIM rewards_rise_early --> rewards rise within ten steps or so | is the advantage's sign right? are advantages all equal? |
+# | <!-- CLAIM value_loss_falls --> `value_loss` falls | value head not in the optimiser; returns wrong |
 
 # %%
 # TODO T14 · the PPO training loop

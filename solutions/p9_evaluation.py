@@ -132,7 +132,7 @@ def repetition(reply: Sequence[int]) -> float:
 # %% [markdown]
 # ## The comparison
 #
-# Sampled *and* greedy. PPO makes a policy surer of itself, and so does greedy decoding: part of what RL gains over *sampled* SFT
+# Sampled *and* greedy. <!-- CLAIM policy_surer --> PPO makes a policy surer of itself, and so does greedy decoding: <!-- CLAIM good_wins greedy_gains --> part of what RL gains over *sampled* SFT
 # is mere sharpening that greedy SFT has for nothing. Compare like with like. (With greedy decoding `kl_to_sft` is a mean
 # log-ratio of the chosen tokens and no KL any more: the replies are not drawn from the policy. It may be negative.)
 
