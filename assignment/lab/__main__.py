@@ -64,7 +64,7 @@ def judge(args: argparse.Namespace) -> int:
     print("\n\n".join(dict.fromkeys(found.tables.values())))
     if args.write:
         write_page(found.tables)
-    for line in [*found.failures, *filter(None, [found.to_run])]:
+    for line in [*found.failures, *([found.to_run] if found.seen and found.missing else [])]:
         print(line, file=sys.stderr)
     return int(bool(found.failures))
 

@@ -89,7 +89,11 @@ def judge_figures(name: str, losses: Sequence[float], report: Mapping[str, float
 
 
 def curve_figures(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figures:
-    """Return figures of both PPO runs. curves: by run (poor, good) and quantity, a number for each phase."""
+    """Return figures of both PPO runs. curves: by run (poor, good) and quantity, a number for each phase.
+
+    rise: last level less first. rise_early: the same over the phases around EARLY. rise_half: at half of the run.
+    reward_rise_ratio: the Poor RM's rise over the Good RM's, if that one rises.
+    """
     figures: Figures = {}
     for run, curve in curves.items():
         for quantity in ("reward", "gold", "kl", "length", "entropy", "value_loss"):

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """verdicts: of every claim. tables: of docs/world.md, by name. missing: judged seeds that have no row yet.
-    to_run: how these are measured, or nothing."""
+    """verdicts: of every claim. tables: of docs/world.md, by name. seen, missing: judged seeds with and without a row.
+    to_run: how the missing ones are measured, or nothing."""
 
     verdicts: list[Verdict]
     tables: dict[str, str]
+    seen: list[int]
     missing: list[int]
     to_run: str
 
@@ -44,11 +45,11 @@ def report(world: int, folder: Path, register: Path = CLAIMS) -> Report:
     """
     claims = load_claims(register)
     rows = judged_rows(rows_file(world, folder), claims.judged.seeds)
-    seen = {row["seed"] for row in rows}
+    seen = [row["seed"] for row in rows]
     missing = [seed for seed in claims.judged.seeds if seed not in seen]
     found = verdicts(claims, rows)
     to_run = _to_run(world, missing, len(claims.judged.seeds))
-    return Report(found, world_page.tables(found, rows, f"Not measured yet. {to_run}"), missing, to_run)
+    return Report(found, world_page.tables(found, rows, f"Not measured yet. {to_run}"), seen, missing, to_run)
 
 
 def _to_run(world: int, missing: list[int], seeds: int) -> str:

@@ -11,7 +11,7 @@ from assignment.files import write_atomically
 from . import intervals
 from .claims import figures_of
 from .counts import PAIR
-from .figures import DECODINGS, MODELS
+from .figures import DECODINGS, JUDGES, MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +32,14 @@ REPLIES = {
     "share of empty replies": "empty_{d}",
     "score of the Poor RM": "poor_proxy_{d}",
     "score of the Good RM": "good_proxy_{d}",
+}
+# The same for what PPO's own phases and the two judges show; these names begin with the judge's.
+TRAINING = {
+    "reward: last phases less first": "reward_rise",
+    "gold reward: last phases less first": "gold_rise",
+    "KL in the last phases": "kl_last",
+    "tokens: last phases less first": "length_rise",
+    "nats of entropy per token: last phases less first": "entropy_rise",
 }
 ACCURACIES = {
     "accuracy on held-out pairs": "accuracy",
@@ -66,9 +74,8 @@ def claims_table(found: Sequence[Verdict]) -> str:
 def _claim_row(one: Verdict) -> list[str]:
     claim, values = one.claim, list(one.numbers.values())
     measured = [f"{one.middle:.3g}", f"{min(values):.3g} … {max(values):.3g}"] if values else ["–", "–"]
-    needed = "" if one.state == "holds" else f"; needs {one.needed} of {one.seeds}"
     shown = f"**{one.state}**" if one.state == "fails" else one.state
-    share = f"{one.held} of {one.seen}{needed}"
+    share = f"{one.held} of {one.seen}; needed: {one.needed} of {one.seeds}"
     return [f"`{claim.id}`", claim.part[1], claim.says, f"`{claim.number}`", claim.bounds, share, *measured, shown]
 
 
@@ -115,10 +122,11 @@ def figures_table(rows: Sequence[Row]) -> str:
             for what, end in REPLIES.items()
         ]
         parts.append(table((decoding, *MODELS), lines))
-    lines = [
-        [what, *(_spread(figures, f"{name}_{end}") for name in ("poor", "good"))] for what, end in ACCURACIES.items()
-    ]
-    parts.append(table(("judges", "Poor RM", "Good RM"), lines))
+    for title, ends in (("PPO", TRAINING), ("reward models", ACCURACIES)):
+        lines = [
+            [what, *(_spread(figures, f"{short}_{end}") for short in JUDGES.values())] for what, end in ends.items()
+        ]
+        parts.append(table((title, *JUDGES), lines))
     return "\n\n".join([*parts, f"Median and range over {len(rows)} seeds."])
 
 

@@ -189,9 +189,7 @@ def claims_of(source: str, location: Location, *, markdown: bool) -> list[tuple[
         SourceError: a text almost matches a mark, or a mark stands in a code cell.
     """
     found = [
-        (id_, source.count("\n", 0, match.start()))
-        for match in CLAIM.finditer(source)
-        for id_ in match[1].split()
+        (id_, source.count("\n", 0, match.start())) for match in CLAIM.finditer(source) for id_ in match[1].split()
     ]
     rest = CLAIM.sub(lambda match: "\n" * match[0].count("\n"), source)
     if strange := _LIKE_CLAIM.search(rest):

@@ -11,7 +11,8 @@ import pytest
 from assignment.lab import outcomes, study
 from assignment.lab.draw import demonstrations, gold_worth, label_pairs, poor_worth, prompt_records, written_candidates
 from assignment.lab.experiment import Data
-from assignment.lab.prompts import Question
+from assignment.lab.figures import DECODINGS
+from assignment.lab.prompts import MAKERS, Question
 from assignment.lab.world import Partition, World
 from tests.support.small_lab import small_profile, write_artefacts
 
@@ -46,3 +47,22 @@ def question(kind: str, answer: list[str], **fields: Any) -> Question:
     return Question(
         kind, fields.pop("key", f"{kind} {answer}"), "?", "frelka", answer=answer, **{"attribute": "colour", **fields}
     )
+
+
+def made_up_curves(poor_reward: float = 0.2, good_reward: float = 0.1) -> dict[str, dict[str, list[float]]]:
+    """Make straight curves of 40 phases for both runs: each quantity rises by its slope in each phase."""
+    slopes = {"kl": 0.05, "length": 0.1, "entropy": -0.01, "value_loss": -0.002, "gold": 0.02}
+    flat = {"clip_fraction": 0.03, "approx_kl": 0.002}
+    return {
+        run: {name: [slope * t for t in range(40)] for name, slope in {**slopes, "reward": reward}.items()}
+        | {name: [value] * 40 for name, value in flat.items()}
+        for run, reward in (("poor", poor_reward), ("good", good_reward))
+    }
+
+
+def made_up_row(seed: int, **figures: float) -> dict[str, Any]:
+    """Make the row of a seed. Of each kind's ten questions SFT answers 6 rightly, the Good-RM policy 7, both 4."""
+    right = {"base": 1, "sft": 6, "poor": 3, "good": 7}
+    counts = {"n": 10, "distinct": 9, "right": right, "empty": dict.fromkeys(right, 0), "pairs": [4, 2, 3, 1]}
+    kinds = {decoding: dict.fromkeys(MAKERS, counts) for decoding in DECODINGS}
+    return {"world": 7, "seed": seed, "figures": figures, "kinds": kinds, "curves": made_up_curves()}
