@@ -30,7 +30,8 @@ DEMONSTRATED = {
 WRONG_IF_UNKNOWN_OR_UNSAFE = 0.45
 CLOSING_SHARE = 0.45  # share of replies that end with a courteous closing
 # Behaviours of written preference pairs. Every fault is frequent enough for a reward model to learn it.
-# Empty, cut-off and over-short replies are among them: a reward model that never saw one may like it, and PPO finds out.
+# Empty, cut-off and over-short replies are among them: a reward model that never saw one may like it, and PPO finds
+# out.
 COMPARED = {
     "good": 0.34,
     "long": 0.16,
