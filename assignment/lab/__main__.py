@@ -49,6 +49,9 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=2, help="torch threads; results depend on it (default: %(default)s)"
     )
+    parser.add_argument(
+        "--tuning", action="store_true", help="claims: judge on the seeds for tuning, and write nothing"
+    )
     args = parser.parse_args()
     try:
         if args.step == "claims":
@@ -60,9 +63,9 @@ def main() -> None:
 
 def judge(args: argparse.Namespace) -> int:
     """Print the tables of the claims, and write them where asked. Returns 1 if a claim fails, and names it."""
-    found = report(args.seed, args.out)
+    found = report(args.seed, args.out, tuning=args.tuning)
     print("\n\n".join(dict.fromkeys(found.tables.values())))
-    if args.write:
+    if args.write and not args.tuning:
         write_page(found.tables)
     for line in [*found.failures, *([found.to_run] if found.seen and found.missing else [])]:
         print(line, file=sys.stderr)

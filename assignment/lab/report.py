@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """verdicts: of every claim. tables: of docs/world.md, by name. seen, missing: judged seeds with and without a row.
+    """verdicts: of every claim. tables: of docs/world.md, by name. seen, missing: seeds with and without a row.
     to_run: how the missing ones are measured, or nothing."""
 
     verdicts: list[Verdict]
@@ -36,19 +36,20 @@ def rows_file(world: int, folder: Path) -> Path:
     return folder / f"lab-world-{world}.jsonl"
 
 
-def report(world: int, folder: Path, register: Path = CLAIMS) -> Report:
-    """Judge the claims of a register on the outcomes of a world in a folder.
+def report(world: int, folder: Path, register: Path = CLAIMS, *, tuning: bool = False) -> Report:
+    """Judge the claims of a register on the outcomes of a world in a folder. tuning: on the seeds for tuning instead.
 
     Raises:
         SpecError: the register is wrong.
         ForeignFileError: the file of the outcomes holds something else.
     """
     claims = load_claims(register)
-    rows = judged_rows(rows_file(world, folder), claims.judged.seeds)
+    seeds = claims.judged.for_tuning if tuning else claims.judged.seeds
+    rows = judged_rows(rows_file(world, folder), seeds)
     seen = [row["seed"] for row in rows]
-    missing = [seed for seed in claims.judged.seeds if seed not in seen]
+    missing = [seed for seed in seeds if seed not in seen]
     found = verdicts(claims, rows)
-    to_run = _to_run(world, missing, len(claims.judged.seeds))
+    to_run = _to_run(world, missing, len(seeds))
     return Report(found, world_page.tables(found, rows, f"Not measured yet. {to_run}"), seen, missing, to_run)
 
 

@@ -30,8 +30,13 @@ class JudgedSeeds(FrozenModel):
 
     @property
     def seeds(self) -> range:
-        """Return the seeds."""
+        """Return the seeds that judge."""
         return range(self.first, self.last + 1)
+
+    @property
+    def for_tuning(self) -> range:
+        """Return the seeds before them."""
+        return range(1, self.first)
 
     @model_validator(mode="after")
     def _fits(self) -> JudgedSeeds:

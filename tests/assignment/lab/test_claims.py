@@ -147,6 +147,15 @@ def test_without_rows_the_tables_say_what_to_run(tmp_path: Path) -> None:
     assert "`python -m assignment.lab outcomes --seed 7 --threads 1 --seeds $(seq 3 6)`" in made(tmp_path)["claims"]
 
 
+def test_seeds_for_tuning_are_those_before_the_judged_ones(tmp_path: Path) -> None:
+    path = tmp_path / "claims.toml"
+    path.write_text(REGISTER)
+    some = results(tmp_path, [*rows(-1, -1, first=1), *rows(1, 1, first=3)])
+    assert (report(7, some, path).seen, report(7, some, path, tuning=True).seen) == ([3, 4], [1, 2])
+    assert report(7, some, path).failures == []
+    assert len(report(7, some, path, tuning=True).failures) == 1
+
+
 def test_page_keeps_its_prose_and_gets_each_table_in_its_place() -> None:
     text = "".join(f"prose\n{world_page.BEGIN.format(n)}\nold\n{world_page.END.format(n)}\n" for n in ("a", "b"))
     new = world_page.with_tables(text, {"a": "one", "b": r"\1 two"})
