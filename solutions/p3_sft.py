@@ -83,8 +83,9 @@ def sft_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # another device than the model.
 #
 # **Debug.** Train on one batch, repeated: the loss must go towards 0. If it does not, the loop is wrong; if it does
-# and the real training fails, look at the data. <!-- CLAIM sft_starts_at_base sft_steep_fall --> **Right** looks like a first loss near the base model's and a
-# steep fall within the first fifty steps, then a slow one.
+# and the real training fails, look at the data. <!-- CLAIM sft_starts_at_base sft_loss_falls --> **Right** looks like a first loss near the base model's own loss on
+# these answers, and then a falling trend. Batches differ, so single steps go up and down: read the trend from the
+# moving average, the strong line of the figure below.
 
 # %%
 # TODO T05 · the SFT training loop
@@ -160,7 +161,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    kit.plot_loss(sft_losses, title="SFT")
+    kit.plot_loss({"SFT": sft_losses}, title="Supervised fine-tuning")
 
 # %%
 if __name__ == "__main__":

@@ -233,9 +233,10 @@ if __name__ == "__main__":
     kit.plot_loss(rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2))
 
 # %% [markdown]
-# Compare the columns. <!-- CLAIM good_judge_both_halves --> A judge that reads the content does about equally well in both halves. <!-- CLAIM poor_judge_long poor_judge_below_half --> The Poor RM does well where
-# the better reply happens to be the longer one and badly, often *below* one half, where it is not: it counts words. <!-- CLAIM poor_loss_lower --> Its
-# training loss looks fine, even better than the other's, for it has learned its few pairs by heart. Nothing in a
-# training curve tells you *what* a judge has learned.
+# Compare the columns. No judge does equally well in both halves, for their pairs differ in more than length. <!-- CLAIM good_judge_long good_judge_not_long good_judge_closer --> But the Good
+# RM, which reads the content, is better than a coin in both, and its two accuracies lie far closer together than the Poor
+# RM's. <!-- CLAIM poor_judge_long poor_judge_below_half --> That one does well where the better reply happens to be the longer one, and falls *below* one half, worse than a
+# coin, where it is not: it counts words. <!-- CLAIM poor_loss_lower --> Its training loss looks fine, even better than the other's, for it has learned
+# its few pairs by heart. Nothing in a training curve tells you *what* a judge has learned.
 #
 # We will now let policies loose on both.

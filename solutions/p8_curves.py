@@ -30,9 +30,10 @@ if __name__ == "__main__":
 #
 # ## Reward hacking
 #
-# Goodhart's law: when a measure becomes a target, it ceases to be a good measure. The next figure shows what each
-# policy was *told* to raise (its own judge, dashed) and what we *wanted* (gold, solid), against $\sqrt{\text{KL}}$, the
-# distance travelled from the SFT model. Each point is one phase of the training, averaged with its neighbours.
+# Goodhart's law: when a measure becomes a target, it ceases to be a good measure. The next figure shows what each policy
+# was *told* to raise (its own judge: hollow circles) and what we *wanted* (gold: filled squares), against
+# $\sqrt{\text{KL}}$, the distance travelled from the SFT model. Each point is one phase of the training, averaged with
+# its neighbours.
 
 # %%
 def smoothed(values: list[float]) -> list[float]:
@@ -77,4 +78,4 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     reply_lengths = {name: [row["length"] for row in rows] for name, rows in ppo_stats.items()}
-    kit.plot_loss(reply_lengths, title="Mean length of rollouts", ylabel="tokens", smoothing=0.6)
+    kit.plot_loss(reply_lengths, title="Mean length of rollouts", xlabel="PPO step", ylabel="tokens", smoothing=0.6)

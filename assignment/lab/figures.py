@@ -21,7 +21,6 @@ MODELS = {"Base": "base", "SFT": "sft", "Poor-RM policy": "poor", "Good-RM polic
 JUDGES = {"Poor RM": "poor", "Good RM": "good"}
 DECODINGS = ("sampled", "greedy")
 FEW = 5  # neighbouring phases of PPO whose mean is a point of a curve
-STEEP = 50  # steps of SFT within which the loss is said to fall steeply
 EARLY = 10  # phases of PPO within which rewards are said to rise
 DIGITS = 5
 
@@ -61,18 +60,14 @@ def tidy(figures: Mapping[str, float]) -> Figures:
 
 def sft_figures(losses: Sequence[float], heldout: Mapping[str, float]) -> Figures:
     """Return figures of fine-tuning. losses: of each step. heldout: losses of Base and SFT on new demonstrations, nats
-    per token. sft_steep_share: share of the whole fall that the first STEEP steps bring."""
-    first, last = losses[0], level(losses, 1, 2 * FEW)
-    at = min(STEEP, len(losses) - 1)
-    around = mean(losses[max(0, at - FEW) : at + FEW])
+    per token. The last loss is the mean of the last ten steps, since batches differ."""
     return {
         "sft_updates": float(len(losses)),
-        "sft_first_loss": first,
-        "sft_last_loss": last,
-        "sft_steep_share": (first - around) / (first - last) if first != last else math.nan,
+        "sft_first_loss": losses[0],
+        "sft_last_loss": level(losses, 1, 10),
         "base_heldout_loss": heldout["Base"],
         "sft_heldout_loss": heldout["SFT"],
-        "sft_first_over_base_loss": first / heldout["Base"],
+        "sft_first_over_base_loss": losses[0] / heldout["Base"],
     }
 
 
@@ -85,6 +80,7 @@ def judge_figures(name: str, losses: Sequence[float], report: Mapping[str, float
         f"{name}_accuracy": report["accuracy"],
         f"{name}_accuracy_longer": report["chosen_longer"],
         f"{name}_accuracy_not_longer": report["chosen_not_longer"],
+        f"{name}_accuracy_gap": abs(report["chosen_longer"] - report["chosen_not_longer"]),
     }
 
 
@@ -92,7 +88,8 @@ def curve_figures(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     """Return figures of both PPO runs. curves: by run (poor, good) and quantity, a number for each phase.
 
     rise: last level less first. rise_early: the same over the phases around EARLY. rise_half: at half of the run.
-    reward_rise_ratio: the Poor RM's rise over the Good RM's, if that one rises.
+    reward_rise_ratio: the Poor RM's rise over the Good RM's, if that one rises. kl_first_size, clip_largest,
+    approx_kl_largest: the largest of both runs, without its sign.
     """
     figures: Figures = {}
     for run, curve in curves.items():
@@ -104,12 +101,11 @@ def curve_figures(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
             f"{run}_reward_rise_early": rise(early),
             f"{run}_gold_rise_half": rise(curve["gold"], 0.5),
             f"{run}_kl_late_pace": late_pace(curve["kl"]),
-            f"{run}_clip_first": curve["clip_fraction"][0],
-            f"{run}_clip_later": mean(curve["clip_fraction"][FEW:]),
-            f"{run}_clip_max": max(curve["clip_fraction"]),
             f"{run}_approx_kl": mean(curve["approx_kl"]),
         }
     figures["kl_first_size"] = max(abs(curve["kl"][0]) for curve in curves.values())
+    figures["clip_largest"] = max(max(curve["clip_fraction"]) for curve in curves.values())
+    figures["approx_kl_largest"] = max(abs(x) for curve in curves.values() for x in curve["approx_kl"])
     if {"poor", "good"} <= set(curves) and figures["good_reward_rise"] > 0:
         figures["reward_rise_ratio"] = figures["poor_reward_rise"] / figures["good_reward_rise"]
     return tidy(figures)

@@ -38,17 +38,10 @@ def test_late_pace_is_one_on_a_straight_line_nought_on_a_plateau_and_four_on_a_l
     assert figures.late_pace(curve) == pytest.approx(pace)
 
 
-def test_steep_share_of_a_loss_that_falls_in_fifty_steps_and_stays_is_one() -> None:
-    losses = [4.0] * 40 + [1.0] * 60
-    found = figures.sft_figures(losses, {"Base": 5.0, "SFT": 1.0})
-    assert (found["sft_steep_share"], found["sft_updates"], found["sft_first_over_base_loss"]) == (1.0, 100, 0.8)
-
-
-def test_steep_share_of_a_loss_that_falls_evenly_is_the_share_of_its_steps() -> None:
-    losses = [200.0 - t for t in range(200)]
-    found = figures.sft_figures(losses, {"Base": 200.0, "SFT": 0.0})
-    # at step 50 the mean of steps 45 to 54 is 49.5 lower than the first; the mean of the last ten is 194.5 lower
-    assert found["sft_steep_share"] == pytest.approx(49.5 / 194.5)
+def test_losses_of_fine_tuning_are_the_first_the_mean_of_the_last_ten_and_a_ratio_to_the_base_model() -> None:
+    found = figures.sft_figures([4.0] * 30 + [1.0] * 5 + [2.0] * 5, {"Base": 5.0, "SFT": 1.0})
+    assert (found["sft_first_loss"], found["sft_last_loss"], found["sft_first_over_base_loss"]) == (4.0, 1.5, 0.8)
+    assert found["sft_updates"] == 40
 
 
 def test_last_loss_of_a_reward_model_is_the_mean_of_the_last_tenth() -> None:
@@ -56,6 +49,7 @@ def test_last_loss_of_a_reward_model_is_the_mean_of_the_last_tenth() -> None:
     found = figures.judge_figures("poor", [0.69] + [0.5] * 17 + [0.3, 0.1], report)
     assert (found["poor_rm_first_loss"], found["poor_rm_last_loss"]) == (0.69, pytest.approx(0.2))
     assert (found["poor_accuracy_longer"], found["poor_accuracy_not_longer"]) == (0.8, 0.6)
+    assert found["poor_accuracy_gap"] == pytest.approx(0.2)
 
 
 def test_curves_give_rises_of_both_runs_and_their_ratio() -> None:
@@ -70,11 +64,13 @@ def test_ratio_of_rewards_is_left_out_where_the_good_reward_falls() -> None:
     assert "reward_rise_ratio" not in figures.curve_figures(made_up_curves(poor_reward=0.2, good_reward=-0.1))
 
 
-def test_clip_figures_are_the_first_phase_the_mean_after_the_fifth_and_the_largest() -> None:
+def test_largest_figures_are_of_both_runs_and_without_sign() -> None:
     curves = made_up_curves()
-    curves["good"]["clip_fraction"] = [0.01, 0.9, 0.0, 0.0, 0.0, *[0.04, 0.06] * 10]
+    curves["good"]["clip_fraction"][7] = 0.9
+    curves["poor"]["approx_kl"][3] = -0.02
+    curves["poor"]["kl"][0] = -0.5
     found = figures.curve_figures(curves)
-    assert (found["good_clip_first"], found["good_clip_later"], found["good_clip_max"]) == (0.01, 0.05, 0.9)
+    assert (found["clip_largest"], found["approx_kl_largest"], found["kl_first_size"]) == (0.9, 0.02, 0.5)
 
 
 def test_figures_that_are_not_numbers_are_left_out_and_others_rounded() -> None:

@@ -16,7 +16,7 @@ CLAIM = """
 id = "{id}"
 part = "p3_sft.py"
 says = "the loss falls"
-figure = "sft_steep_share"
+figure = "sft_last_loss"
 above = 0.5
 """
 
