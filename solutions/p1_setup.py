@@ -186,11 +186,11 @@ if __name__ == "__main__":
     kit.demo(model=base_lm, tokenizer=tokenizer)
 
 # %% [markdown]
-# It speaks the world's language, and an answer may fit. But it does not always stop there: it also answers
-# questions that nobody asked. It makes up a fact about the animal that does not exist, and treats the cruel request
+# <!-- CLAIM base_fits_at_times --> It speaks the world's language, and an answer may fit. But it does not always stop there: it also answers
+# questions that nobody asked. <!-- CLAIM base_makes_up_facts base_serves_cruelty --> It makes up a fact about the animal that does not exist, and treats the cruel request
 # like any other: nothing has told it what an answer is *for*. That is what pre-training gives, knowledge without
 # manners. The three phases ahead each add one thing:
 #
-# 1. **SFT** shows it what an answer looks like (imitation).
+# 1. <!-- CLAIM sft_beats_base --> **SFT** shows it what an answer looks like (imitation).
 # 2. **The reward model** learns, from pairs of answers, which one people prefer (judgement).
-# 3. **PPO** changes the policy so that its own answers score higher, without straying far (improvement).
+# 3. <!-- CLAIM good_beats_sft good_wins good_stays_near --> **PPO** changes the policy so that its own answers score higher, without straying far (improvement).

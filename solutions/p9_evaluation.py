@@ -131,8 +131,8 @@ def repetition(reply: Sequence[int]) -> float:
 # %% [markdown]
 # ## The comparison
 #
-# Sampled *and* greedy. A sampled reply pays for every unlikely token that was drawn. PPO makes a policy surer of itself: it
-# draws fewer of them and scores higher, even if the reply that it likes best is still the same. That is *sharpening*, and
+# Sampled *and* greedy. A sampled reply pays for every unlikely token that was drawn. <!-- CLAIM policy_surer --> PPO makes a policy surer of itself: it
+# draws fewer of them and scores higher, even if the reply that it likes best is still the same. <!-- CLAIM greedy_gains --> That is *sharpening*, and
 # greedy decoding gives part of it to SFT for nothing. So compare sampled with sampled and greedy with greedy: a policy that
 # beats SFT both ways answers better; one that beats it sampled and not greedy has won by sharpening. (With greedy decoding
 # `kl_to_sft` is a mean log-ratio and no KL any more: the replies are not drawn from the policy. It may be negative.)
