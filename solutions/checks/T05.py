@@ -6,7 +6,7 @@ import torch
 from otter.test_files import test_case
 
 import rlhf_kit as kit
-from rlhf_kit.advice import Watch, changes, explain, near
+from rlhf_kit.advice import Watch, explain, near, not_default
 from rlhf_kit.optimiser_advice import WITHIN, Rules, after_updates, explain_updates
 from rlhf_kit.table_models import BigramLM
 
@@ -92,7 +92,7 @@ def check_updates(train_sft):
     rules, weights = Rules.of(settings), model.weight.detach()
     assert near(weights, after_updates(seen.start, gradients, rules), WITHIN), explain_updates(
         weights, seen.start, gradients, rules,
-        f"The table ({V}, {V}) after 4 updates, on batches of shape (1, 2) and (2, 2), with {changes(settings)}",
+        f"The table ({V}, {V}) after 4 updates, on batches of shape (1, 2) and (2, 2), with {not_default(settings)}",
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 Numbers = float | Tensor | Iterable[Any]
+Causes = Mapping[str, Numbers] | Iterable[tuple[str, Numbers]]
 SHOWN = 8  # of longer lists, a message shows the number that is most off
 
 
@@ -32,14 +33,16 @@ def explain(
     seen: Numbers,
     wanted: Numbers,
     where: str,
-    causes: Mapping[str, Numbers] | None = None,
+    causes: Causes = (),
     within: float = 1e-4,
 ) -> str:
     """Say why `seen` is not `wanted`.
 
-    where: the input, with its shape. causes: what the student reads, and the numbers that this mistake gives here.
+    where: the input, with its shape. causes: what the student reads, and the numbers that this mistake gives here. A text
+    may occur twice, if its mistake has two forms.
     """
-    named = [text for text, numbers in (causes or {}).items() if near(seen, numbers, within)]
+    pairs = causes.items() if isinstance(causes, Mapping) else causes
+    named = list(dict.fromkeys(text for text, numbers in pairs if near(seen, numbers, within)))
     saw = f"{where}: {_difference(_tensor(seen), _tensor(wanted))} (within {within:g})."
     return f"{named[0]} {saw}" if len(named) == 1 else saw
 
@@ -52,7 +55,7 @@ def show(numbers: Numbers) -> str:
     return f"[{', '.join(show(x) for x in found)}]"
 
 
-def changes(config: Any) -> str:
+def not_default(config: Any) -> str:
     """Write the fields of a config that differ from their defaults."""
     found = {f.name: getattr(config, f.name) for f in fields(config)}
     usual = {f.name: f.default for f in fields(config)}
@@ -84,12 +87,15 @@ class Watch:
 
     steps: optimiser steps. held: those whose optimiser holds the weight. used: those with a gradient on it that is not
     0. backwards, taught: backward passes that reach it, and those that bring a gradient that is not 0. rate: the highest
-    learning rate. values: the weight before each step, and at the end.
+    learning rate. values: the weight before each step, and at the end. gradients: what the backward passes before each
+    step bring, whatever is done with it afterwards.
     """
 
     def __init__(self, weight: nn.Parameter) -> None:
         self.weight, self.start = weight, weight.detach().clone()
         self.values: list[Tensor] = []
+        self.gradients: list[Tensor] = []
+        self._arrived = torch.zeros_like(self.start)
         self.steps = self.held = self.used = self.backwards = self.taught = 0
         self.rate = 0.0
 
@@ -109,6 +115,8 @@ class Watch:
 
     def _step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self.values.append(self.weight.detach().clone())
+        self.gradients.append(self._arrived)
+        self._arrived = torch.zeros_like(self.start)
         gradient = self.weight.grad
         self.steps += 1
         self.held += any(p is self.weight for g in optimizer.param_groups for p in g["params"])
@@ -118,6 +126,7 @@ class Watch:
     def _backward(self, gradient: Tensor) -> None:
         self.backwards += 1
         self.taught += bool(gradient.any())
+        self._arrived = self._arrived + gradient
 
     @property
     def learned(self) -> bool:

@@ -63,22 +63,29 @@ class CheckResult:
 
     def __str__(self) -> str:
         lines = [self.headline]
-        for case in [] if self.blank else self.cases:
-            if not case.passed:
-                lines.append(f"  ✗ {case.name}")
-                lines += [f"      {text}" for text in (case.message, case.detail) if text]
+        for name, *texts in self._failures():
+            lines += [f"  ✗ {name}", *(f"      {text}" for text in texts)]
         return "\n".join(lines)
+
+    def _failures(self) -> list[list[str]]:
+        """Return the name and the texts of each failed case. A text that was there before is not repeated."""
+        found: list[list[str]] = []
+        for case in () if self.blank else self.cases:
+            if not case.passed:
+                said = {text for _, *texts in found for text in texts}
+                texts = [text for text in (case.message, case.detail) if text]
+                again = bool(texts) and said.issuperset(texts)
+                found.append([case.name, *(["the same as above"] if again else texts)])
+        return found
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         items = "".join(
-            f"<li><b>{html.escape(case.name)}</b>"
-            + (f"<br>{html.escape(case.message)}" if case.message else "")
-            + (f"<br><code>{html.escape(case.detail)}</code>" if case.detail else "")
+            f"<li><b>{html.escape(name)}</b>"
+            + "".join(f"<br>{html.escape(text)}" for text in texts)
             + "</li>"
-            for case in ([] if self.blank else self.cases)
-            if not case.passed
+            for name, *texts in self._failures()
         )
         mark = "✓" if self.passed else "…" if self.blank else "✗"
         return f"<p>{mark} {html.escape(self.headline)}</p>" + (
