@@ -26,7 +26,10 @@ def near(seen: Numbers, wanted: Numbers, within: float = 1e-4) -> bool:
     within: the allowed difference, relative to `wanted` where that is above 1.
     """
     a, b = _tensor(seen), _tensor(wanted)
-    return a.shape == b.shape and bool(((a - b).abs() <= within * b.abs().clamp(min=1)).all())
+    if a.shape != b.shape:
+        return False
+    close = (a - b).abs() <= within * b.abs().clamp(min=1)
+    return bool(((close & b.isfinite()) | (a == b)).all())
 
 
 def explain(
