@@ -119,13 +119,13 @@ def check_mask(ppo_loss):
 
 @test_case(name="statistics")
 def check_stats(ppo_loss):
-    gaps = torch.tensor([[0.0, 0.27, 1.0, -0.27, -0.45, -8.0]])  # new - old; the last one is outside the mask
+    gaps = torch.tensor([[0.0, 0.27, 1.3, -0.27, -0.45, -8.0]])  # new - old; the last one is outside the mask
     mask, zeros, old = torch.tensor([[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]), torch.zeros(1, 6), torch.full((1, 6), -9.0)
     _, stats = ppo_loss(old + gaps, old, zeros, zeros, zeros, zeros, mask, CONFIG)
     missing = {"policy_loss", "value_loss", "approx_kl", "clip_fraction"} - set(stats)
     assert not missing, f"The stats lack {', '.join(sorted(missing))}."
     assert not any(torch.is_tensor(x) and x.requires_grad for x in stats.values()), "Store numbers, not graphs."
-    where, found = "of 5 tokens in the mask (1, 6), log-ratios 0, 0.27, 1, -0.27, -0.45", float(stats["clip_fraction"])
+    where, found = "of 5 tokens in the mask (1, 6), log-ratios 0, 0.27, 1.3, -0.27, -0.45", float(stats["clip_fraction"])
     assert near(found, 0.6), explain(found, 0.6, f"clip_fraction {where}, clip_range 0.25", {
         "clip_fraction is counted with config.value_clip.": 0.2,
         "clip_fraction counts log-ratios; count |ratio - 1| > clip_range.": 0.8,
@@ -134,10 +134,10 @@ def check_stats(ppo_loss):
         "clip_fraction is divided by the size of the tensor, not by the number of response tokens.": 0.5,
     })
     found = float(stats["approx_kl"])
-    assert near(found, -0.11), explain(found, -0.11, f"approx_kl {where}", {
-        "approx_kl is the mean of old minus new; yours is its negative.": 0.11,
-        "approx_kl counts tokens outside the mask too.": 7.45 / 6,
-        "approx_kl is divided by the size of the tensor, not by the number of response tokens.": -0.55 / 6,
+    assert near(found, -0.17), explain(found, -0.17, f"approx_kl {where}", {
+        "approx_kl is the mean of old minus new; yours is its negative.": 0.17,
+        "approx_kl counts tokens outside the mask too.": 7.15 / 6,
+        "approx_kl is divided by the size of the tensor, not by the number of response tokens.": -0.85 / 6,
     })
 
 
