@@ -27,7 +27,9 @@ def compare(found, wanted, what, known):
 @test_case(name="a row without context")
 def check_plain(format_example):
     prompt, completion = run(format_example)
-    space = "A space ends your prompt instead of beginning the completion; tokens differ then between training and generation."
+    space = (
+        "A space ends your prompt instead of beginning the completion; tokens differ then between training and generation."
+    )
     place = "When there is no context, your prompt still has a place for it; look at its blank lines."
     shorter = "A turn marker includes the blank line before it; yours are shorter, and generation will use the full ones."
     compare(prompt, PLAIN, "The prompt", {
@@ -53,8 +55,10 @@ def check_context(format_example):
     prompt, _ = run(format_example, context=context)
     compare(prompt, f"{ASK}\n\n{context}\n\nAssistant:", "With a context, the prompt", {
         PLAIN: "Rows with a context get the same prompt as rows without: the model cannot answer from what it never sees.",
-        f"\n\nHuman: {context}\n\n{ROW['instruction']}\n\nAssistant:": "Compare the order of instruction and context with the template in the handout.",
-        f"{ASK}\n{context}\n\nAssistant:": "An empty line stands between instruction and context; yours is one line break.",
+        f"\n\nHuman: {context}\n\n{ROW['instruction']}\n\nAssistant:":
+            "Compare the order of instruction and context with the template in the handout.",
+        f"{ASK}\n{context}\n\nAssistant:":
+            "An empty line stands between instruction and context; yours is one line break.",
         f"{ASK} {context}\n\nAssistant:": "An empty line stands between instruction and context; yours is a space.",
     })
 
@@ -65,7 +69,8 @@ def check_blank(format_example):
         prompt, _ = run(format_example, context=blank)
         compare(prompt, PLAIN, f"With the context {blank!r} the prompt", {
             f"{ASK}\n\n{blank}\n\nAssistant:": "A context of spaces and line breaks is as blank as an empty one.",
-            f"{ASK}\n\n\n\nAssistant:": "A context of spaces and line breaks is as blank as an empty one; yours still has a place.",
+            f"{ASK}\n\n\n\nAssistant:":
+                "A context of spaces and line breaks is as blank as an empty one; yours still has a place.",
         })
     prompt, _ = run(format_example, context=None)
     compare(prompt, PLAIN, "With the context None the prompt", {

@@ -30,8 +30,10 @@ def check_single(split_preference):
         (ASK, rejected, chosen): "Your chosen and rejected answers are swapped.",
         (ASK, chosen.strip(), rejected.strip()):
             "Put prompt and reply together again: you do not get the dialogue back, something at the border is lost.",
-        (ASK.removesuffix(MARKER), *replies): "Generation starts after the assistant's marker, so the marker belongs to the prompt, not to nobody.",
-        (ASK.removesuffix(MARKER), MARKER + chosen, MARKER + rejected): "The marker belongs to the prompt; it begins your replies.",
+        (ASK.removesuffix(MARKER), *replies):
+            "Generation starts after the assistant's marker, so the marker belongs to the prompt, not to nobody.",
+        (ASK.removesuffix(MARKER), MARKER + chosen, MARKER + rejected):
+            "The marker belongs to the prompt; it begins your replies.",
         (ASK.strip(), *replies): "The blank line at the beginning of the prompt is lost.",
     })
 
@@ -40,9 +42,11 @@ def check_single(split_preference):
 def check_turns(split_preference):
     first, rest = TURNS.split(MARKER, 1)
     compare(split_preference, TURNS, (" Yes.", " No."), {
-        (first + MARKER, rest + " Yes.", rest + " No."): "The prompt is everything before the last assistant turn, not just the first question.",
+        (first + MARKER, rest + " Yes.", rest + " No."):
+            "The prompt is everything before the last assistant turn, not just the first question.",
         (first + MARKER, " Yes.", " No."): "The prompt holds all earlier turns, not just the first question.",
-        ("\n\nHuman: Is the wobbit red?\n\nAssistant:", " Yes.", " No."): "The prompt holds all earlier turns, not just the last question.",
+        ("\n\nHuman: Is the wobbit red?\n\nAssistant:", " Yes.", " No."):
+            "The prompt holds all earlier turns, not just the last question.",
     })
 
 
@@ -75,10 +79,10 @@ def check_word(split_preference):
 
 @test_case(name="pairs that do not belong together")
 def check_mismatch(split_preference):
-    other = ASK.replace("wobbit", "florp")
+    other, share = ASK.replace("wobbit", "florp"), "The two answers of a pair must share one prompt; check it. "
     for chosen, rejected, why in (
-        (ASK + " In caves.", other + " No idea.", "The two answers of a pair must share one prompt; check it. Here they answer different questions"),
-        (TURNS + " Yes.", ASK + " In caves.", "The two answers of a pair must share one prompt; check it. Here their histories differ"),
+        (ASK + " In caves.", other + " No idea.", share + "Here they answer different questions"),
+        (TURNS + " Yes.", ASK + " In caves.", share + "Here their histories differ"),
         ("In caves.", "No idea.", "Here there is no assistant turn at all"),
     ):
         try:

@@ -30,14 +30,18 @@ NO = [IGNORE_INDEX]
 
 def encode(encode_example, max_length):
     result = encode_example(PROMPT, COMPLETION, Letters(), max_length)
-    assert hasattr(result, "keys") and set(result) >= {"input_ids", "labels"}, "Return a dict with input_ids and labels."
+    assert hasattr(result, "keys") and set(result) >= {"input_ids", "labels"}, (
+        "Return a dict with input_ids and labels."
+    )
     ids, labels = ([int(x) for x in result[key]] for key in ("input_ids", "labels"))
     assert IGNORE_INDEX not in ids, f"{IGNORE_INDEX} stands in your input_ids. " + (
         "input_ids and labels are one and the same list, so that a change of the labels changes the ids: make a copy."
         if result["input_ids"] is result["labels"]
         else "It belongs to the labels alone; are the ids changed together with them?"
     )
-    assert len(ids) == len(labels), f"There is one label per token; you have {len(ids)} tokens and {len(labels)} labels."
+    assert len(ids) == len(labels), (
+        f"There is one label per token; you have {len(ids)} tokens and {len(labels)} labels."
+    )
     assert len(ids) <= max_length, f"{len(ids)} tokens where {max_length} are allowed."
     return ids, labels
 
@@ -71,13 +75,17 @@ def check_labels(encode_example):
     hidden = NO * len(P)
     compare(labels, [*hidden, *ids[len(P) :]], "labels", 64, {
         (*ids,): "Only the answer tokens should be learned here.",
-        (*hidden, *ids[len(P) : -1], *NO): "The end token is in your ids, but its label is masked: the model is never told to stop.",
-        (*hidden, *NO, *ids[len(P) + 1 :]): "The first token of the completion must be learned; your border is one too late.",
-        (*hidden[1:], *ids[len(P) - 1 :]): "The last token of the prompt must not be learned; your border is one too early.",
+        (*hidden, *ids[len(P) : -1], *NO):
+            "The end token is in your ids, but its label is masked: the model is never told to stop.",
+        (*hidden, *NO, *ids[len(P) + 1 :]):
+            "The first token of the completion must be learned; your border is one too late.",
+        (*hidden[1:], *ids[len(P) - 1 :]):
+            "The last token of the prompt must not be learned; your border is one too early.",
         (*hidden[1:], *ids[len(P) :], *NO): "Your labels are shifted by one; the shift happens later, in the loss.",
         (*NO * len(ids),): "Nothing is learned: all of your labels are masked.",
         (*P, *NO * (len(ids) - len(P))): "The prompt is learned and the completion is not; it is the other way round.",
-        (*[PAD_ID] * len(P), *ids[len(P) :]): f"What must not be learned has the label {IGNORE_INDEX}, not the id of padding.",
+        (*[PAD_ID] * len(P), *ids[len(P) :]):
+            f"What must not be learned has the label {IGNORE_INDEX}, not the id of padding.",
     })
 
 
@@ -92,7 +100,8 @@ def check_cut_prompt(encode_example):
         (*end,): "Two tokens of the prompt still have room.",
     })
     compare(labels, [*NO * 2, *end], "labels", 7, {
-        (*NO * 4, *C[2:], EOS): "After the cut the labels must still fit the tokens: yours mask as many as the prompt had before.",
+        (*NO * 4, *C[2:], EOS):
+            "After the cut the labels must still fit the tokens: yours mask as many as the prompt had before.",
         (*P[-2:], *end): "After the cut the rest of the prompt is learned.",
     })
 
@@ -113,7 +122,8 @@ def check_cut_completion(encode_example):
     for room in (4, 2):
         ids, labels = encode(encode_example, room)
         compare(ids, C[:room], "input_ids", room, {
-            (*C[: room - 1], EOS): "An answer that was cut off did not end there; your EOS teaches the model to stop in mid-sentence.",
+            (*C[: room - 1], EOS):
+                "An answer that was cut off did not end there; your EOS teaches the model to stop in mid-sentence.",
             (*[*C, EOS][-room:],): "Keep the beginning of a completion that is too long; yours is its end.",
             (*P[:room],): "The completion is learned, so its tokens go first; yours are those of the prompt.",
         })

@@ -50,14 +50,16 @@ def check_value(sft_loss):
     loss = sft_loss(torch.zeros(2, 5, V), LABELS)
     assert isinstance(loss, torch.Tensor) and loss.numel() == 1, "Return a tensor with a single number."
     wanted = math.log(V)
-    assert near(float(loss), wanted, 1e-5), explain(float(loss), wanted, f"{WHERE}, all {V} tokens alike: ln {V} per token", {
+    assert near(float(loss), wanted, 1e-5), explain(
+        float(loss), wanted, f"{WHERE}, all {V} tokens alike: ln {V} per token", {
         "Your logarithm has base 2; nats are asked for.": math.log2(V),
     }, 1e-5)
 
 
 @test_case(name="mean over tokens")
 def check_token_mean(sft_loss):
-    loss, padded = float(sft_loss(logits_for(LABELS, P_ROW), LABELS)), "Divide by the number of real tokens, not by the padded length."
+    loss = float(sft_loss(logits_for(LABELS, P_ROW), LABELS))
+    padded = "Divide by the number of real tokens, not by the padded length."
     counted = "Positions without a label take part in your loss: padding and prompt must not count."
     assert near(loss, SUM / 4, 1e-5), explain(loss, SUM / 4, f"{WHERE}: one at probability 1/2, three at 1/8", [
         ("Average over all answer tokens, so long answers weigh more.", 0.5 * (math.log(2) + math.log(8))),
@@ -78,14 +80,17 @@ def check_ignore(sft_loss):
     noisy[0, 2:] = torch.randn(3, V) * 9
     noisy[:, 4] = 50.0
     noisy[0, 0] = torch.randn(V) * 9
-    after, counted = float(sft_loss(noisy, LABELS)), "Positions without a label take part in your loss: padding and prompt must not count. "
+    after = float(sft_loss(noisy, LABELS))
+    counted = "Positions without a label take part in your loss: padding and prompt must not count. "
     assert near(after, before, 1e-5), (counted if near(before, SUM / 4) else "") + explain(
         after, before, f"{WHERE}: your loss with other logits where the next label is -100", within=1e-5
     )
     longer = torch.cat([logits, torch.randn(2, 3, V)], dim=1)
     more = torch.cat([LABELS, torch.full((2, 3), -100)], dim=1)
     after = float(sft_loss(longer, more))
-    assert near(after, before, 1e-5), explain(after, before, f"{WHERE}: your loss with three more columns of padding", within=1e-5)
+    assert near(after, before, 1e-5), explain(
+        after, before, f"{WHERE}: your loss with three more columns of padding", within=1e-5
+    )
 
 
 @test_case(name="large logits")
@@ -93,8 +98,10 @@ def check_stable(sft_loss):
     logits = torch.zeros(1, 2, V)
     logits[0, 0, 3] = 1000.0
     loss = float(sft_loss(logits, torch.tensor([[-100, 2]])))
-    assert near(loss, 1000.0), explain(loss, 1000.0, "Logits (1, 2, 5), of which one is 1000, and another token's label", {
-        "With large logits your loss is infinite: there is a form of log-softmax that never takes the log of 0.": math.inf,
+    assert near(loss, 1000.0), explain(
+        loss, 1000.0, "Logits (1, 2, 5), of which one is 1000, and another token's label", {
+        "With large logits your loss is infinite: there is a form of log-softmax that never takes the log of 0.":
+            math.inf,
     })
 
 
@@ -110,7 +117,9 @@ def check_gradient(sft_loss):
     loss.backward()
     assert logits.grad is not None, "No gradient reaches the logits."
     found, wanted = logits.grad[1, 0], [0.05, 0.05, 0.05, 0.05, -0.2]  # (1/5, less 1 for the label) / 4 tokens
-    assert near(found, wanted), explain(found, wanted, f"{WHERE}, all zero: gradient on the logits of row 1, position 0")
+    assert near(found, wanted), explain(
+        found, wanted, f"{WHERE}, all zero: gradient on the logits of row 1, position 0"
+    )
     found = logits.grad[0, 3]
     assert near(found, [0.0] * V), explain(found, [0.0] * V, f"{WHERE}: gradient where the next label is -100")
 

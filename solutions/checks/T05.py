@@ -49,14 +49,19 @@ def check_learns(train_sft):
     assert near(losses[0], math.log(V)), explain(
         losses[0], math.log(V), f"The first loss, of a model that gives all {V} tokens the same probability (ln {V})"
     )
-    assert losses[-1] < 0.5 * losses[0], f"After 30 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
-    assert model.weight[2, 3] > 0 > model.weight[2, 4], "After 2 comes 3 in the data; the model has learned something else."
+    assert losses[-1] < 0.5 * losses[0], (
+        f"After 30 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
+    )
+    assert model.weight[2, 3] > 0 > model.weight[2, 4], (
+        "After 2 comes 3 in the data; the model has learned something else."
+    )
 
 
 @test_case(name="epochs, losses, on_step")
 def check_bookkeeping(train_sft):
     calls, batches = [], [batch([2, 3, 0]), batch([3, 4, 0])]
-    seen, losses = watch(train_sft, BigramLM(torch.zeros(V, V)), batches, config(epochs=3), lambda *call: calls.append(call))
+    model = BigramLM(torch.zeros(V, V))
+    seen, losses = watch(train_sft, model, batches, config(epochs=3), lambda *call: calls.append(call))
     assert len(losses) == 6, (
         "config.epochs asks for more passes over the batches than you make."
         if seen.steps == len(losses) < 6
@@ -102,7 +107,9 @@ def check_supervised(train_sft):
     watch(train_sft, model, [batch([2, 5, 3, 0], [2, 5, 3, 4, 3, 0], prompt=2)], config())
     moved = {i for i in range(V) if model.weight[i].any()}  # row i: what comes after token i
     prompt, padding = 2 in moved, bool(moved & {kit.PAD_ID, kit.EOS_ID})
-    assert not (prompt and padding), "The model learns to write prompts and padding too: which labels does a batch bring along?"
+    assert not (prompt and padding), (
+        "The model learns to write prompts and padding too: which labels does a batch bring along?"
+    )
     assert not padding, "The model learns to write padding behind its answers: which positions should not count?"
     assert moved == {3, 4, 5}, (
         f"The labels teach what follows tokens 3, 4 and 5; your update changes what follows {sorted(moved)}. Batch (2, 6), "

@@ -25,13 +25,17 @@ def number(loss):
 def check_values(bradley_terry_loss):
     found = [number(bradley_terry_loss(torch.full((n,), gap), torch.zeros(n))) for n, gap in ((3, 0.0), (1, GAP))]
     wanted = [math.log(2), RIGHT]
-    assert near(found, wanted, 1e-5), explain(found, wanted, "Losses of a gap of 0 (ln 2) and of a gap of ln 3 (ln 4/3)", {
+    assert near(found, wanted, 1e-5), explain(
+        found, wanted, "Losses of a gap of 0 (ln 2) and of a gap of ln 3 (ln 4/3)", {
         "Your loss rewards the rejected answer.": [math.log(2), WRONG],
         "You average probabilities; a log-likelihood averages their logarithms.": [-0.5, -0.75],
-        "Your loss has the wrong sign: it is a log-likelihood, which grows where the model is right.": [-math.log(2), -RIGHT],
+        "Your loss has the wrong sign: it is a log-likelihood, which grows where the model is right.":
+            [-math.log(2), -RIGHT],
         "Your loss is exactly 0 for pairs that are right by enough; the Bradley-Terry likelihood never is.": [1.0, 0.0],
-        "Only differences matter in this model: add a constant to both scores and watch your loss.": [1.0, (GAP - 1) ** 2],
-        "Your scores pass through a sigmoid twice: gaps beyond a few units all look alike.": [math.log(2), math.log1p(math.exp(-0.25))],
+        "Only differences matter in this model: add a constant to both scores and watch your loss.":
+            [1.0, (GAP - 1) ** 2],
+        "Your scores pass through a sigmoid twice: gaps beyond a few units all look alike.":
+            [math.log(2), math.log1p(math.exp(-0.25))],
         "The loss must not depend on the batch size.": [3 * math.log(2), RIGHT],
         "Your logarithm has base 2; nats are asked for.": [1.0, math.log2(4 / 3)],
     }, 1e-5)
@@ -42,7 +46,8 @@ def check_mean(bradley_terry_loss):
     chosen, rejected = torch.tensor([GAP, 0.0]), torch.tensor([0.0, GAP])
     found = [number(bradley_terry_loss(chosen.repeat(n), rejected.repeat(n))) for n in (1, 2)]
     mean = 0.5 * (RIGHT + WRONG)
-    assert near(found, [mean, mean], 1e-5), explain(found, [mean, mean], "Losses of 2 pairs with gaps ln 3 and -ln 3, and of 4: each pair twice", {
+    assert near(found, [mean, mean], 1e-5), explain(
+        found, [mean, mean], "Losses of 2 pairs with gaps ln 3 and -ln 3, and of 4: each pair twice", {
         "The loss must not depend on the batch size.": [2 * mean, 4 * mean],
         "You take the loss of the mean gap; the mean of the losses is asked for.": [math.log(2), math.log(2)],
     }, 1e-5)
@@ -62,7 +67,8 @@ def check_shift(bradley_terry_loss):
 def check_margin(bradley_terry_loss):
     gap, zero = torch.full((2,), GAP), torch.zeros(2)
     found, wanted = number(bradley_terry_loss(gap, zero, margin=math.log(2))), math.log(5 / 3)
-    assert near(found, wanted, 1e-5), explain(found, wanted, "Loss of two pairs with a gap of ln 3 and a margin of ln 2", {
+    assert near(found, wanted, 1e-5), explain(
+        found, wanted, "Loss of two pairs with a gap of ln 3 and a margin of ln 2", {
         "With a margin your loss is the same as without one.": number(bradley_terry_loss(gap, zero)),
         "A margin should make a pair harder to satisfy; yours makes it easier.": math.log(7 / 6),
     }, 1e-5)
@@ -77,7 +83,9 @@ def check_stable(bradley_terry_loss):
         "Use a stable form; the plain one overflows on confident mistakes.": math.inf,
     })
     loss.backward()
-    assert near(chosen.grad, [-0.5, 0.0]), explain(chosen.grad, [-0.5, 0.0], "Gradients on the chosen scores of a wrong and a right gap of 600")
+    assert near(chosen.grad, [-0.5, 0.0]), explain(
+        chosen.grad, [-0.5, 0.0], "Gradients on the chosen scores of a wrong and a right gap of 600"
+    )
 
 
 @test_case(name="gradient")

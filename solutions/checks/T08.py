@@ -31,8 +31,8 @@ def check_ties(preference_accuracy):
         tie.format("full marks"): 1.0,
         tie.format("nothing"): 0.0,
     }, 1e-6)
-    value = preference_accuracy(torch.tensor([0.0, 0.0, 1.0, 0.0, 1.0, 2.0]), torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]))
-    wanted = 3.5 / 6
+    chosen, rejected = torch.tensor([0.0, 0.0, 1.0, 0.0, 1.0, 2.0]), torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+    value, wanted = preference_accuracy(chosen, rejected), 3.5 / 6
     assert near(value, wanted, 1e-6), explain(value, wanted, "Accuracy on 6 pairs: three ties, two right, one wrong", {
         "A tie counts in the number of pairs too: yours are left out.": 2 / 3,
     }, 1e-6)

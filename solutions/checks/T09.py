@@ -58,7 +58,9 @@ def check_learns(train_reward_model):
     assert weight[GOOD] >= 0 >= weight[BAD], (
         "Your model learns to prefer the rejected reply: check which scores go where."
     )
-    assert losses[-1] < 0.5 * losses[0], f"After 20 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
+    assert losses[-1] < 0.5 * losses[0], (
+        f"After 20 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
+    )
 
 
 @test_case(name="body and head")

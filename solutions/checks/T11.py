@@ -50,7 +50,8 @@ def check_penalty(shape_rewards):
         ("beta has no effect on your rewards.", torch.zeros(2, 5)),
         ("beta is left out: your penalty is the whole log-ratio.", 2 * wanted),
         ("One sample may be negative; only the mean is not. Taking its size changes what is estimated.", -wanted.abs()),
-        ("One sample may be negative; only the mean is not. Cutting it off at 0 changes what is estimated.", wanted.clamp(max=0)),
+        ("One sample may be negative; only the mean is not. Cutting it off at 0 changes what is estimated.",
+         wanted.clamp(max=0)),
         (other, -0.5 * ((-RATIO).exp() - 1 + RATIO) * MASK),
         (other, -0.25 * RATIO**2 * MASK),
         ("Only generated tokens count: outside the mask the reward is 0.", -0.5 * RATIO),
@@ -63,7 +64,9 @@ def check_linear(shape_rewards):
     sums = [shape_rewards(SCORES, LOGP, REF, MASK, beta).sum(dim=1) for beta in (0.0, 1.0, 2.0)]
     wanted = [2.0, -1.0, 2.5, -0.75, 3.0, -0.5]  # the KL of the two replies is -0.5 and -0.25
     found = torch.cat(sums)
-    assert near(found, wanted), explain(found, wanted, f"Sums of the two rows at beta = 0, 1, 2: score - beta * KL of the reply; {WHERE}")
+    assert near(found, wanted), explain(
+        found, wanted, f"Sums of the two rows at beta = 0, 1, 2: score - beta * KL of the reply; {WHERE}"
+    )
 
 
 @test_case(name="nothing outside the reply")

@@ -43,25 +43,34 @@ def check_advantages(gae):
     whitened = "This function returns raw advantages; whitening comes later, in the training loop."
     found = advantages[0, 1:4]
     assert near(found, ROW0), explain(found, ROW0, f"Advantages {WHERE}", [
-        ("The value after the last token is 0: behind the reply there is only padding.", carried(first, second, last + G * 8, G * L)),
-        ("Padding leaks backwards into your advantages: mask inside the recursion.", carried(first, second, last + G * 8 - G * L * 8, G * L)),
+        ("The value after the last token is 0: behind the reply there is only padding.",
+         carried(first, second, last + G * 8, G * L)),
+        ("Padding leaks backwards into your advantages: mask inside the recursion.",
+         carried(first, second, last + G * 8 - G * L * 8, G * L)),
         ("lambda has no effect on your advantages.", carried(first, second, last, G)),
-        ("Both numbers shrink what lies one step ahead; one of them is missing in your recursion.", carried(first, second, last, L)),
-        ("Both numbers shrink what lies one step ahead; your recursion has neither.", carried(first, second, last, 1.0)),
-        ("Check the lambda = 0 case: your TD error uses the wrong one of the two numbers.", carried(0.5 + L, -3 - L, last, G * L)),
+        ("Both numbers shrink what lies one step ahead; one of them is missing in your recursion.",
+         carried(first, second, last, L)),
+        ("Both numbers shrink what lies one step ahead; your recursion has neither.",
+         carried(first, second, last, 1.0)),
+        ("Check the lambda = 0 case: your TD error uses the wrong one of the two numbers.",
+         carried(0.5 + L, -3 - L, last, G * L)),
         ("Check the lambda = 0 case: your TD error uses both numbers.", carried(0.5 + G * L, -3 - G * L, last, G * L)),
         ("Check the lambda = 0 case: gamma is missing in your TD error.", carried(1.5, -4.0, last, G * L)),
         ("Your TD error has no next value.", carried(0.5, -3.0, last, G * L)),
-        ("With lambda = 1 your advantages are right up to the values: what is the baseline for?", carried(1.0, -2.0, 4.0, G)),
+        ("With lambda = 1 your advantages are right up to the values: what is the baseline for?",
+         carried(1.0, -2.0, 4.0, G)),
         ("Your advantages are discounted rewards: the values have no part in them.", carried(1.0, -2.0, 4.0, G * L)),
         ("Your advantages do not look ahead: a token's advantage depends on what comes after it.", [1.0, -2.0, 4.0]),
         ("Your advantages are TD errors: nothing is carried back from later tokens.", [first, second, last]),
-        ("Walk backwards: an advantage gathers what comes later, not what came before.", carried(last, second, first, G * L)[::-1]),
+        ("Walk backwards: an advantage gathers what comes later, not what came before.",
+         carried(last, second, first, G * L)[::-1]),
         (whitened, (all_five - all_five.mean())[:3] / all_five.std()),
         (whitened, (all_five - all_five.mean())[:3] / all_five.std(unbiased=False)),
     ])
     found = advantages[1, 2:4]
-    assert near(found, ROW1), explain(found, ROW1, f"Advantages in row 1, whose reply is columns 2 and 3: rewards 3, -1, values 2, 1, gamma {G}, lambda {L}")
+    assert near(found, ROW1), explain(
+        found, ROW1, f"Advantages in row 1, whose reply is columns 2 and 3: rewards 3, -1, values 2, 1, gamma {G}, lambda {L}"
+    )
 
 
 @test_case(name="lambda = 0 and lambda = 1")
@@ -73,7 +82,9 @@ def check_extremes(gae):
     found, returns = run(gae, values=torch.zeros_like(V), gamma=1.0, lam=1.0)
     wanted = torch.tensor([[3.0, 2.0, 4.0]] * 2)
     found = torch.stack([found[0, 1:4], returns[0, 1:4]])
-    assert near(found, wanted), explain(found, wanted, "Advantages and returns in row 0 without values, gamma and lambda 1: rewards to go")
+    assert near(found, wanted), explain(
+        found, wanted, "Advantages and returns in row 0 without values, gamma and lambda 1: rewards to go"
+    )
 
 
 @test_case(name="returns")
@@ -93,11 +104,13 @@ def check_returns(gae):
 def check_mask(gae):
     advantages, returns = run(gae)
     outside = torch.stack([advantages[M == 0], returns[M == 0]])
-    assert near(outside, outside * 0), explain(outside, outside * 0, "Advantages and returns outside the mask of shape (2, 5)")
+    assert near(outside, outside * 0), explain(
+        outside, outside * 0, "Advantages and returns outside the mask of shape (2, 5)"
+    )
     changed = run(gae, torch.where(M == 1, R, 55.0), torch.where(M == 1, V, -66.0))
     found, wanted = (torch.stack(list(pair)) for pair in (changed, (advantages, returns)))
     assert near(found, wanted), explain(
-        found, wanted, "Your advantages and returns (2, 2, 5) with other rewards and values outside the mask, which must not count"
+        found, wanted, "Your advantages and returns (2, 2, 5) with other rewards and values outside the mask"
     )
 
 
@@ -105,4 +118,6 @@ def check_mask(gae):
 def check_full(gae):
     advantages, _ = run(gae, R[:, 1:4], V[:, 1:4], torch.ones(2, 3))
     found = advantages[0]
-    assert near(found, ROW0), explain(found, ROW0, "Advantages in a row of 3 columns that the reply fills: at the last one there is no next value")
+    assert near(found, ROW0), explain(
+        found, ROW0, "Advantages in a row of 3 columns that the reply fills: at the last one there is no next value"
+    )

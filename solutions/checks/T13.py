@@ -41,7 +41,9 @@ def check_inside(ppo_loss):
         "This is not PPO: nothing compares the new policy with the old one.": [-2 * new, -2.0],
         "Your ratio is the difference of log-probabilities; its exponential is asked for.": [-2 * math.log(1.1), -2.0],
     })
-    assert near(stats["clip_fraction"], 0.0), explain(stats["clip_fraction"], 0.0, "clip_fraction at a ratio of 1.1, clip_range 0.25")
+    assert near(stats["clip_fraction"], 0.0), explain(
+        stats["clip_fraction"], 0.0, "clip_fraction at a ratio of 1.1, clip_range 0.25"
+    )
 
 
 @test_case(name="outside the clip range")
@@ -59,7 +61,8 @@ def check_outside(ppo_loss):
         "Look at a large ratio with a positive advantage: your clip does not reach it.": [-4.8, -1.2, 4.8, 2.25],
         "The ratio is clipped with config.value_clip, which belongs to the values.": [-4.2, -1.2, 4.8, 1.8],
         "The ratio is clipped with 0.2, whatever config.clip_range says.": [-3.6, -1.2, 4.8, 2.4],
-        "You clip the logarithm of the ratio; the ratio itself is clipped.": [-3 * math.exp(0.25), -1.2, 4.8, 3 * math.exp(-0.25)],
+        "You clip the logarithm of the ratio; the ratio itself is clipped.":
+            [-3 * math.exp(0.25), -1.2, 4.8, 3 * math.exp(-0.25)],
         "You push good actions down.": [-x for x in wanted],
     })
     wanted = [0.0, -1.2, 4.8, 0.0]
@@ -80,7 +83,8 @@ def check_value(ppo_loss):
         "The value is clipped with config.clip_range, which belongs to the ratio.": [0.28125, 0.32],
         "The value is clipped with 0.2, whatever config.value_clip says.": [0.32, 0.32],
     })
-    assert near(first[0], 0.054), explain(first[0], 0.054, "Loss of a token with value_loss 0.18, advantage 0 and value_coef 0.3", {
+    assert near(first[0], 0.054), explain(
+        first[0], 0.054, "Loss of a token with value_loss 0.18, advantage 0 and value_coef 0.3", {
         "config.value_coef has no effect on your loss.": 0.18,
         "The value loss is not in your loss.": 0.0,
     })

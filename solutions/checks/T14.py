@@ -33,7 +33,6 @@ def one_token(**changes):
 
 class CountLiked:
     """A reward function that counts one token in each reply, and remembers its calls."""
-
     def __init__(self):
         self.prompts, self.scores = [], []
 
@@ -44,8 +43,8 @@ class CountLiked:
         return self.scores[-1]
 
 
-def train(train_ppo, policy, reference, *args):
-    rows = train_ppo(policy, reference, *args)
+def train(train_ppo, *args):
+    rows = train_ppo(*args)
     assert isinstance(rows, list | tuple) and rows, f"Return a list with a dict per step, not {rows!r}."
     return rows
 
@@ -58,8 +57,8 @@ def start(seed=3, dropout=0.0):
 @test_case(name="one row per step, with its figures")
 def check_rows(train_ppo):
     policy, reference = start()
-    reward_fn, seen, beta = CountLiked(), [], 0.5
-    rows = train(train_ppo, policy, reference, reward_fn, PROMPTS, config(steps=3, beta=beta), lambda *call: seen.append(call))
+    reward_fn, seen, settings = CountLiked(), [], config(steps=3, beta=0.5)
+    rows = train(train_ppo, policy, reference, reward_fn, PROMPTS, settings, lambda *call: seen.append(call))
     assert len(rows) == 3, f"Three steps give a list of three rows; you return {len(rows)}."
     missing = {"reward", "kl", "policy_loss", "value_loss"} - set(rows[0])
     assert not missing, f"A row lacks {', '.join(sorted(missing))}."
@@ -68,8 +67,8 @@ def check_rows(train_ppo):
     assert len(scores) == 30, f"Score each step's 10 rollouts once: 30 replies in 3 steps. You score {len(scores)}."
     means, found = scores.view(3, -1).mean(dim=1), [float(row["reward"]) for row in rows]
     assert near(found, means), explain(found, means, "reward in 3 steps of 10 rollouts", {
-        "Report the mean score; the penalty is shown on its own as kl.": means - beta * torch.tensor([float(r["kl"]) for r in rows]),
-        "Report the mean score of a step; yours is the sum.": 10 * means,
+        "Report the mean score; the penalty is shown on its own as kl.": 
+            means - settings.beta * torch.tensor([float(row["kl"]) for row in rows]),
     })
 
 
@@ -86,7 +85,7 @@ def check_kl(train_ppo):
     table = own.log_softmax(-1) - other.log_softmax(-1)
     if near(kl, 0.0):
         rows = train(train_ppo, start()[0], start(seed=8)[1], CountLiked(), PROMPTS, config())
-        which = "the policy as it stands" if near(float(rows[1]["kl"]), 0.0) else "a copy of the policy from before the first step"
+        which = "the policy as it stands" if near(float(rows[1]["kl"]), 0.0) else "the policy as it was at the start"
         raise AssertionError(
             f"kl is 0 although policy and reference differ: your reference is {which}. It must be the model that is passed in."
         )
@@ -161,8 +160,8 @@ def check_advantages(train_ppo):
     assert rows[0] != after, "The log-prob of token t comes from the logits at t-1."
     assert rows[1] != after, "The value that belongs to a token is that of the state before it, as with its log-probability."
     assert set(rows[0]) <= set(before), f"Only replies count: rows {before} of the table learn from them, yours are {rows[0]}."
-    groups = [gradient[LAST].any(dim=1) for gradient in body.gradients]
-    used = sum(group.int() for group in groups).tolist()
+    groups = torch.stack([gradient[LAST].any(dim=1) for gradient in body.gradients])
+    used = groups.sum(dim=0).tolist()
     assert any(used), f"The policy's gradient is 0 for all 8 replies, {where}: nothing is learned from their scores."
     assert used == [1] * 8, (
         f"One epoch uses each of 8 replies once; yours uses them {used} times. Does one index select from all tensors?"
@@ -178,7 +177,8 @@ def check_advantages(train_ppo):
         "Whiten once over the whole phase, before it is cut into minibatches.": apart,
         "Your advantages have the right size and the wrong sign: good replies are pushed down.": -wanted,
         "The KL penalty does not reach your advantages.": whitened(run.scores),
-        "Sampling cuts the graph: a reward that comes from sampled tokens has no gradient in the policy.": torch.full((8,), -run.config.beta),
+        "Sampling cuts the graph: a reward that comes from sampled tokens has no gradient in the policy.":
+            torch.full((8,), -run.config.beta),
         mixed: found if all((abs(x - wanted) < 1e-3).any() for x in found) else wanted,
     }, 1e-3)
     found = run.returns()
@@ -213,7 +213,7 @@ def check_optimiser(train_ppo):
     rules = Rules.of(run.config)
     assert near(end, after_updates(start, gradients, rules), WITHIN), explain_updates(
         end, start, gradients, rules,
-        f"Table and values {tuple(end.shape)} after {len(gradients)} updates with your gradients and {not_default(run.config)}",
+        f"Table and values {tuple(end.shape)} after {len(gradients)} updates, your gradients, {not_default(run.config)}",
     )
 
 

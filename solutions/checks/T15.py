@@ -41,7 +41,9 @@ def replies(row):
 @test_case(name="one row per policy")
 def check_rows(compare_policies):
     rows = compare_policies({"Base": policy(1.0), "SFT": policy(), "Good": policy(1.0, seed=2)}, PROMPTS, length, config())
-    assert rows and [row["name"] for row in rows] == ["Base", "SFT", "Good"], "Return a list with one row per policy, in the given order."
+    assert rows and [row["name"] for row in rows] == ["Base", "SFT", "Good"], (
+        "Return a list with one row per policy, in the given order."
+    )
     missing = KEYS - set(rows[0])
     assert not missing, f"A row lacks {', '.join(sorted(missing))}."
     for row in rows:
@@ -49,12 +51,16 @@ def check_rows(compare_policies):
         counts = [len(r) for r in replies(row)]
         assert all(1 <= n <= 6 for n in counts), "Every reply has between 1 and max_new_tokens tokens."
         mean = sum(counts) / 60
-        assert near(row["mean_tokens"], mean, 1e-6), explain(row["mean_tokens"], mean, "mean_tokens, the mean length of 60 response_ids", {
-            "Your mean_tokens leaves the end tokens out.": sum(len(r) - (r[-1] == kit.EOS_ID) for r in replies(row)) / 60,
+        assert near(row["mean_tokens"], mean, 1e-6), explain(
+            row["mean_tokens"], mean, "mean_tokens, the mean length of 60 response_ids", {
+            "Your mean_tokens leaves the end tokens out.":
+                sum(len(r) - (r[-1] == kit.EOS_ID) for r in replies(row)) / 60,
         }, 1e-6)
         batches = [counts[i : i + 16] for i in range(0, 60, 16)]
-        assert near(row["mean_reward"], mean), explain(row["mean_reward"], mean, "mean_reward of 60 replies, scored by their length", {
-            "The last batch is a short one: weight by items, not by batches.": sum(sum(b) / len(b) for b in batches) / len(batches),
+        assert near(row["mean_reward"], mean), explain(
+            row["mean_reward"], mean, "mean_reward of 60 replies, scored by their length", {
+            "The last batch is a short one: weight by items, not by batches.":
+                sum(sum(b) / len(b) for b in batches) / len(batches),
         })
 
 
@@ -77,7 +83,8 @@ def check_replies(compare_policies):
     right = [[scored[tuple(prompt)][-1 if k else 0] for prompt in asked] for k in range(2)]
     for k, row in enumerate(rows):
         known = {
-            "The end tokens are missing from your response_ids.": [r[:-1] if r[-1] == kit.EOS_ID else r for r in right[k]],
+            "The end tokens are missing from your response_ids.":
+                [r[:-1] if r[-1] == kit.EOS_ID else r for r in right[k]],
             "Your response_ids hold the prompts too.": [p + r for p, r in zip(asked, right[k])],
             "Your response_ids are those of another policy.": right[1 - k],
         }
@@ -95,8 +102,10 @@ def check_replies(compare_policies):
 @test_case(name="SFT against itself")
 def check_self(compare_policies):
     (row,) = compare_policies({"SFT": policy(1.0)}, PROMPTS, length, config())
-    found, ties = [float(row[key]) for key in ("win_rate", "win_low", "win_high")], "Split ties: two equal models must score one half."
-    assert near(found, [0.5] * 3, 1e-9), explain(found, [0.5] * 3, "win_rate, win_low, win_high of SFT against itself, 60 prompts", [
+    found = [float(row[key]) for key in ("win_rate", "win_low", "win_high")]
+    ties = "Split ties: two equal models must score one half."
+    assert near(found, [0.5] * 3, 1e-9), explain(
+        found, [0.5] * 3, "win_rate, win_low, win_high of SFT against itself, 60 prompts", [
         (ties, [1.0] * 3), (ties, [0.0] * 3),
     ], 1e-9)
     where = "kl_to_sft of SFT itself"
@@ -112,9 +121,15 @@ def check_self(compare_policies):
 def check_wins(compare_policies):
     pair = {"SFT": policy(a2=3, a3=0), "Long": policy(a2=3, a3=2)}  # replies of 2 and of 6 tokens
     # Long loses where prompts hold 3, and wins elsewhere. 3 and 4 are easy prompts, with a higher score for both.
-    score = lambda p, r: torch.tensor([{3: 100.0, 4: 100.0}.get(x[1], 0.0) + len(y) * (-1) ** (x[1] == 3) for x, y in zip(p, r)])  # noqa: E731
+
+    def score(prompt_ids, response_ids):
+        easy = [100.0 * (prompt[1] in (3, 4)) for prompt in prompt_ids]
+        own = [-len(r) if prompt[1] == 3 else len(r) for prompt, r in zip(prompt_ids, response_ids)]
+        return torch.tensor(easy) + torch.tensor(own)
+
     row = compare_policies(pair, PROMPTS, score, config(greedy=True))[1]
-    assert near(row["win_rate"], 0.75, 1e-6), explain(row["win_rate"], 0.75, "win_rate over 60 prompts, of which 45 are won", {
+    assert near(row["win_rate"], 0.75, 1e-6), explain(
+        row["win_rate"], 0.75, "win_rate over 60 prompts, of which 45 are won", {
         "Compare prompt by prompt: an easy prompt is easy for both.": 0.5,
         "Your win rate is that of SFT.": 0.25,
         "You compare the two means; the share of prompts that are won is asked for.": 1.0,
@@ -146,8 +161,10 @@ def check_kl(compare_policies):
     rows = compare_policies({"SFT": BigramPolicy(sft).eval(), "Sure": sure}, [[5, 2]] * 20, length, config())
     one, value = math.log(2), float(rows[1]["kl_to_sft"])
     table = (sure.lm.weight.log_softmax(-1) - sft.log_softmax(-1)).detach()
-    assert near(value, 7 * one, 1e-3), explain(value, 7 * one, "kl_to_sft of 20 replies of 3 tokens, with log-ratios (1, 2, 4) ln 2", {
-        "A policy that drifts from SFT on its own replies has a positive log-ratio on average; yours is negative.": -7 * one,
+    assert near(value, 7 * one, 1e-3), explain(
+        value, 7 * one, "kl_to_sft of 20 replies of 3 tokens, with log-ratios (1, 2, 4) ln 2", {
+        "A policy that drifts from SFT on its own replies has a positive log-ratio on average; yours is negative.":
+            -7 * one,
         "The handout asks for nats per sequence; yours are nats per token.": 7 / 3 * one,
         "Only reply tokens count in the KL; changing the prompt moves your number.": 15 * one,
         "The reply's end token is left out of your KL.": 3 * one,
@@ -162,7 +179,8 @@ def check_kl(compare_policies):
 def check_repetition(compare_policies):
     rows = compare_policies({"SFT": policy(a2=3, a3=0), "Loop": policy(a2=3, a3=2)}, PROMPTS, length, config(greedy=True))
     found, wanted = [float(row["repetition"]) for row in rows], [0.0, 1 - 2 / 5]
-    assert near(found, wanted, 1e-6), explain(found, wanted, "repetition of the replies 3 0 and 3 2 3 2 3 2 (five pairs, two distinct)", {
+    assert near(found, wanted, 1e-6), explain(
+        found, wanted, "repetition of the replies 3 0 and 3 2 3 2 3 2 (five pairs, two distinct)", {
         "A word may come twice; the handout counts pairs of neighbouring tokens.": [0.0, 1 - 2 / 6],
         "Repetition is a property of one reply: compute it per reply, then average.": [1 - 1 / 60, 1 - 2 / 300],
         "Your number is the share of distinct pairs; repetition is 1 minus it.": [1.0, 2 / 5],
@@ -182,7 +200,9 @@ def check_decoding(compare_policies):
         else "One generator serves all policies in turn: give each a fresh one, with config.seed. " if sampled == in_turn else ""
     ) + "Two equal policies must give equal replies; yours differ."
     again = [replies(row) for row in compare_policies(pair, PROMPTS, length, settings)]
-    assert again == sampled, "Two calls with one config must give the same replies: draw with a generator seeded by config.seed."
+    assert again == sampled, (
+        "Two calls with one config must give the same replies: draw with a generator seeded by config.seed."
+    )
     other = [replies(row) for row in compare_policies(pair, PROMPTS, length, config(seed=77))]
     assert other != sampled, (
         "config.greedy has no effect: your replies are the most likely ones, not samples."

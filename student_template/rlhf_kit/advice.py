@@ -1,7 +1,7 @@
 """What a public check says when a number is wrong.
 
-A cause is named only if it alone gives the number that was seen. Otherwise the check says what it saw and what it
-expected.
+A cause is named only if it alone gives the number that was seen. Otherwise the check says what it saw
+and what it expected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 Numbers = float | Tensor | Iterable[Any]
@@ -33,16 +33,12 @@ def near(seen: Numbers, wanted: Numbers, within: float = 1e-4) -> bool:
 
 
 def explain(
-    seen: Numbers,
-    wanted: Numbers,
-    where: str,
-    causes: Causes = (),
-    within: float = 1e-4,
+    seen: Numbers, wanted: Numbers, where: str, causes: Causes = (), within: float = 1e-4
 ) -> str:
     """Say why `seen` is not `wanted`.
 
-    where: the input, with its shape. causes: what the student reads, and the numbers that this mistake gives here. A text
-    may occur twice, if its mistake has two forms.
+    where: the input, with its shape. causes: what the student reads, and the numbers that this mistake
+    gives here. A text may occur twice, if its mistake has two forms.
     """
     pairs = causes.items() if isinstance(causes, Mapping) else causes
     named = list(dict.fromkeys(text for text, numbers in pairs if near(seen, numbers, within)))
@@ -88,13 +84,13 @@ def _tensor(numbers: Numbers) -> Tensor:
 class Watch:
     """Counts what happens to one weight while a loop runs, however the loop is written.
 
-    steps: optimiser steps. held: those whose optimiser holds the weight. used: those with a gradient on it that is not
-    0. backwards, taught: backward passes that reach it, and those that bring a gradient that is not 0. rate: the highest
-    learning rate. values: the weight before each step, and at the end. gradients: what the backward passes before each
-    step bring, whatever is done with it afterwards.
+    steps: optimiser steps. held: those whose optimiser holds the weight. used: those with a gradient on
+    it that is not 0. backwards, taught: backward passes that reach it, and those that bring a gradient
+    that is not 0. rate: the highest learning rate. values: the weight before each step, and at the end.
+    gradients: what the backward passes before each step bring, whatever is done with it afterwards.
     """
 
-    def __init__(self, weight: nn.Parameter) -> None:
+    def __init__(self, weight: Tensor) -> None:
         self.weight, self.start = weight, weight.detach().clone()
         self.values: list[Tensor] = []
         self.gradients: list[Tensor] = []
@@ -110,7 +106,10 @@ class Watch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         for hook in self._hooks:
             hook.remove()

@@ -1,6 +1,7 @@
-"""A PPO phase that shows the advantage and the return of each reply: the policy is uniform, replies have one token.
+"""A PPO phase that shows the advantage and the return of each reply.
 
-Each prompt has a last token of its own, so each row of the bigram table learns from one reply.
+The policy is uniform, replies have one token, and each prompt has a last token of its own, so that each
+row of the bigram table learns from one reply.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ LAST = torch.arange(3, 11)  # the last tokens of the 8 prompts
 class OneToken:
     """One step of a loop, watched. All tensors have one number per reply, in the order of LAST, (8,).
 
-    body, head: what happened to the table and to the values. replies: the tokens. scores, ratio: of each reply, its score
-    and log pi - log pi_ref. reward: the score less beta times the ratio. rows: what the loop returns.
+    body, head: what happened to the table and to the values. replies: the tokens. scores, ratio: of each
+    reply, its score and log pi - log pi_ref. reward: the score less beta times the ratio. rows: what the
+    loop returns.
     """
 
     def __init__(self, train_ppo: Callable[..., Any], config: PPOConfig) -> None:
-        self.config, self.order = config, []
+        self.config = config
+        self.order: list[int] = []
         self.replies, self.scores = torch.zeros(VOCAB, dtype=torch.long), torch.zeros(VOCAB)
         policy = BigramPolicy(torch.ones(VOCAB, VOCAB)).eval()
         other = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(8))
@@ -49,7 +52,9 @@ class OneToken:
 
     def _score(self, prompt_ids: list[list[int]], response_ids: list[list[int]]) -> Tensor:
         for prompt, reply in zip(prompt_ids, response_ids, strict=True):
-            assert len(reply) == 1, f"config.max_new_tokens is 1; you score a reply of {len(reply)}."
+            assert len(reply) == 1, (
+                f"config.max_new_tokens is 1; you score a reply of {len(reply)}."
+            )
             self.order.append(prompt[-1])
             self.replies[prompt[-1]] = reply[0]
             self.scores[prompt[-1]] = (7 * prompt[-1] + 3 * reply[0]) % 11 / 4

@@ -1,7 +1,7 @@
 """Which of the optimiser's rules a training loop breaks, by the weights that it leaves behind.
 
-The checks train tables whose gradients are known beforehand. So the weights after some updates follow from the rules
-of the update alone: settings, warm-up, clipping, cleared gradients.
+The checks train tables whose gradients are known. So the weights after some updates follow from the
+rules of the update alone: settings, warm-up, clipping, cleared gradients.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ WITHIN = 2e-5
 
 @dataclass(frozen=True)
 class Rules:
-    """How a loop updates a weight. first: factor of the warm-up's first update, in units of 1 / warmup_steps, None
-    without warm-up. rising: whether the factor grows. piled: whether gradients add up. scale: of the gradient."""
+    """How a loop updates a weight.
+
+    first: factor of the warm-up's first update, in units of 1 / warmup_steps, None without warm-up.
+    rising: whether the factor grows. clip_each: whether each number is clipped, not the norm. piled:
+    whether gradients add up. scale: of the gradient. kind: AdamW, Adam or SGD.
+    """
 
     learning_rate: float
     warmup_steps: int
@@ -116,18 +120,16 @@ FAULTS: dict[str, dict[str, Any]] = {
     "You clip each number of the gradient; the norm of the whole gradient is asked for.": {
         "clip_each": True
     },
-    "Each update goes the wrong way: a sign is flipped, or two inputs are swapped.": {"scale": -1.0},
+    "Each update goes the wrong way: a sign is flipped, or two inputs are swapped.": {
+        "scale": -1.0
+    },
 }
 
 
 def explain_updates(
-    seen: Tensor,
-    start: Tensor,
-    gradients: Sequence[Tensor],
-    rules: Rules,
-    where: str,
+    seen: Tensor, start: Tensor, gradients: Sequence[Tensor], rules: Rules, where: str
 ) -> str:
-    """Name the smallest set of faults that leaves these weights behind, if there is just one, else say what was seen.
+    """Name the smallest set of faults that leaves these weights behind, or say what was seen.
 
     seen, start: weights after and before, of the gradients' shape. where: the input, with its shape.
     """
