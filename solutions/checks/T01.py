@@ -83,14 +83,15 @@ def check_blank(format_example):
 @test_case(name="white space around the response")
 def check_strip(format_example):
     response = "\n  It eats moss. \n"
-    _, completion = run(format_example, response=response)
+    prompt, completion = run(format_example, response=response)
+    border = "Put prompt and completion together and look at the border: something is missing between them."
     keeps = "Some responses have white space around them, and your completion keeps it."
     compare(completion, ANSWER, f"For the response {response!r} the completion", {
         " " + response: keeps,
         response: keeps,
         " " + response.lstrip(): keeps,
         " " + response.rstrip(): keeps,
-        ANSWER.strip(): "Put prompt and completion together and look at the border: something is missing between them.",
+        ANSWER.strip(): "" if prompt.endswith(" ") else border,
     })
     _, completion = run(format_example, response="One.\n\nTwo.")
     compare(completion, " One.\n\nTwo.", "White space inside the response stays as it is: the completion", {})

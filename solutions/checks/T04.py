@@ -128,10 +128,10 @@ def check_gradient(sft_loss):
 def check_empty(sft_loss):
     logits = torch.randn(2, 4, V, requires_grad=True)
     loss = sft_loss(logits, torch.full((2, 4), -100))
-    assert float(loss.detach()) == 0.0, (
-        "An empty batch has no mean: see what yours gives when every label is masked. Here it is 0; you have "
-        f"{float(loss.detach()):.4g}."
-    )
+    found = float(loss.detach())
+    assert found == 0.0, (
+        "An empty batch has no mean: see what yours gives when every label is masked. " if math.isnan(found) else ""
+    ) + explain(found, 0.0, "Logits (2, 4, 5), every label -100")
     assert loss.requires_grad, "The 0 must still carry a graph, so that backward() works on it."
     loss.backward()
     assert logits.grad is not None and logits.grad.abs().max() == 0, "The gradient of a batch without a label is 0."

@@ -136,7 +136,7 @@ def check_mask(RewardModel):
     row = torch.tensor([[5, 6, kit.PAD_ID]])
     found, each = score(model, row, torch.ones_like(row)), heads(model, row)[0]
     alone = score(model, row[:, :2], torch.ones(1, 2, dtype=torch.long))
-    assert not near(found, alone), by_id + (
+    assert not near(found, alone), (by_id if near(alone, each[1:2]) else "") + (
         f"The ids [5, 6, {kit.PAD_ID}] are all attended, and score {float(found):.4g}, the score of [5, 6]; the head's numbers "
         f"are {[round(x, 4) for x in each.tolist()]}."
     )

@@ -57,7 +57,7 @@ class OneToken:
             )
             self.order.append(prompt[-1])
             self.replies[prompt[-1]] = reply[0]
-            self.scores[prompt[-1]] = (7 * prompt[-1] + 3 * reply[0]) % 11 / 4
+            self.scores[prompt[-1]] = 3 + (7 * prompt[-1] + 3 * reply[0]) % 11 / 4
         return self.scores[[prompt[-1] for prompt in prompt_ids]]
 
     def advantages(self, step: int) -> Tensor:
