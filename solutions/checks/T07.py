@@ -23,19 +23,20 @@ def number(loss):
 
 @test_case(name="values by hand")
 def check_values(bradley_terry_loss):
-    found = [number(bradley_terry_loss(torch.full((n,), gap), torch.zeros(n))) for n, gap in ((3, 0.0), (1, GAP))]
+    found = [number(bradley_terry_loss(torch.full((n,), 1 + gap), torch.ones(n))) for n, gap in ((3, 0.0), (1, GAP))]
+    sigmoids = 1 / (1 + math.exp(-1 - GAP)) - 1 / (1 + math.exp(-1))
     wanted = [math.log(2), RIGHT]
     assert near(found, wanted, 1e-5), explain(
-        found, wanted, "Losses of a gap of 0 (ln 2) and of a gap of ln 3 (ln 4/3)", {
+        found, wanted, "Losses of scores 1 and 1 (ln 2), and of 1 + ln 3 and 1 (ln 4/3)", {
         "Your loss rewards the rejected answer.": [math.log(2), WRONG],
         "You average probabilities; a log-likelihood averages their logarithms.": [-0.5, -0.75],
         "Your loss has the wrong sign: it is a log-likelihood, which grows where the model is right.":
             [-math.log(2), -RIGHT],
         "Your loss is exactly 0 for pairs that are right by enough; the Bradley-Terry likelihood never is.": [1.0, 0.0],
         "Only differences matter in this model: add a constant to both scores and watch your loss.":
-            [1.0, (GAP - 1) ** 2],
+            [1.0, GAP**2 + 1],
         "Your scores pass through a sigmoid twice: gaps beyond a few units all look alike.":
-            [math.log(2), math.log1p(math.exp(-0.25))],
+            [math.log(2), math.log1p(math.exp(-sigmoids))],
         "The loss must not depend on the batch size.": [3 * math.log(2), RIGHT],
         "Your logarithm has base 2; nats are asked for.": [1.0, math.log2(4 / 3)],
     }, 1e-5)

@@ -92,7 +92,7 @@ def check_kl(train_ppo):
         "Say whether the number is per token or per sequence: the handout asks for nats per sequence.": 7 / 3 * one,
         "The reply's end token is left out of your kl.": 3 * one,
         "The reply's first token is left out of your kl.": 6 * one,
-        "Your kl has the wrong sign: it is log pi - log pi_ref.": -7 * one,
+        "Your kl is negative; on the policy's own replies log pi - log pi_ref is positive on average.": -7 * one,
         "Your kl counts the prompt's tokens too.": 15 * one,
         "Your mask is one column off: it is that of the token before.": 11 * one,
         "The log-prob of token t comes from the logits at t-1.": float(table[[3, 4, 0], [3, 4, 0]].sum()),
