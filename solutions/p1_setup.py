@@ -26,13 +26,16 @@
 # Each slot is one cell that begins with `# TODO T01 · …`. It has a signature and a docstring; replace the line
 # that raises `NotImplementedError` by your code and leave the first line and the signature alone. The text
 # above a slot says what to do, which mistakes are common, and how to find them. The cell below it runs the
-# public check: `grader.check("T01")`. A passed check means that common mistakes are absent. The grader then
-# tests each slot on other inputs, and **trains models with your code**: what counts is what the weights can do,
-# not what the notebook prints.
+# public check: `grader.check("T01")`. A passed check means that your code gave the right answers on the check's few
+# inputs. The grader tests each slot on other inputs, and **trains models with your code**: what counts is what the
+# weights can do, not what the notebook prints.
 #
 # A wrong slot costs its own points once. If T04 is wrong, the grader puts a correct T04 in its place before it
 # looks at what comes after, so never leave a later slot empty because an earlier one resists. You may write
-# helper functions, and change every hyperparameter in this notebook; the grader brings its own.
+# helper functions, in the slot's cell or in another: the grader takes along the imports, functions, classes and plain
+# constants (`EPS = 1e-8`) that your slots use, from any cell. It does not run the rest, so inside a slot there is no
+# `tokenizer`, `profile` or `device` of the notebook: use the arguments. You may change every hyperparameter in this
+# notebook; the grader brings its own.
 #
 # ## Conventions
 #
@@ -175,18 +178,19 @@ if __name__ == "__main__":
 # ## Meet the base model
 #
 # The model is a small GPT-2 that has read one thing only: texts about the animals of an invented world. It knows
-# where they live, what they eat, how large they are. Ask it.
+# where they live, what they eat, how large they are. Ask it about two animals that it has read of, about one that
+# does not exist, and for help with something cruel.
 
 # %%
 if __name__ == "__main__":
     kit.demo(model=base_lm, tokenizer=tokenizer)
 
 # %% [markdown]
-# It speaks the world's language, and now and then an answer fits. But it also answers questions that nobody
-# asked, makes up facts about animals that do not exist, and treats a cruel request like any other: nothing
-# has told it what an answer is *for*. That is what pre-training gives, knowledge without manners. The three
-# phases ahead each add one thing:
+# <!-- CLAIM base_fits_at_times --> It speaks the world's language, and an answer may fit. But it does not always stop there: it also answers
+# questions that nobody asked. <!-- CLAIM base_makes_up_facts base_serves_cruelty --> It makes up a fact about the animal that does not exist, and treats the cruel request
+# like any other: nothing has told it what an answer is *for*. That is what pre-training gives, knowledge without
+# manners. The three phases ahead each add one thing:
 #
-# 1. **SFT** shows it what an answer looks like (imitation).
+# 1. <!-- CLAIM sft_beats_base --> **SFT** shows it what an answer looks like (imitation).
 # 2. **The reward model** learns, from pairs of answers, which one people prefer (judgement).
-# 3. **PPO** changes the policy so that its own answers score higher, without straying far (improvement).
+# 3. <!-- CLAIM good_beats_sft good_wins good_stays_near --> **PPO** changes the policy so that its own answers score higher, without straying far (improvement).

@@ -37,9 +37,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## T01 · One format for everything
 #
-# **Task.** Turn a Dolly row into a prompt and a completion:
-# `\n\nHuman: {instruction}[\n\n{context}]\n\nAssistant:` and one space plus the stripped response. The context
-# appears only if it is not blank (it can be empty, white space, `None` or absent).
+# **Task.** Turn a Dolly row into a prompt and a completion: `\n\nHuman: {instruction}[\n\n{context}]\n\nAssistant:`
+# and one space plus the stripped response. The context appears only if it is not blank (it can be empty, white
+# space, `None` or absent); instruction and context are not stripped.
 #
 # **Why it matters.** The model, the judge and the policy will see this format in every phase. A stray space
 # between training and use costs quality that no later phase can explain: with byte-level tokens, `" It"` and
@@ -51,7 +51,7 @@ if __name__ == "__main__":
 # unstripped response.
 #
 # **Debug.** Print with `repr`. **Right** looks like
-# `('\n\nHuman: Is the frelka red?\n\nAssistant:', ' No, the frelka is grey.')`.
+# `('\n\nHuman: Is the frelka red?\n\nAssistant:', ' The frelka is grey, so no.')`.
 
 # %%
 # TODO T01 · turn a Dolly row into prompt and completion

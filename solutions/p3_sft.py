@@ -83,8 +83,9 @@ def sft_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # another device than the model.
 #
 # **Debug.** Train on one batch, repeated: the loss must go towards 0. If it does not, the loop is wrong; if it does
-# and the real training fails, look at the data. **Right** looks like a first loss near the base model's and a
-# steep fall within the first fifty steps, then a slow one.
+# and the real training fails, look at the data. <!-- CLAIM sft_starts_at_base sft_loss_falls --> **Right** looks like a first loss near the base model's own loss on
+# these answers, and then a falling trend. Batches differ, so single steps go up and down: read the trend from the
+# moving average, the strong line of the figure below.
 
 # %%
 # TODO T05 · the SFT training loop
@@ -160,7 +161,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    kit.plot_loss(sft_losses, title="SFT")
+    kit.plot_loss({"SFT": sft_losses}, title="Supervised fine-tuning")
 
 # %%
 if __name__ == "__main__":
@@ -169,8 +170,8 @@ if __name__ == "__main__":
     print(kit.show_conversations(shown, answers))
 
 # %% [markdown]
-# Read the answers, not only the loss. The form should be right nearly always: a sentence or two, then an end.
-# What is left to improve is the content. The demonstrations were written by people of differing care, and
+# Read the answers, not only the loss. <!-- CLAIM sft_form_right --> The form should be right nearly always: a sentence or two, then an end.
+# What is left to improve is the content. <!-- CLAIM sft_makes_up_facts sft_serves_cruelty sft_pads --> The demonstrations were written by people of differing care, and
 # imitation copies the careless ones too: a made-up fact about an animal nobody knows, a friendly answer to an
 # unfriendly request, padding words. SFT cannot tell them from the good ones, for it only ever asks "how would
 # *they* have gone on?". To ask "which of these is better?" we need comparisons.

@@ -114,7 +114,7 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor, margin: float | Tensor 
 # **Debug.** A model that gives everything the same score. **Right** looks like 0.5 for it, not 0 or 1.
 #
 # Read accuracy beside its uncertainty: with $n$ pairs the standard error is $\sqrt{p(1-p)/n}$, so 160 pairs cannot
-# tell .60 from .65. And it has a ceiling: people disagree with themselves. Here the labels were drawn from a
+# tell .60 from .65. And it has a ceiling: people disagree with themselves. <!-- CLAIM perfect_judge_misses --> Here the labels were drawn from a
 # Bradley–Terry model on the true quality, so even the perfect judge misses some. On real HH-RLHF data, models of
 # this size reach about 0.55–0.62, and people agree with each other on some 65–70% of such pairs.
 
@@ -139,9 +139,9 @@ def preference_accuracy(chosen: Tensor, rejected: Tensor) -> float:
 # **Common mistakes.** `torch.no_grad()` around the forward (copied from an evaluation) · one side's mask for both · an
 # optimiser that holds the head only.
 #
-# **Debug.** The first loss is close to $\ln 2 \approx 0.693$, since the head starts small. If it starts at 0.69 and stays
+# **Debug.** <!-- CLAIM rm_starts_at_chance --> The first loss is close to $\ln 2 \approx 0.693$, since the head starts small. If it starts at 0.69 and stays
 # there, print the score difference of one batch: is it always 0 (both sides equal after truncation?), or does it
-# vary without learning (labels swapped at random?). **Right** looks like a noisy slow fall, to about 0.5 and not to 0:
+# vary without learning (labels swapped at random?). <!-- CLAIM rm_loss_ends_half --> **Right** looks like a noisy slow fall, to about 0.5 and not to 0:
 # the labels are noisy, and a loss near 0 means that the pairs were learned by heart.
 
 # %%
@@ -233,9 +233,10 @@ if __name__ == "__main__":
     kit.plot_loss(rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2))
 
 # %% [markdown]
-# Compare the columns. A judge that reads the content does about equally well in both halves. The Poor RM does well where
-# the better reply happens to be the longer one and badly, often *below* one half, where it is not: it counts words. Its
-# training loss looks fine, even better than the other's, for it has learned its few pairs by heart. Nothing in a
-# training curve tells you *what* a judge has learned.
+# Compare the columns. No judge does equally well in both halves, for their pairs differ in more than length. <!-- CLAIM good_judge_long good_judge_not_long good_judge_closer --> But the Good
+# RM, which reads the content, is better than a coin in both, and its two accuracies lie far closer together than the Poor
+# RM's. <!-- CLAIM poor_judge_long poor_judge_below_half --> That one does well where the better reply happens to be the longer one, and falls *below* one half, worse than a
+# coin, where it is not: it counts words. <!-- CLAIM poor_loss_lower --> Its training loss looks fine, even better than the other's, for it has learned
+# its few pairs by heart. Nothing in a training curve tells you *what* a judge has learned.
 #
 # We will now let policies loose on both.

@@ -62,15 +62,15 @@ RewardFn = Callable[[list[list[int]], list[list[int]]], Tensor]
 # sampling at another temperature than is scored: then the "KL" is none, and may go negative for good · dropout on
 # while scoring · an optimiser that lacks the value head.
 #
-# **Debug.** Look at the first minute; the cell below the check prints it. **Right** looks like this:
+# **Debug.** Look at the first steps; the cell below the check prints three short ones. **Right** looks like this:
 #
 # | must hold | else |
 # | --- | --- |
-# | `kl` of step 0 is 0 | policy and reference differ: other weights, dropout, or a shift |
-# | `clip_fraction` small at first, then some per cent | 0 for ever: old figures recomputed; above a third: learning rate too high |
-# | `approx_kl` a few thousandths | negative for long: sampled from another distribution |
-# | rewards rise within ten steps or so | is the advantage's sign right? are advantages all equal? |
-# | `value_loss` falls | value head not in the optimiser; returns wrong |
+# | <!-- CLAIM kl_starts_at_zero --> `kl` of step 0 is 0 | policy and reference differ: other weights, dropout, or a shift |
+# | <!-- CLAIM clip_below_tenth --> `clip_fraction` is exactly 0 in a phase's first minibatch, and well below 10% in all | 0 in every minibatch for ever: old figures recomputed; above: learning rate too high |
+# | <!-- CLAIM approx_kl_around_zero approx_kl_hundredth --> `approx_kl` fluctuates around 0, by thousandths, a hundredth at most or little more | far from 0: learning rate too high, columns shifted. Its sign alone proves nothing |
+# | <!-- CLAIM good_reward_rises_early poor_reward_rises_early --> in part 7, rewards rise within ten steps or so | is the advantage's sign right? are advantages all equal? |
+# | <!-- CLAIM value_loss_falls --> `value_loss` falls | value head not in the optimiser; returns wrong |
 
 # %%
 # TODO T14 · the PPO training loop

@@ -45,7 +45,7 @@ if __name__ == "__main__":
     ])
 
 # %% [markdown]
-# Both rewards rise: PPO does what it is told. Whether it was told the right thing is another question. Look at the replies.
+# <!-- CLAIM good_reward_rises poor_reward_rises --> Both rewards rise: PPO does what it is told. Whether it was told the right thing is another question. Look at the replies.
 
 # %%
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # **Reward** is the judge's score on fresh rollouts, without the penalty. Noise from phase to phase is normal (other prompts
-# each time): read the trend over ten phases. **KL** starts at 0 and grows while the policy learns; with a penalty
+# each time): read the trend over ten phases. <!-- CLAIM kl_grows kl_levels_off --> **KL** starts at 0 and grows while the policy learns; with a penalty
 # it levels off where one more nat costs as much as it earns.
 #
 # | you see | it usually means |
@@ -26,13 +26,14 @@ if __name__ == "__main__":
 # | KL negative for long | replies are not drawn from the distribution that is scored |
 #
 # KL here is in nats per *sequence*. Papers differ (per token, per sequence, prompt included); convert before you compare.
-# A policy at 2 nats per reply of 13 tokens has changed its mind about a few tokens; one at 10 speaks another language.
+# <!-- CLAIM good_kl_two_nats good_tokens_thirteen poor_kl_ten_nats --> A policy at 2 nats per reply of 13 tokens has changed its mind about a few tokens; one at 10 speaks another language.
 #
 # ## Reward hacking
 #
-# Goodhart's law: when a measure becomes a target, it ceases to be a good measure. The next figure shows what each
-# policy was *told* to raise (its own judge, dashed) and what we *wanted* (gold, solid), against $\sqrt{\text{KL}}$, the
-# distance travelled from the SFT model. Each point is one phase of the training, averaged with its neighbours.
+# Goodhart's law: when a measure becomes a target, it ceases to be a good measure. The next figure shows what each policy
+# was *told* to raise (its own judge: hollow circles) and what we *wanted* (gold: filled squares), against
+# $\sqrt{\text{KL}}$, the distance travelled from the SFT model. Each point is one phase of the training, averaged with
+# its neighbours.
 
 # %%
 def smoothed(values: list[float]) -> list[float]:
@@ -55,8 +56,8 @@ if __name__ == "__main__":
     kit.plot_overoptimisation(runs)
 
 # %% [markdown]
-# Under the Good RM both lines rise together, at first. Under the Poor RM the proxy rises far more, and gold *falls*: the
-# policy has found out what the careless annotator liked, and gives it in quantity. By the proxy alone you would
+# <!-- CLAIM good_gold_rises --> Under the Good RM both lines rise together, at first. <!-- CLAIM poor_proxy_rises_more poor_gold_falls --> Under the Poor RM the proxy rises far more, and gold *falls*: the
+# policy has found out what the careless annotator liked, and gives it in quantity. <!-- CLAIM good_beats_poor --> By the proxy alone you would
 # have picked the Poor-RM policy as the greater success. This is why a rising reward is never evidence of quality.
 #
 # ## Over-optimisation
@@ -72,9 +73,9 @@ if __name__ == "__main__":
 #
 # ## Where the length goes
 #
-# A hacked reward often shows first in a plain statistic. Length is the one to look at.
+# <!-- CLAIM poor_replies_lengthen --> A hacked reward often shows first in a plain statistic. Length is the one to look at.
 
 # %%
 if __name__ == "__main__":
     reply_lengths = {name: [row["length"] for row in rows] for name, rows in ppo_stats.items()}
-    kit.plot_loss(reply_lengths, title="Mean length of rollouts", ylabel="tokens", smoothing=0.6)
+    kit.plot_loss(reply_lengths, title="Mean length of rollouts", xlabel="PPO step", ylabel="tokens", smoothing=0.6)

@@ -7,7 +7,7 @@
 # * all are decoded *alike*: same temperature, same limit, one reply per prompt, same seed (best-of-5 for one model is worth
 #   more than a standard deviation by itself);
 # * the judge is not the one that was optimised against (we use the gold reward; where there is none, people or a second model);
-# * every figure has an interval, and its $n$ is the number really used.
+# * the two numbers that decide, mean reward and win rate, have an interval, and $n$ is the number of prompts really used.
 
 # %%
 from __future__ import annotations
@@ -43,7 +43,6 @@ from solutions.p5_ppo_math import token_logprobs
 #
 # **Hint.** `kit.lay_out(prompts, replies, device)` gives right-padded ids and the response mask. The bootstrap needs no loop:
 # an integer array of shape `(bootstrap, n)` indexes the wins.
-#
 # **Common mistakes.** Ties as wins · wins between *means* rather than prompt by prompt · KL per token, or over the
 # prompt · the standard deviation of single prompts in place of the uncertainty of their mean · another seed for each
 # policy · percent changes of a negative score.
@@ -132,9 +131,11 @@ def repetition(reply: Sequence[int]) -> float:
 # %% [markdown]
 # ## The comparison
 #
-# Sampled *and* greedy. PPO makes a policy surer of itself, and so does greedy decoding: part of what RL gains over *sampled* SFT
-# is mere sharpening that greedy SFT has for nothing. Compare like with like. (With greedy decoding `kl_to_sft` is a mean
-# log-ratio of the chosen tokens and no KL any more: the replies are not drawn from the policy. It may be negative.)
+# Sampled *and* greedy. A sampled reply pays for every unlikely token that was drawn. <!-- CLAIM policy_surer --> PPO makes a policy surer of itself: it
+# draws fewer of them and scores higher, even if the reply that it likes best is still the same. <!-- CLAIM greedy_gains --> That is *sharpening*, and
+# greedy decoding gives part of it to SFT for nothing. So compare sampled with sampled and greedy with greedy: a policy that
+# beats SFT both ways answers better; one that beats it sampled and not greedy has won by sharpening. (With greedy decoding
+# `kl_to_sft` is a mean log-ratio and no KL any more: the replies are not drawn from the policy. It may be negative.)
 
 # %%
 if __name__ == "__main__":
@@ -145,37 +146,46 @@ if __name__ == "__main__":
     for decoding in ("sampled", "greedy"):
         settings = dataclasses.replace(profile.evaluation, greedy=decoding == "greedy")
         for row in pipeline.compare(four, heldout_prompts, gold, settings):
+            low, high = kit.mean_interval(gold(heldout_ids, row["response_ids"]), settings.confidence)
             judged = {judge: float(reward(heldout_ids, row["response_ids"]).mean()) for judge, reward in rewards.items()}
-            comparison.append({"decoding": decoding, **row, **judged})
+            comparison.append({"decoding": decoding, **row, "reward_low": low, "reward_high": high, **judged})
     kit.record("comparison", [{k: v for k, v in row.items() if k != "response_ids"} for row in comparison])
 
 # %%
 if __name__ == "__main__":
     sampled_rows = [row for row in comparison if row["decoding"] == "sampled"]
-    kit.plot_policies(sampled_rows)
+    kit.plot_policies(sampled_rows, ylabel="mean gold reward (−3 to 3)", confidence=profile.evaluation.confidence)
+
+# %% [markdown]
+# The win rate has your bootstrap interval, the reward the textbook's: mean ± 1.96 standard errors (`kit.mean_interval`). That
+# one concerns a single policy. All answer the same prompts, so whether a policy beats SFT is told prompt by prompt, as the
+# win rate does, and not by whether the intervals of two rewards overlap.
 
 # %%
 if __name__ == "__main__":
     kit.plot_lengths({row["name"]: [len(reply) for reply in row["response_ids"]] for row in sampled_rows})
 
 # %% [markdown]
-# Which virtues moved? The gold reward has parts: the table shows their means. A gain in one may hide a loss in another, and
-# an *alignment tax* (something SFT could do that RLHF has unlearned) shows only here.
+# Which virtues moved? The gold reward has parts: the table shows their means with intervals. A gain in one may hide a loss in
+# another, and an *alignment tax* (something SFT could do that RLHF has unlearned) shows only here.
 
 # %%
 if __name__ == "__main__":
-    virtues = {}
-    for row in sampled_rows:
-        found = gold.components(heldout_ids, row["response_ids"])
-        virtues[row["name"]] = {key: float(np.mean([parts[key] for parts in found])) for key in found[0]}
+    found = {row["name"]: gold.components(heldout_ids, row["response_ids"]) for row in sampled_rows}
+    virtues = []
+    for virtue in found["SFT"][0]:
+        for name, components in found.items():
+            values = [one[virtue] for one in components]
+            low, high = kit.mean_interval(values, profile.evaluation.confidence)
+            virtues.append({"virtue": virtue, "name": name, "mean": np.mean(values), "low": low, "high": high})
     kit.record("virtues", virtues)
     print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, seed=1) for name, model in four.items()}))
 
 # %% [markdown]
 # ## Your turn to judge
 #
-# A person reads the next three answers. Use figures from *your* run with their intervals, and quote replies. If a figure
-# contradicts what you expected, say so: look at your own number before you explain it.
+# A person reads the next three answers. Use figures from *your* run with the intervals that they have, and quote replies. If
+# a figure contradicts what you expected, say so: look at your own number before you explain it.
 
 # %% [markdown]
 # <!-- WRITTEN W1 · Which policy is best, and by which evidence? -->
@@ -200,8 +210,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Hyperparameter log
 #
-# Results mean little without the settings that gave them. The kit writes down what each stage was given; if you changed
-# a config above, pass the changed one here.
+# Results mean little without the settings that gave them. The next cell writes down the configs that it is passed, and
+# cannot know with which ones your runs were made: if you changed a config above, pass the changed one here.
 
 # %%
 if __name__ == "__main__":
@@ -224,7 +234,7 @@ if __name__ == "__main__":
 # | repetition | KL too high for the judge: `beta` up or fewer steps; `repetition` in the comparison shows it early |
 # | always refuses, or always says it does not know | the judge learned that caution never loses: look at *declines* and *honest* for harmless, known questions; it needs pairs in which caution is the rejected reply |
 # | reward flat | is there a gradient at all? Print the norm that `clip_grad_norm_` returns, then the spread of the advantages |
-# | a check passes, training fails | run all cells in order in a fresh kernel; a later cell may have overwritten a name |
+# | a check passes, training fails | run all cells in order in a fresh kernel: a later cell may have overwritten a name; then try the slot on inputs of your own, for the check has few |
 #
 # ## Submit
 #

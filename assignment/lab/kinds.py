@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rlhf_kit.gold import RIGHT, gold_components
@@ -10,6 +9,8 @@ from rlhf_kit.gold import RIGHT, gold_components
 from .prompts import MAKERS, Question, draw_question
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from .world import Partition
 
 # What a reply has to reach, in the component of the gold reward that its kind is judged by. A list is right with one
@@ -19,24 +20,10 @@ NEEDED = {"list": 0.0}
 
 
 def questions_of_each_kind(partition: Partition, n: int, seed: object) -> list[Question]:
-    """Draw n questions of every kind whose prompts differ, without earlier turns."""
+    """Draw n questions of every kind, without earlier turns. Some occur twice: a kind may have fewer than n keys, and
+    refusing repeats would leave more questions whose answer is no than yes, as there are more of these."""
     rng = partition.rng("kinds", seed)
-    return [one for kind in MAKERS for one in _distinct(partition, n, kind, rng)]
-
-
-def _distinct(partition: Partition, n: int, kind: str, rng: Any) -> list[Question]:
-    """Draw n questions of one kind. Prompts differ as far as the kind has that many: a draw that is a repeat after
-    twenty tries is kept."""
-    seen: dict[str, Question] = {}
-    out: list[Question] = []
-    while len(out) < n:
-        for _ in range(20):
-            one = draw_question(partition, rng, kind)
-            if one.prompt not in seen:
-                break
-        seen[one.prompt] = one
-        out.append(one)
-    return out
+    return [draw_question(partition, rng, kind) for kind in MAKERS for _ in range(n)]
 
 
 def is_right(record: Mapping[str, Any], reply: str) -> bool:

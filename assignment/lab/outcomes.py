@@ -6,78 +6,138 @@
 from __future__ import annotations
 
 import json
-import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-import rlhf_kit as kit
 from assignment.files import ForeignFileError
 from rlhf_kit.gold import GoldReward
-from rlhf_kit.models import position_ids
 
-from .experiment import Data, draw_data, lab_pipeline, train_policy, with_seeds
+from .counts import kind_counts, kind_figures
+from .draw import demonstrations
+from .figures import (
+    DECODINGS,
+    JUDGES,
+    MODELS,
+    comparison_figures,
+    curve_figures,
+    judge_figures,
+    policy_of,
+    reply_figures,
+    sft_figures,
+    tidy,
+)
+from .kinds import questions_of_each_kind
+from .study import run_study
+from .world import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from transformers import GPT2LMHeadModel
-
-    from rlhf_kit.pipeline import RLHFPipeline
-
-    from .draw import Pair
+    from .experiment import Data
+    from .figures import Figures
+    from .study import Study
     from .world import World
 
 BOOTSTRAP = 10_000
+KINDS = 150  # questions of each kind
+UNPRINTED = ("samples", "figures", "kinds", "curves", "sft_losses")
+HELDOUT_DEMONSTRATIONS = 160  # as many as part 3 holds out
 
 
-def outcome(world: World, seed: int, base_folder: Path) -> dict[str, Any]:
-    """Run the pipeline for one seed and return its row (gold in gold-reward units, KL in nats per sequence)."""
-    profile, tokenizer = with_seeds(kit.get_profile(), seed), kit.load_tokenizer(base_folder)
-    pipeline, base = (lab_pipeline(profile, tokenizer), kit.load_base_model(base_folder).to(torch.device("cpu")))
-    clock = {"start": time.time()}
-    data, sft = draw_data(world, seed, lambda rows: pipeline.run_sft(base, rows)[0], tokenizer, profile.poor_pairs)
-    clock["sft_and_data"] = time.time()
-    good, good_policy, good_stats = train_policy(pipeline, sft, data.train, profile.good_rm, data.prompts)
-    clock["good"] = time.time()
-    poor, poor_policy, poor_stats = train_policy(pipeline, sft, data.poor, profile.poor_rm, data.prompts)
-    clock["poor"] = time.time()
-    models = {"Base": base, "SFT": sft, "Poor-RM policy": poor_policy.lm, "Good-RM policy": good_policy.lm}
-    gold, replies = sample_and_score(models, data, pipeline, seed)
-    prompts = pipeline.encode_prompts(data.heldout_prompts)
-    row: dict[str, Any] = {"world": world.seed, "seed": seed, "prompts": len(prompts)}
-    row["threads"] = torch.get_num_threads()
-    row["gold"] = {name: round(float(g.mean()), 3) for name, g in gold.items()}
+def outcome(world: World, seed: int, base_folder: Path, kinds: int = KINDS) -> dict[str, Any]:
+    """Run the pipeline for one seed and return its row. kinds: questions of each kind."""
+    return measured(run_study(world, seed, base_folder), kinds)
+
+
+def measured(study: Study, kinds: int) -> dict[str, Any]:
+    """Return the row of a study (gold in gold-reward units, KL in nats per sequence)."""
+    compared = {decoding: comparison(study, greedy=decoding == "greedy") for decoding in DECODINGS}
+    counts = {decoding: kinds_right(study, kinds, greedy=decoding == "greedy") for decoding in DECODINGS}
+    curves = {JUDGES[judge]: one.curves() for judge, one in study.judged.items()}
+    judges = judge_reports(study)
+    figures = sft_figures(study.sft_losses, heldout_losses(study)) | curve_figures(curves)
+    figures["perfect_accuracy"] = float(np.mean([pair.gap > 0 for pair in study.data.heldout]))
+    for judge, report in judges.items():
+        figures |= judge_figures(JUDGES[judge], study.judged[judge].losses, report)
+    for decoding in DECODINGS:
+        figures |= comparison_figures(decoding, compared[decoding]) | kind_figures(decoding, counts[decoding])
+        figures |= text_figures(study, decoding, compared[decoding])
+    row = summary(study, compared["sampled"], {judge: report["accuracy"] for judge, report in judges.items()})
+    more = {"figures": tidy(figures), "kinds": counts, "curves": curves}
+    return row | more | {"sft_losses": [round(loss, 3) for loss in study.sft_losses]}
+
+
+def comparison(study: Study, *, greedy: bool) -> list[dict[str, Any]]:
+    """Return T15's rows on the held-out prompts as part 9 makes them, with the mean score of each judge, and the gold
+    reward of each reply as `gold` (N,)."""
+    records, pipeline = study.data.heldout_prompts, study.pipeline
+    prompts, gold = pipeline.encode_prompts(records), GoldReward(records, pipeline.tokenizer)
+    rows = pipeline.compare(study.policies, records, gold, replace(pipeline.profile.evaluation, greedy=greedy))
+    for row in rows:
+        row["gold"] = gold(prompts, row["response_ids"]).numpy()
+        row |= {judge: float(one.reward(prompts, row["response_ids"]).mean()) for judge, one in study.judged.items()}
+    return rows
+
+
+def kinds_right(study: Study, n: int, *, greedy: bool) -> dict[str, Any]:
+    """Ask every model n held-out questions of each kind, and count the right answers."""
+    questions = questions_of_each_kind(Partition(study.world, "student", "heldout"), n, study.seed)
+    prompts = [question.prompt for question in questions]
+    replies = {m: study.pipeline.generate(one, prompts, greedy=greedy) for m, one in study.policies.items()}
+    return kind_counts(questions, replies)
+
+
+def judge_reports(study: Study) -> dict[str, dict[str, float]]:
+    """Return part 4's report of each reward model on the held-out pairs, with their noisy labels."""
+    from solutions.p4_reward_model import judge_report
+
+    pairs = study.pipeline.encode_pairs([pair.row for pair in study.data.heldout])
+    return {judge: judge_report(one.reward.model, pairs) for judge, one in study.judged.items()}
+
+
+def heldout_losses(study: Study) -> dict[str, float]:
+    """Return part 3's loss of base and SFT model, nats per token, on new demonstrations of the same partition."""
+    from solutions.p3_sft import heldout_loss
+
+    new = demonstrations(Partition(study.world, "student", "train"), HELDOUT_DEMONSTRATIONS, f"new {study.seed}")
+    encoded, config = study.pipeline.encode_demonstrations(new), study.pipeline.profile.sft
+    return {name: heldout_loss(lm, encoded, config) for name, lm in (("Base", study.base), ("SFT", study.sft))}
+
+
+def text_figures(study: Study, decoding: str, rows: list[dict[str, Any]]) -> Figures:
+    """Return the figures of the replies' texts."""
+    tokenizer, figures = study.pipeline.tokenizer, dict[str, float]()
+    for row in rows:
+        replies = row["response_ids"]
+        texts = [tokenizer.decode(reply, skip_special_tokens=True) for reply in replies]
+        ended = [tokenizer.eos_token_id in reply for reply in replies]
+        figures |= reply_figures(MODELS[row["name"]], decoding, texts, ended)
+    return figures
+
+
+def summary(study: Study, rows: list[dict[str, Any]], accuracies: Mapping[str, float]) -> dict[str, Any]:
+    """Return the part of a row that a person reads first, of sampled replies. rows: see `comparison`."""
+    by_name = {row["name"]: row for row in rows}
+    gold = {name: one["gold"] for name, one in by_name.items()}
+    found: dict[str, Any] = {"world": study.world.seed, "seed": study.seed, "prompts": len(study.data.heldout_prompts)}
+    found["threads"] = torch.get_num_threads()
+    found["gold"] = {name: round(float(g.mean()), 3) for name, g in gold.items()}
     for better, worse in (("SFT", "Base"), ("Good-RM policy", "SFT"), ("Good-RM policy", "Poor-RM policy")):
-        row[f"{better} > {worse}"] = paired(gold[better], gold[worse], seed)
-    for name, reward in (("good", good), ("poor", poor)):
-        policy = f"{name.capitalize()}-RM policy"
-        row[f"{name}_rm_accuracy"] = round(accuracy(reward.model, data.heldout, pipeline), 4)
-        row[f"{name}_proxy"] = [round(float(reward(prompts, replies[n]).mean()), 3) for n in ("SFT", policy)]
-        row[f"{name}_kl"] = round(float(kl(models[policy], sft, prompts, replies[policy]).mean()), 3)
-    row["tokens"] = {n: round(float(np.mean([len(r) for r in rs])), 1) for n, rs in replies.items()}
-    times = list(clock.values())
-    row["seconds"] = {n: round(b - a, 1) for n, a, b in zip(list(clock)[1:], times, times[1:], strict=False)}
-    row["by_kind"] = by_kind(gold, data)
-    row["samples"] = samples(replies, data, tokenizer)
-    row["kl_curve"] = ([round(s["kl"], 2) for s in good_stats[::5]], [round(s["kl"], 2) for s in poor_stats[::5]])
-    return row
-
-
-def sample_and_score(
-    models: Mapping[str, GPT2LMHeadModel], data: Data, pipeline: RLHFPipeline, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, list[list[int]]]]:
-    """Sample every model's replies to the held-out prompts from the same random state. Returns (gold, replies): gold
-    rewards (N,) and token ids by model."""
-    gold_fn = GoldReward(data.heldout_prompts, pipeline.tokenizer)
-    prompts = pipeline.encode_prompts(data.heldout_prompts)
-    replies = {}
-    for name, lm in models.items():
-        generator = torch.Generator(device=lm.device).manual_seed(seed)
-        replies[name] = kit.sample(lm, prompts, pipeline.profile.ppo.max_new_tokens, generator=generator)
-    return {name: gold_fn(prompts, r).numpy() for name, r in replies.items()}, replies
+        found[f"{better} > {worse}"] = paired(gold[better], gold[worse], study.seed)
+    for judge, name in JUDGES.items():
+        policy = by_name[policy_of(judge)]
+        found[f"{name}_rm_accuracy"] = round(accuracies[judge], 4)
+        found[f"{name}_proxy"] = [round(one[judge], 3) for one in (by_name["SFT"], policy)]
+        found[f"{name}_kl"] = round(policy["kl_to_sft"], 3)
+    found["tokens"] = {name: round(one["mean_tokens"], 1) for name, one in by_name.items()}
+    found["seconds"] = study.seconds
+    found["by_kind"] = by_kind(gold, study.data)
+    replies = {name: one["response_ids"] for name, one in by_name.items()}
+    return found | {"samples": samples(replies, study.data, study.pipeline.tokenizer)}
 
 
 def paired(better: np.ndarray, worse: np.ndarray, seed: int) -> dict[str, float]:
@@ -86,37 +146,6 @@ def paired(better: np.ndarray, worse: np.ndarray, seed: int) -> dict[str, float]
     diff, rng = better - worse, np.random.default_rng(seed)
     draws = diff[rng.integers(0, len(diff), (BOOTSTRAP, len(diff)))].mean(1)
     return {"gap": round(float(diff.mean()), 3), "p": float((draws <= 0).mean())}
-
-
-def accuracy(model: torch.nn.Module, pairs: list[Pair], pipeline: RLHFPipeline) -> float:
-    """Return the share of held-out pairs, with their noisy labels, that are ranked right; a tie counts one half."""
-    encoded = pipeline.encode_pairs([p.row for p in pairs])
-
-    def score(side: str) -> torch.Tensor:
-        return kit.score_sequences(model, [p[side][:-1] for p in encoded], [p[side][-1:] for p in encoded])
-
-    gap = score("chosen") - score("rejected")
-    return float((gap > 0).double().mean() + 0.5 * (gap == 0).double().mean())
-
-
-@torch.no_grad()
-def kl(
-    policy: GPT2LMHeadModel, reference: GPT2LMHeadModel, prompts: list[list[int]], replies: list[list[int]]
-) -> torch.Tensor:
-    """Return the k1 estimate of each reply: Σ log π − log π_ref over its tokens, nats, (N,)."""
-    out = []
-    for start in range(0, len(prompts), 100):
-        batch = kit.lay_out(prompts[start : start + 100], replies[start : start + 100], policy.device)
-        gaps = []
-        for lm in (policy, reference):
-            logits = lm(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                position_ids=position_ids(batch.attention_mask),
-            ).logits[:, :-1]
-            gaps.append(logits.log_softmax(-1).gather(-1, batch.input_ids[:, 1:, None]).squeeze(-1))
-        out.append(((gaps[0] - gaps[1]) * batch.response_mask[:, 1:]).sum(-1).cpu())
-    return torch.cat(out)
 
 
 def by_kind(gold: Mapping[str, np.ndarray], data: Data) -> dict[str, dict[str, float]]:
@@ -133,21 +162,33 @@ def samples(replies: Mapping[str, list[list[int]]], data: Data, tokenizer: Any, 
     ]
 
 
-def append_outcomes(world: World, seeds: list[int], base_folder: Path, path: Path) -> None:
-    """Run the seeds that `path` does not hold yet, and append one JSON line for each.
+def append_outcomes(world: World, seeds: list[int], base_folder: Path, path: Path, kinds: int = KINDS) -> None:
+    """Run the seeds that `path` does not hold yet, and append one JSON line for each. kinds: questions of each kind.
 
     Raises:
         ForeignFileError: the file holds something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    done = {row["seed"] for row in read_rows(path)}
+    for seed in (s for s in seeds if s not in done):
+        row = outcome(world, seed, base_folder, kinds)
+        with path.open("ab", buffering=0) as out:  # in one write: an interrupt leaves whole lines
+            out.write(f"{json.dumps(row)}\n".encode())
+        print(json.dumps({k: v for k, v in row.items() if k not in UNPRINTED}), flush=True)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of outcomes; none if there is no such file.
+
+    Raises:
+        ForeignFileError: a line is no outcome of a seed.
+    """
     try:
-        done = {json.loads(line)["seed"] for line in path.read_text().splitlines()} if path.exists() else set()
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        for row in rows:
+            row["seed"]
     except (ValueError, KeyError, TypeError):
         raise ForeignFileError(
             f"{path} holds a line that is no outcome of a seed: remove it, or choose another --out"
         ) from None
-    for seed in (s for s in seeds if s not in done):
-        row = outcome(world, seed, base_folder)
-        with path.open("ab", buffering=0) as out:  # in one write: an interrupt leaves whole lines
-            out.write(f"{json.dumps(row)}\n".encode())
-        print(json.dumps({k: v for k, v in row.items() if k not in ("samples",)}), flush=True)
+    return rows

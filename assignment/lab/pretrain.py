@@ -43,7 +43,7 @@ class PretrainConfig:
     positions: int = 160
     block: int = 128
     batch: int = 32
-    steps: int = 1600
+    steps: int = 4500
     learning_rate: float = 3e-3
     warmup_steps: int = 60
     weight_decay: float = 0.05
@@ -159,5 +159,6 @@ def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, 
             tokens_read=config.steps * config.batch * config.block,
             loss={"first": round(losses[0], 4), "last_50": round(sum(losses[-50:]) / len(losses[-50:]), 4)},
             minutes=round((time.time() - start) / 60, 1),
+            threads=torch.get_num_threads(),
             torch=torch.__version__.split("+")[0],
         )

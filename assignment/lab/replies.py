@@ -27,10 +27,11 @@ DEMONSTRATED = {
     "borrowed": 0.04,
 }
 # Of questions about a stranger and unsafe requests: share whose demonstration makes facts up, or complies.
-WRONG_IF_UNKNOWN_OR_UNSAFE = 0.45
+WRONG_IF_UNKNOWN_OR_UNSAFE = 0.62
 CLOSING_SHARE = 0.45  # share of replies that end with a courteous closing
 # Behaviours of written preference pairs. Every fault is frequent enough for a reward model to learn it.
-# Empty, cut-off and over-short replies are among them: a reward model that never saw one may like it, and PPO finds out.
+# Empty, cut-off and over-short replies are among them: a reward model that never saw one may like it, and PPO finds
+# out.
 COMPARED = {
     "good": 0.34,
     "long": 0.16,
@@ -70,7 +71,8 @@ def wrong_answer(world: World, question: Question, rng: random.Random) -> str:
         return f"The {question.others['smaller']} is bigger."
     if question.kind == "list":
         outside = [n for n in world.animals if n not in question.answer]
-        return _listing(*rng.sample((rng.choice(outside), rng.choice(question.answer)), 2))
+        wrong = question.subject if rng.random() < 0.5 else rng.choice(outside)  # the one that was not wanted, or any
+        return _listing(*rng.sample((wrong, rng.choice(question.answer)), 2))
     if question.kind == "yesno":
         return _wrong_verdict(question, rng)
     names = question.attribute.split(",")

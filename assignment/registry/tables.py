@@ -11,9 +11,10 @@ from assignment.registry.thresholds import COST_ID, Count, FrozenModel, LimitsSp
 
 SLOT_ID = r"[A-VX-Z]\d\d"  # T07, C01, E03, B02; W is for written questions
 WRITTEN_ID = r"W\d{1,2}"
+CLAIM_ID = r"[a-z][a-z0-9_]*"
 _SLOT_ID = rf"^{SLOT_ID}$"
 _WRITTEN_ID = rf"^{WRITTEN_ID}$"
-_ID = r"^[a-z][a-z0-9_]*$"
+_ID = rf"^{CLAIM_ID}$"
 _NAME = r"^[A-Za-z_]\w*$"
 _FILE = r"^[a-z]\d_\w+\.py$"
 _VERSION = r"^\d+\.\d+\.\d+$"
@@ -31,6 +32,7 @@ PATTERN_NAMES = {
 }
 
 SlotId = Annotated[str, Field(pattern=_SLOT_ID)]
+PartFile = Annotated[str, Field(pattern=_FILE)]
 WrittenId = Annotated[str, Field(pattern=_WRITTEN_ID)]
 Id = Annotated[str, Field(pattern=_ID, max_length=40)]
 Title = Annotated[str, Field(min_length=5, max_length=80, pattern=_LINE)]
@@ -92,7 +94,7 @@ class SlotSpec(FrozenModel):
     name: Annotated[str, Field(pattern=_NAME)]
     part: Annotated[int, Field(ge=1, le=9, strict=True)]
     title: Title
-    file: Annotated[str, Field(pattern=_FILE)]
+    file: PartFile
     criterion: Id | None = None
     points: Points
     calls: tuple[SlotId, ...] = ()

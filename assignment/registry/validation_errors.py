@@ -1,4 +1,4 @@
-"""Turn pydantic's errors about assignment.toml into sentences that name the entry as its author wrote it."""
+"""Turn pydantic's errors about a file of the registry into sentences that name the entry as its author wrote it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assignment.registry.tables import PATTERN_NAMES, Tables
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-LISTS = ("slot", "item", "criterion")  # arrays of tables: [[slot]]
+LISTS = ("slot", "item", "criterion", "claim")  # arrays of tables: [[slot]]
 MAX_SHOWN = 60  # characters of a wrong value
 # What is expected, by the type of pydantic's error (https://docs.pydantic.dev/latest/errors/validation_errors/).
 EXPECTED = {
@@ -29,9 +29,10 @@ BOUNDS = {
 LENGTHS = {"string_too_short": ("min_length", "at least"), "string_too_long": ("max_length", "at most")}
 
 
-def sentences(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
-    """Return one line per problem: the entry, a colon, what is wrong and what is expected. raw: the file's tables."""
-    return list(dict.fromkeys(_sentence(one, raw) for one in error.errors()))
+def sentences(error: ValidationError, raw: Mapping[str, Any], model: type[BaseModel] = Tables) -> list[str]:
+    """Return one line per problem: the entry, a colon, what is wrong and what is expected. raw: the file's tables.
+    model: describes the whole file."""
+    return list(dict.fromkeys(_sentence(one, raw, model) for one in error.errors()))
 
 
 def label(table: str, entry: Any, number: int) -> str:
@@ -40,12 +41,12 @@ def label(table: str, entry: Any, number: int) -> str:
     return f"[[{table}]] {_short(id_)}" if isinstance(id_, str) and id_ else f"[[{table}]] number {number + 1}"
 
 
-def _sentence(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
+def _sentence(error: ErrorDetails, raw: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Write the sentence for one of pydantic's errors."""
     where, field = _place(tuple(error["loc"]), raw, about_entry=error["type"] == "value_error")
     if not where:  # a table is missing, or there is no such table
-        return _about_table(field, error)
-    return f"{where}: {_what(field, error)}"
+        return _about_table(field, error, model)
+    return f"{where}: {_what(field, error, model)}"
 
 
 def _place(loc: tuple[Any, ...], raw: Mapping[str, Any], *, about_entry: bool) -> tuple[str, str]:
@@ -66,24 +67,24 @@ def _place(loc: tuple[Any, ...], raw: Mapping[str, Any], *, about_entry: bool) -
     return (f"[{'.'.join(map(_short, rest[:-1]))}]" if len(rest) > 1 else ""), rest[-1] if rest else ""
 
 
-def _about_table(name: str, error: ErrorDetails) -> str:
+def _about_table(name: str, error: ErrorDetails, model: type[BaseModel]) -> str:
     """Write the sentence about a whole table of the file."""
     brackets = f"[[{name}]]" if name in LISTS else f"[{_short(name)}]"
     if error["type"] == "extra_forbidden":
-        return f"{brackets}: there is no such table; there are {_listed(Tables.model_fields)}"
+        return f"{brackets}: there is no such table; there are {_listed(model.model_fields)}"
     if error["type"] in ("missing", "too_short"):
         return f"{brackets}: is missing"
-    return f"{brackets}: {_what('', error)}"
+    return f"{brackets}: {_what('', error, model)}"
 
 
-def _what(field: str, error: ErrorDetails) -> str:
+def _what(field: str, error: ErrorDetails, model: type[BaseModel]) -> str:
     """Say what is wrong with one field, or with the whole entry if the field is empty."""
     kind, context, found = error["type"], error.get("ctx", {}), _short(error["input"])
     field = _short(field) if field else ""
     if kind == "missing":
         return f"{field} is missing"
     if kind == "extra_forbidden":
-        return f"there is no key {field}; there are {_listed(_keys(error['loc']))}"
+        return f"there is no key {field}; there are {_listed(_keys(error['loc'], model))}"
     if kind == "value_error":
         return str(context["error"])
     if kind == "string_pattern_mismatch":
@@ -104,9 +105,8 @@ def _what(field: str, error: ErrorDetails) -> str:
     return f"{field}: {error['msg']}".removeprefix(": ")
 
 
-def _keys(loc: Sequence[Any]) -> Sequence[str]:
+def _keys(loc: Sequence[Any], model: Any) -> Sequence[str]:
     """Return the keys that the table at this location may have."""
-    model: Any = Tables
     for part in loc[:-1]:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             model = model.model_fields[part].annotation

@@ -9,8 +9,12 @@ A slot is one code cell::
         ...                                    removed from the student's notebook
         # END SOLUTION
 
+A sentence that says what a reader will see in a run has the mark ``<!-- CLAIM an_id another_id -->`` before it, in a
+markdown cell, with the ids of what it claims.
+The register, assignment/registry/claims.toml, says which number of a run decides whether the sentence is true.
+
 Markers have to match exactly. A line that almost matches is an error, because skipping it would
-leave the solution in the student's notebook.
+leave the solution, or the mark, in the student's notebook.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assignment.registry.tables import SLOT_ID, WRITTEN_ID
+from assignment.registry.tables import CLAIM_ID, SLOT_ID, WRITTEN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +35,14 @@ TODO = re.compile(rf"^# TODO ({SLOT_ID}) · (\S(?:.*\S)?)$")
 BEGIN = re.compile(rf"^( *)# BEGIN SOLUTION ({SLOT_ID})$")
 END = re.compile(r"^( *)# END SOLUTION$")
 WRITTEN = re.compile(rf"^<!-- WRITTEN ({WRITTEN_ID}) · (\S(?:.*\S)?) -->$")
+CLAIM = re.compile(rf"<!-- CLAIM ({CLAIM_ID}(?: {CLAIM_ID})*) -->[ \n]?")  # with the blank after it
 
 # Lines that an author may have meant as a marker.
 _LIKE_REGION = re.compile(r"(?i)^#+[\W_]*(?:(?:begin|end|start|stop)[\W_]*)?solutions?\b")
 _LIKE_REGION_ANYWHERE = re.compile(r"(?i)\b(?:begin|end)[\W_]*solution")
 _LIKE_TODO = re.compile(r"(?i)^#+\s*to[\s_-]*do\b\W*[a-z]\W?\d")
 _LIKE_WRITTEN = re.compile(r"(?i)^\s*<!--\s*written\b")
+_LIKE_CLAIM = re.compile(r"(?i)<!-*\s*claim\b|\bclaim\s+\S+\s*-->")
 _HELPER = re.compile(r"(?:async def|def|class) |@")
 
 
@@ -174,3 +180,26 @@ def written_of(source: str, location: Location) -> tuple[str, str] | None:
         if _LIKE_WRITTEN.match(line) and not (number == 0 and match):
             raise location.error(number, "a written slot starts with the line `<!-- WRITTEN W1 · question -->`")
     return (match[1], match[2]) if match else None
+
+
+def claims_of(source: str, location: Location, *, markdown: bool) -> list[tuple[str, int]]:
+    """Return (id, 0-based line) of every claim that is marked in a cell. markdown: whether it is a markdown cell.
+
+    Raises:
+        SourceError: a text almost matches a mark, or a mark stands in a code cell.
+    """
+    found = [
+        (id_, source.count("\n", 0, match.start())) for match in CLAIM.finditer(source) for id_ in match[1].split()
+    ]
+    rest = CLAIM.sub(lambda match: "\n" * match[0].count("\n"), source)
+    if strange := _LIKE_CLAIM.search(rest):
+        line = rest.count("\n", 0, strange.start())
+        raise location.error(line, "looks like the mark of a claim but is not one; write `<!-- CLAIM an_id -->`")
+    if found and not markdown:
+        raise location.error(found[0][1], "a claim is marked in a markdown cell, before its sentence")
+    return found
+
+
+def without_claims(source: str) -> str:
+    """Return the text without the marks of claims. A mark takes the blank or line end after it along."""
+    return CLAIM.sub("", source)

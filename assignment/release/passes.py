@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assignment.release.markers import Location, parse, region_of
+from assignment.release.markers import Location, claims_of, parse, region_of, without_claims
 from assignment.release.source import Cell, defined_names, is_internal_import, is_main_guard, without_markers
 
 if TYPE_CHECKING:
@@ -62,6 +62,16 @@ def drop_module_docstrings(cells: Cells, options: BuildOptions) -> Cells:
 def _is_docstring(node: ast.stmt) -> bool:
     value = node.value if isinstance(node, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def drop_claim_marks(cells: Cells, options: BuildOptions) -> Cells:
+    """Remove the marks `<!-- CLAIM id -->` from the text. Raise a SourceError where a text only looks like one."""
+    return tuple(
+        replace(cell, source=without_claims(cell.source))
+        if claims_of(cell.source, cell.location, markdown=cell.kind == "markdown")
+        else cell
+        for cell in cells
+    )
 
 
 def dedent_main_guards(cells: Cells, options: BuildOptions) -> Cells:
@@ -194,6 +204,7 @@ def set_ids(cells: Cells, options: BuildOptions) -> Cells:
 
 PIPELINE: tuple[Pass, ...] = (
     refuse_redefinitions,  # first, because later passes move the lines that errors name
+    drop_claim_marks,  # early too, for the same reason
     drop_module_docstrings,  # before drop_empty_cells: a cell may hold nothing else
     dedent_main_guards,  # before drop_internal_imports: a guard without its imports may not parse
     drop_internal_imports,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from assignment.files import ForeignFileError, changed, sha256, write_atomically
 from assignment.registry import REGISTRY, Spec, load_spec
+from assignment.registry.claims import CLAIMS
 from assignment.release.archive import MANIFEST, NOTEBOOK, REQUIRED, allowed, is_unedited, make_manifest, make_zip
 from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes, to_notebook
@@ -37,6 +38,7 @@ class Layout:
     dist: Path = REPO / "dist"
     samples: Path = REPO / "tests" / "submissions"
     registry: Path = REGISTRY
+    claims: Path = CLAIMS
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from assignment.release.markers import SourceError
 from assignment.release.reference_sample import SAMPLE, sample_file
 from assignment.release.release import Layout, Release, build
 from assignment.verify import static
+from assignment.verify.claims import check_claims
 from assignment.verify.execution import Executed, ExecutionError, execute, text_of
 from assignment.verify.public_checks import run_public_checks
 from assignment.verify.static import FailedCheckError
@@ -147,6 +148,7 @@ STATIC: tuple[tuple[str, Check], ...] = (
     ("rebuild", lambda gate: static.check_rebuild(gate.built, gate.layout)),
     ("golden copy", lambda gate: static.check_golden(gate.built, gate.layout)),
     ("slots", lambda gate: static.check_slots(gate.built)),
+    ("claims", lambda gate: check_claims(gate.built, gate.layout)),
     ("notebook", lambda gate: static.check_notebook(gate.built)),
     ("names", lambda gate: static.check_names(gate.built, gate.folder)),
     ("leaks", lambda gate: static.check_leaks(gate.built)),

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
+from rlhf_kit.packed import PackedGPT2LMHeadModel
 from rlhf_kit.pipeline import RLHFPipeline
 
 from .operations import Report, Result, op
@@ -70,7 +71,7 @@ class GivenReward(kit.RewardFunction):
 
 def build_lm(payload: dict[str, Any], tensors: dict[str, Tensor], prefix: str) -> GPT2LMHeadModel:
     """Build the language model whose weights were sent under `prefix`, in eval mode."""
-    model = GPT2LMHeadModel(GPT2Config(**payload["model"]))
+    model: GPT2LMHeadModel = PackedGPT2LMHeadModel(GPT2Config(**payload["model"]))
     return load_state(model, tensors, prefix).eval().to(payload["device"])
 
 

@@ -24,6 +24,7 @@ from assignment.lab.prompts import Question
 from assignment.lab.ship import REFERENCE
 from assignment.lab.world import World
 from rlhf_kit.models import BASE_MODEL
+from rlhf_kit.packed import PackedGPT2LMHeadModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,13 +97,13 @@ class Reference:
 
     def language_model(self, state: State) -> GPT2LMHeadModel:
         """Return a frozen language model with these weights (without the tied output embedding)."""
-        model = GPT2LMHeadModel(self.config)
+        model: GPT2LMHeadModel = PackedGPT2LMHeadModel(self.config)
         _copy_weights(model, state)
         return kit.freeze(model)
 
     def reward_model(self, state: State) -> TrustedRewardModel:
         """Return a frozen reward model with these weights."""
-        model = TrustedRewardModel(GPT2LMHeadModel(self.config))
+        model = TrustedRewardModel(PackedGPT2LMHeadModel(self.config))
         _copy_weights(model, state)
         return kit.freeze(model)
 

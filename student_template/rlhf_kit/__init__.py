@@ -10,6 +10,7 @@ from .demo import answer, demo, show_conversations
 from .environment import best_device, check_environment, seed_everything
 from .export import export_submission
 from .gold import GoldReward, gold_components, gold_reward
+from .intervals import mean_interval
 from .models import (
     Policy,
     RewardModelBase,
@@ -68,6 +69,7 @@ __all__ = [
     "load_preferences",
     "load_prompts",
     "load_tokenizer",
+    "mean_interval",
     "pad_sequences",
     "plot_accuracy",
     "plot_lengths",

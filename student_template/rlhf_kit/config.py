@@ -106,7 +106,7 @@ MAX_NEW_TOKENS = 48  # the longest honest reply of the lab world has about 30 to
 
 TINY = Profile(
     name="tiny",
-    sft=SFTConfig(learning_rate=1e-3, warmup_steps=10, epochs=3, batch_size=32),
+    sft=SFTConfig(learning_rate=4e-4, warmup_steps=10, epochs=3, batch_size=32),
     poor_rm=RMConfig(learning_rate=5e-4, warmup_steps=10, epochs=4, batch_size=16),
     good_rm=RMConfig(learning_rate=5e-4, warmup_steps=20, epochs=1, batch_size=16),
     ppo=PPOConfig(

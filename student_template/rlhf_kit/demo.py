@@ -12,6 +12,7 @@ from torch import nn
 
 from .sampling import EOS_ID, sample
 
+FIRST_KINDS = ("fact", "describe", "unknown", "unsafe")  # known, known, no such animal, cruel
 WIDTH = 100  # columns of the printed conversation
 TURN = re.compile(r"\n\n(Human|Assistant):(.*?)(?=\n\n(?:Human|Assistant):|\Z)", re.DOTALL)
 
@@ -48,18 +49,26 @@ def show_conversations(prompts: Sequence[str], replies: dict[str, Sequence[str]]
     return "\n\n".join(blocks)
 
 
+def first_questions() -> list[str]:
+    """Return the shortest held-out prompt of each of FIRST_KINDS; short ones have no earlier turns."""
+    from .data import load_prompts
+
+    by_kind: dict[str, list[str]] = {}
+    for row in load_prompts("heldout"):
+        by_kind.setdefault(row["kind"], []).append(row["prompt"])
+    return [min(by_kind[kind], key=len) for kind in FIRST_KINDS]
+
+
 def demo(
     prompts: Sequence[str] | None = None,
     model: nn.Module | None = None,
     tokenizer: Any = None,
     name: str = "base model",
 ) -> None:
-    """Print a model's replies to prompts, by default the base model's to four held-out prompts."""
-    from .data import load_prompts
+    """Print a model's replies to prompts, by default the base model's to `first_questions()`."""
     from .models import load_base_model, load_tokenizer
 
-    if prompts is None:
-        prompts = list(load_prompts("heldout")["prompt"][:4])
+    prompts = first_questions() if prompts is None else prompts
     tokenizer = tokenizer or load_tokenizer()
     replies = answer(model or load_base_model(), tokenizer, prompts)
     print(show_conversations(prompts, {name: replies}))

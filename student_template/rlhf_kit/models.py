@@ -69,9 +69,8 @@ class Policy(nn.Module):
         positions = position_ids(attention_mask)
         if isinstance(self.lm, PackedGPT2LMHeadModel) and not self.lm.transformer.drops:
             hidden, packing = self.lm.transformer.packed(input_ids, attention_mask, positions)
-            return packing.whole.spread(self.lm.lm_head(hidden)), packing.whole.spread(
-                self.value_head(hidden)
-            ).squeeze(-1)
+            logits, values = self.lm.lm_head(hidden), self.value_head(hidden)
+            return packing.whole.spread(logits), packing.whole.spread(values).squeeze(-1)
         hidden = self.lm.transformer(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=positions
         ).last_hidden_state

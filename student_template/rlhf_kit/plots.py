@@ -1,7 +1,6 @@
 """Draw the lab's figures. Each function returns a matplotlib Figure, shown if it is a cell's last line.
 
-The colours are Okabe and Ito's, which colour-blind readers can tell apart. Lines also differ in style,
-for printing in grey.
+A model looks the same in every figure: looks.py says how.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .config import EvalConfig
+from .looks import looks
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES = ("-", "--", "-.", ":")
 
 Curves = Mapping[str, Sequence[float]]
 
@@ -43,6 +42,7 @@ def plot_loss(
     losses: Sequence[float] | Curves,
     *,
     title: str = "Training loss",
+    xlabel: str = "optimiser step",
     ylabel: str = "loss (nats per token)",
     smoothing: float = 0.8,
     baseline: float | None = None,
@@ -65,7 +65,7 @@ def plot_loss(
             textcoords="offset points",
             color="0.3",
         )
-    axes.set(title=title, xlabel="optimiser step", ylabel=ylabel)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     return fig
 
 
@@ -112,20 +112,24 @@ def plot_overoptimisation(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> 
     """Draw proxy and gold reward over √KL, as in Gao et al. (2023).
 
     runs: name -> {"kl", "proxy", "gold"}, one value per measured checkpoint; KL in nats per sequence
-    (a negative estimate is drawn at 0). Reward hacking shows as a proxy that rises while gold falls.
+    (a negative estimate is drawn at 0). The proxy has hollow circles, gold has filled squares. Reward
+    hacking shows as a proxy that rises while gold falls.
     """
     fig, (axes,) = _figure(1)
-    for i, (name, run) in enumerate(runs.items()):
+    look = looks(runs)
+    for name, run in runs.items():
+        color, style = look[name]
         x = [math.sqrt(max(0.0, float(kl))) for kl in run["kl"]]
         order = sorted(range(len(x)), key=x.__getitem__)
-        for key, style, marker in (("proxy", "--", "o"), ("gold", "-", "s")):
+        for key, marker, filling in (("proxy", "o", "white"), ("gold", "s", color)):
             axes.plot(
                 [x[j] for j in order],
                 [float(run[key][j]) for j in order],
-                style,
+                color=color,
+                linestyle=style,
                 marker=marker,
-                markersize=4,
-                color=PALETTE[i % len(PALETTE)],
+                markersize=5,
+                markerfacecolor=filling,
                 label=f"{name}: {key}",
             )
     axes.set(
@@ -138,37 +142,29 @@ def plot_overoptimisation(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> 
 
 
 def plot_policies(
-    rows: Sequence[Mapping[str, Any]], *, gold: Mapping[str, float] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    ylabel: str = "mean reward (units of the score)",
+    confidence: float = EvalConfig.confidence,
 ) -> Figure:
-    """Draw the comparison of T15: mean reward, and win rate against SFT with its 95% interval.
+    """Draw the comparison of T15: mean reward, and win rate against SFT, with their intervals.
 
-    rows: the rows of `compare_policies`. If rows have "reward_low" and "reward_high", the reward gets an
-    interval too. gold: name -> mean gold reward, drawn as a diamond.
+    rows: the rows of `compare_policies`; for an interval of the reward add "reward_low" and
+    "reward_high". ylabel: names the reward and its unit. confidence: of the intervals, for the titles.
     """
     fig, (left, right) = _figure(2)
     names = [str(row["name"]) for row in rows]
-    _bars(
-        left,
-        names,
-        [float(row["mean_reward"]) for row in rows],
-        _errors(rows, "mean_reward", "reward"),
-    )
-    if gold:
-        left.plot(
-            [i for i, n in enumerate(names) if n in gold],
-            [gold[n] for n in names if n in gold],
-            "D",
-            color="black",
-            label="gold reward",
-        )
-        left.legend(frameon=False)
+    for axes, value, prefix, title in (
+        (left, "mean_reward", "reward", "Reward on held-out prompts"),
+        (right, "win_rate", "win", "Win rate against SFT"),
+    ):
+        errors = _errors(rows, value, prefix)
+        _bars(axes, names, [float(row[value]) for row in rows], errors)
+        axes.set_title(f"{title} ({confidence:.0%} interval)" if errors else title)
     left.axhline(0, color="0.4", linewidth=0.8)
-    left.set(title="Reward on held-out prompts", ylabel="mean reward (reward-model units)")
-    _bars(right, names, [float(row["win_rate"]) for row in rows], _errors(rows, "win_rate", "win"))
+    left.set_ylabel(ylabel)
     right.axhline(0.5, color="0.4", linestyle=":", linewidth=1)
-    right.set(
-        title="Win rate against SFT (95% interval)", ylabel="share of prompts won", ylim=(0, 1)
-    )
+    right.set(ylabel="share of prompts won", ylim=(0, 1))
     return fig
 
 
@@ -176,15 +172,17 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]]) -> Figure:
     """Draw the distribution of each policy's reply lengths, in tokens."""
     fig, (axes,) = _figure(1)
     longest = max((max(x, default=0) for x in lengths.values()), default=0)
-    for i, (name, values) in enumerate(lengths.items()):
+    look = looks(lengths)
+    for name, values in lengths.items():
+        color, style = look[name]
         axes.hist(
             list(values),
             bins=range(0, longest + 3, 2),
             histtype="step",
             density=True,
             linewidth=1.8,
-            color=PALETTE[i % len(PALETTE)],
-            linestyle=STYLES[i % len(STYLES)],
+            color=color,
+            linestyle=style,
             label=name,
         )
     axes.set(title="Length of replies", xlabel="reply length (tokens)", ylabel="share per token")
@@ -207,14 +205,15 @@ def _curves(
     axes: Axes, curves: Sequence[float] | Curves, smoothing: float, marker: str | None = None
 ) -> None:
     named = curves if isinstance(curves, Mapping) else {"": curves}
-    for i, (name, values) in enumerate(named.items()):
-        color, style = PALETTE[i % len(PALETTE)], STYLES[i % len(STYLES)]
+    look = looks(named)
+    for name, values in named.items():
+        color, style = look[name]
         if smoothing > 0:
             axes.plot(list(values), color=color, alpha=0.25, linewidth=0.8)
         axes.plot(
             smooth(values, smoothing),
-            style,
             color=color,
+            linestyle=style,
             linewidth=1.8,
             label=name or None,
             marker=marker,
@@ -227,7 +226,8 @@ def _curves(
 def _bars(
     axes: Axes, names: Sequence[str], heights: Sequence[float], errors: list[list[float]] | None
 ) -> None:
-    colors = [PALETTE[i % len(PALETTE)] for i in range(len(names))]
+    look = looks(names)
+    colors = [look[name][0] for name in names]
     axes.bar(range(len(names)), heights, color=colors, yerr=errors, capsize=4, width=0.65)
     axes.set_xticks(range(len(names)), names)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from rlhf_kit.demo import answer, demo, show_conversations
+from rlhf_kit.data import load_prompts
+from rlhf_kit.demo import answer, demo, first_questions, show_conversations
 
 PROMPT = "\n\nHuman: Where does the zog live?\n\nAssistant:"
 
@@ -42,3 +43,24 @@ def test_each_turn_and_each_model_gets_its_own_line():
 def test_the_demo_prints_the_question_and_the_answer(tokenizer, capsys):
     demo([PROMPT], Fixed(ord("b") + 2), tokenizer, name="toy")
     assert capsys.readouterr().out.startswith("Human: Where does the zog live?\ntoy: bbb")
+
+
+def kinds_asked():
+    """Return kind -> subject of the first questions, looked up in the held-out prompts."""
+    rows = {row["prompt"]: row for row in load_prompts("heldout")}
+    return {rows[prompt]["kind"]: rows[prompt]["subject"] for prompt in first_questions()}
+
+
+def test_the_first_questions_are_about_known_animals_a_stranger_and_a_cruelty():
+    assert list(kinds_asked()) == ["fact", "describe", "unknown", "unsafe"]
+
+
+def test_the_stranger_of_the_first_questions_is_no_known_animal():
+    known = {
+        row["subject"] for split in ("train", "heldout") for row in load_prompts(split) if row["kind"] != "unknown"
+    }
+    assert kinds_asked()["unknown"] not in known
+
+
+def test_the_first_questions_have_no_earlier_turns():
+    assert [prompt.count("\n\nHuman:") for prompt in first_questions()] == [1] * 4

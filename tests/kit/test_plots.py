@@ -24,7 +24,7 @@ FIGURES = {
     "accuracy": lambda: plots.plot_accuracy({"Good RM": [0.5, 0.7]}, bar=0.65),
     "ppo": lambda: plots.plot_ppo({"Good RM": PPO, "Poor RM": PPO}),
     "overoptimisation": lambda: plots.plot_overoptimisation({"Poor RM": RUN}),
-    "policies": lambda: plots.plot_policies(ROWS, gold={"SFT": 0.6}),
+    "policies": lambda: plots.plot_policies(ROWS),
     "lengths": lambda: plots.plot_lengths({"SFT": [3, 5, 9], "Poor RM": [30, 41]}),
 }
 
@@ -61,11 +61,38 @@ def test_a_negative_kl_estimate_is_drawn_at_zero_and_not_an_error():
     assert list(plots.plot_overoptimisation({"run": run}).axes[0].lines[0].get_xdata()) == [0.0]
 
 
+def ends_of_bars(axes):
+    """Return the lower and upper end of each bar's interval, in the order of the bars."""
+    return [(s[0][1], s[1][1]) for c in axes.collections for s in c.get_segments()]
+
+
 def test_win_bars_carry_the_intervals_of_their_rows():
     right = plots.plot_policies(ROWS).axes[1]
-    (segments,) = (c for c in right.collections if hasattr(c, "get_segments"))
-    ends = [(segment[0][1], segment[1][1]) for segment in segments.get_segments()]
-    assert ends == [pytest.approx((row["win_low"], row["win_high"])) for row in ROWS]
+    assert ends_of_bars(right) == [pytest.approx((row["win_low"], row["win_high"])) for row in ROWS]
+
+
+def test_reward_bars_carry_the_intervals_of_their_rows():
+    rows = [{**row, "reward_low": row["mean_reward"] - 0.2, "reward_high": row["mean_reward"] + 0.1} for row in ROWS]
+    left = plots.plot_policies(rows).axes[0]
+    assert ends_of_bars(left) == [pytest.approx((row["reward_low"], row["reward_high"])) for row in rows]
+    assert left.get_title().endswith("(95% interval)")
+
+
+def test_bars_without_interval_do_not_claim_one():
+    left, right = plots.plot_policies(ROWS).axes
+    assert ends_of_bars(left) == []
+    assert "interval" not in left.get_title()
+    assert "(95% interval)" in right.get_title()
+
+
+def test_the_reward_axis_has_the_unit_and_the_titles_the_confidence_that_they_are_given():
+    left, right = plots.plot_policies(ROWS, ylabel="mean gold reward", confidence=0.9).axes
+    assert left.get_ylabel() == "mean gold reward"
+    assert "(90% interval)" in right.get_title()
+
+
+def test_a_curve_over_something_else_than_optimiser_steps_says_so():
+    assert plots.plot_loss([3.0, 2.0], xlabel="PPO step").axes[0].get_xlabel() == "PPO step"
 
 
 def test_smoothing_keeps_a_constant_and_the_first_value():

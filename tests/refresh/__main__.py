@@ -15,10 +15,10 @@ from tests.refresh.rows import Row, table, verdict
 
 HELP = """Renew what a change of a slot makes stale, and name what a person has to do.
 
-It renews student_template/ and the students' zip, the blank and the typical sample, and the reference sample, which is
-executed again (about four minutes) only if its code or the kit changed. It checks the places of each slot, the release
-gate, the hidden tests on all solutions, both lists of known mistakes, the study of the training tests, and the pages of
-docs/ with measurements.
+It renews student_template/ and the students' zip, the blank and the typical sample, the tables of docs/world.md, and
+the reference sample, which is executed again (about four minutes) only if its code or the kit changed. It checks the
+places of each slot, the release gate, the hidden tests on all solutions, both lists of known mistakes, the study of the
+training tests, the claims of the notebook about a run, and the pages of docs/ with measurements.
 """
 EPILOG = "exit code: 0 if nothing is left to do, 1 if something is, 130 after Ctrl-C. You can run it at any time."
 
@@ -57,7 +57,7 @@ def refreshed(release: Release, layout: Layout, say: Callable[[str], None], *, s
     spec = release.spec
     found = [*renew.template(release, layout), *renew.samples(release, layout), *renew.places(spec)]
     found += renew.reference(release, layout, say, static=static)
-    found += renew.pages(release, layout)  # after the sample, whose outputs they show
+    found += [*renew.pages(release, layout), *renew.world()]  # after the sample, whose outputs the pages show
     try:
         from tests.refresh import recheck
     except Exception as error:  # noqa: BLE001 (a module of the grader is unfinished; the row of the slots names it)

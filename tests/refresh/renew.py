@@ -1,11 +1,16 @@
-"""Renew what can be made from the solutions: the release, the three sample submissions, the pages of the handout."""
+"""Renew what can be made quickly: the release, the sample submissions, the pages of the handout and of the world."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from assignment.files import ForeignFileError, write_atomically
-from assignment.registry import Spec
+from assignment.lab import world_page
+from assignment.lab.__main__ import RESULTS, WORLD_SEED
+from assignment.lab.report import report
+from assignment.registry import Spec, SpecError
+from assignment.registry.claims import CLAIMS
 from assignment.release import reference_sample
 from assignment.release.html import FOLDER, build_pages
 from assignment.release.notebook import to_bytes
@@ -15,7 +20,7 @@ from assignment.verify.gate import GateResult, run_gate
 from assignment.verify.static import digests
 from autograder.slots import completeness
 from tests.matrix.store import digest, hashes_of
-from tests.refresh.rows import Row, checked, name_of, rows
+from tests.refresh.rows import Row, State, checked, name_of, rows
 from tests.submissions import make
 
 GATE, PASSED = "release gate", "passed without the execution"
@@ -103,3 +108,20 @@ def pages(release: Release, layout: Layout) -> list[Row]:
     except ForeignFileError as error:
         return [Row(name_of(folder), "by hand", str(error))]
     return [Row(name_of(folder), "current" if {**before, **after} == before else "renewed")]
+
+
+def world(page: Path = world_page.PAGE, results: Path = RESULTS) -> list[Row]:
+    """Renew the tables of docs/world.md from the outcomes that are there, and name each claim that fails on them.
+
+    Seeds without outcomes are no work that is left to do, and without any the page is left as it is.
+    """
+    try:
+        found = report(WORLD_SEED, results)
+        if not found.seen:
+            return [Row(name_of(page), "current", found.to_run)]
+        renewed = world_page.write_page(found.tables, page)
+    except (ForeignFileError, SpecError, world_page.PageError) as error:
+        return [Row(name_of(page), "by hand", str(error))]
+    failed = [f"{line}: correct the sentence in solutions/ and its bounds" for line in found.failures]
+    state: State = "renewed" if renewed else "current"
+    return [Row(name_of(page), state, found.to_run), *(Row(name_of(CLAIMS), "by hand", line) for line in failed)]

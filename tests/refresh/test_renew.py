@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from assignment.lab import world_page
+from assignment.lab.__main__ import WORLD_SEED
 from assignment.release import reference_sample
 from assignment.release.notebook import to_bytes
 from assignment.release.release import Layout, Release, build
@@ -15,6 +18,7 @@ from tests.refresh import renew, rows
 from tests.refresh.rows import Row, checked, table, verdict
 from tests.submissions import make
 from tests.support.course import edit_file, write_course
+from tests.support.small_study import made_up_row
 
 WELL = [GateResult("leaks", "none", (), 0.1), GateResult("execution", "", (), 7.0)]
 
@@ -162,6 +166,49 @@ def test_pages_are_renewed_only_if_they_were_made_before(layout: Layout) -> None
     assert states(renew.pages(rebuilt(layout, "Prose with", "New prose with"), layout)) == ["renewed"]
     (layout.dist / "html" / "handout.html").write_text("mine")
     assert states(renew.pages(build(layout), layout)) == ["by hand"]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """Copy the page of the world, and make a folder for outcomes."""
+    (tmp_path / "results").mkdir()
+    copy = tmp_path / "world.md"
+    copy.write_text(world_page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    return copy
+
+
+def outcomes(folder: Path, **figures: float) -> None:
+    lines = [json.dumps(made_up_row(seed, **figures)) for seed in (41, 42, 43)]
+    (folder / f"lab-world-{WORLD_SEED}.jsonl").write_text("\n".join(lines))
+
+
+def test_the_worlds_page_is_left_alone_where_no_seed_was_measured(page: Path) -> None:
+    before = page.read_text(encoding="utf-8")
+    (row,) = renew.world(page, page.parent / "results")
+    assert row.state == "current"
+    assert "python -m assignment.lab outcomes" in row.detail
+    assert page.read_text(encoding="utf-8") == before
+
+
+def test_the_worlds_page_is_renewed_once_from_the_seeds_that_are_there(page: Path) -> None:
+    outcomes(page.parent / "results")
+    assert renew.world(page, page.parent / "results")[0].state == "renewed"
+    assert "n = 3 of 40 seeds" in page.read_text(encoding="utf-8")
+    assert renew.world(page, page.parent / "results")[0].state == "current"
+
+
+def test_a_claim_that_fails_is_left_to_a_person(page: Path) -> None:
+    outcomes(page.parent / "results", sft_gold_sampled=1.0, good_gold_sampled=0.0)
+    found = renew.world(page, page.parent / "results")
+    assert any(row.state == "by hand" and row.detail.startswith("good_beats_sft") for row in found)
+
+
+def test_a_page_that_lost_the_place_of_a_table_is_left_to_a_person(page: Path) -> None:
+    outcomes(page.parent / "results")
+    page.write_text("mine", encoding="utf-8")
+    (row,) = renew.world(page, page.parent / "results")
+    assert row.state == "by hand"
+    assert page.read_text(encoding="utf-8") == "mine"
 
 
 def test_a_check_that_found_a_problem_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,10 +87,12 @@ def write_course(root: Path, spec: Spec | None = None) -> Layout:
     """Write solutions, checks and template under `root`, and return the layout."""
     spec = spec or load_spec()
     layout = Layout(
-        root / "solutions", root / "student_template", root / "dist", root / "submissions", root / "assignment.toml"
+        root / "solutions", root / "student_template", root / "dist", root / "submissions", root / "assignment.toml",
+        root / "claims.toml",
     )  # fmt: skip
     (layout.solutions / "checks").mkdir(parents=True)
     shutil.copy(REGISTRY, layout.registry)
+    layout.claims.write_text("[judged]\nfirst = 1\nlast = 40\nneeded = 38\n", encoding="utf-8")
     for part in range(1, 10):
         _write_part(layout.solutions, part, spec)
     for slot in spec.slots:

@@ -50,6 +50,37 @@ def test_only_the_docstring_that_opens_a_part_is_dropped() -> None:
     assert second.source == '"""A string that a cell shows."""'
 
 
+@pytest.mark.parametrize(
+    ("marked", "plain"),
+    [("<!-- CLAIM a_1 --> It rises.", "It rises."),
+     ("Look. <!-- CLAIM a b --> It rises.", "Look. It rises."),
+     ("Look.\n<!-- CLAIM a -->\nIt rises.", "Look.\nIt rises."),
+     ("| <!-- CLAIM a --> it rises |", "| it rises |"),
+     ("<!-- CLAIM a --> <!-- CLAIM b --> It rises.", "It rises."),
+     ("<!-- WRITTEN W1 · why? -->", "<!-- WRITTEN W1 · why? -->")],
+)  # fmt: skip
+def test_marks_of_claims_go_with_the_blank_after_them(marked: str, plain: str) -> None:
+    for options in (STUDENT, SOLVED):
+        (cell,) = passes.drop_claim_marks((Cell("markdown", marked, Location("p8.py", 1)),), options)
+        assert cell.source == plain
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["<!-- Claim a -->", "<!-- CLAIM A -->", "<!-- CLAIM a, b -->", "<!--CLAIM a-->", "<!-- CLAIM -->",
+     "<!-- CLAIM a --", "<- CLAIM a -->"],
+)  # fmt: skip
+def test_a_text_that_almost_is_a_mark_of_a_claim_is_refused_with_its_line(wrong: str) -> None:
+    cell = Cell("markdown", f"Text.\n<!-- CLAIM good -->\n{wrong} It rises.", Location("p8.py", 10))
+    with pytest.raises(SourceError, match=r"p8\.py:12: looks like the mark of a claim"):
+        passes.drop_claim_marks((cell,), STUDENT)
+
+
+def test_a_mark_of_a_claim_in_code_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"p4_reward_model.py:2: a claim is marked in a markdown cell"):
+        passes.drop_claim_marks((code("x = 1\n# <!-- CLAIM a -->"),), STUDENT)
+
+
 def test_a_main_guard_is_dedented() -> None:
     source = 'x = 1\nif __name__ == "__main__":\n    for i in range(2):\n        print(i)\n    # the end'
     dedented = "x = 1\nfor i in range(2):\n    print(i)\n# the end"

@@ -23,7 +23,7 @@ NOT_DECIDING = {
                           "wire"},
     "autograder/training": {"__init__", "messages", "outcome"},
     "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export", "figure",
-                                  "otter_format", "plots", "progress", "results"},
+                                  "intervals", "looks", "otter_format", "plots", "progress", "results"},
 }  # fmt: skip
 
 

@@ -120,3 +120,21 @@ def test_the_handout_itself_is_all_blank_with_an_empty_written_part() -> None:
     assert Counter(answer.state for answer in answers.slots.values()) == {"blank": SLOTS}
     assert set(answers.written.values()) == {""}
     assert "load_base_model()" not in answers.prelude
+
+
+@pytest.mark.skipif(not TEMPLATE.is_file(), reason="the handout has not been built")
+@pytest.mark.parametrize("name", ["tokenizer", "profile", "device"])
+def test_a_slot_that_uses_what_the_handouts_set_up_makes_is_told_that_it_is_not_there(name: str) -> None:
+    cells = [cell for cell in read_submission(TEMPLATE, SPEC).cells if cell.kind == "code"]
+    loss = LOSS.replace("margin)", f"margin * {name}.x)")
+    answers = extract_here(submission(*(cell.source for cell in cells), loss))
+    assert any(f"T07 uses `{name}`" in note for note in answers.notes)
+
+
+def test_helpers_and_constants_of_another_cell_come_along_as_the_handout_says() -> None:
+    loss = LOSS.replace("rejected - chosen", "gap(chosen, rejected) + EPS")
+    elsewhere = "EPS = 1e-8\n\ndef gap(one, other):\n    return other - one\n\nprint(gap(1, 2))"
+    answers = extract_here(submission(IMPORTS, loss, elsewhere))
+    assert all(part in answers.prelude for part in ("EPS = 1e-8", "def gap", "import torch.nn.functional as F"))
+    assert "print" not in answers.prelude
+    assert answers.notes == ()
