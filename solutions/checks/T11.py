@@ -83,6 +83,13 @@ def check_outside(shape_rewards):
     )
 
 
+@test_case(name="a batch of one")
+def check_one(shape_rewards):
+    found = shape_rewards(SCORES[:1], LOGP[:1], REF[:1], MASK[:1], 0.5)
+    wanted = shape_rewards(SCORES, LOGP, REF, MASK, 0.5)[:1]
+    assert near(found, wanted), explain(found, wanted, "Your rewards for row 0 alone, inputs of shape (1, 5)")
+
+
 @test_case(name="the inputs stay as they are")
 def check_inputs(shape_rewards):
     inputs = [x.clone() for x in (SCORES, LOGP, REF, MASK)]

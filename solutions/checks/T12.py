@@ -114,6 +114,12 @@ def check_mask(gae):
     )
 
 
+@test_case(name="a batch of one")
+def check_one(gae):
+    found, wanted = run(gae, R[:1], V[:1], M[:1])[0], run(gae)[0][:1]
+    assert near(found, wanted), explain(found, wanted, "Your advantages for row 0 alone, inputs of shape (1, 5)")
+
+
 @test_case(name="a reply that fills its row")
 def check_full(gae):
     advantages, _ = run(gae, R[:, 1:4], V[:, 1:4], torch.ones(2, 3))
