@@ -68,6 +68,7 @@ def check_word(split_preference):
         (question + "Assistant:", rest + replies[0], rest + replies[1]): advice,
         (start, "' begins my turn.", replies[1]): advice,
     }
+    split_preference(ASK + " In caves.", ASK + " No idea.")  # what fails on this pair too has another cause
     try:
         compare(split_preference, start, replies, known)
     except ValueError as error:

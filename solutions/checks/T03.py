@@ -73,6 +73,7 @@ def check_ids(encode_example):
 def check_labels(encode_example):
     ids, labels = encode(encode_example, 64)
     hidden = NO * len(P)
+    assert ids == [*P, *C, EOS], f"Labels can be judged once the ids are right; yours are {ids}."
     compare(labels, [*hidden, *ids[len(P) :]], "labels", 64, {
         (*ids,): "Only the answer tokens should be learned here.",
         (*hidden, *ids[len(P) : -1], *NO):

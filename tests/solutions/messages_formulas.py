@@ -31,7 +31,20 @@ DATA = [
         ("Your code stops with", "'strip'"),
         ("Traceback",),
     ),
-    Message("T02", "refuses all", ("if not marker", "if marker"), ("share one prompt",), ("swapped",)),
+    Message(
+        "T02",
+        "refuses all",
+        ("prompt != other", "prompt == other"),
+        ("Your code stops with ValueError",),
+        ("Split on",),
+    ),
+    Message(
+        "T03",
+        "prompt lost",
+        ("room = max_length - len", "room = 0 * len"),
+        ("The prompt is missing",),
+        ("Only the answer",),
+    ),
     Message(
         "T03",
         "labels edited in place",
