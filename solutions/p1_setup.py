@@ -186,9 +186,9 @@ if __name__ == "__main__":
     kit.demo(model=base_lm, tokenizer=tokenizer)
 
 # %% [markdown]
-# <!-- CLAIM base_fits_at_times --> It speaks the world's language, and an answer may fit. But it does not always stop there: it also answers
-# questions that nobody asked. <!-- CLAIM base_makes_up_facts base_serves_cruelty --> It makes up a fact about the animal that does not exist, and treats the cruel request
-# like any other: nothing has told it what an answer is *for*. That is what pre-training gives, knowledge without
+# <!-- CLAIM base_fits_at_times --> It speaks the world's language, and now and then an answer fits. Asked again, it may say something else: about another
+# animal, rudely, or with a question of its own. <!-- CLAIM base_makes_up_facts base_serves_cruelty --> It makes up facts about the animal that does not exist, and treats the cruel
+# request like any other: nothing has told it what an answer is *for*. That is what pre-training gives, knowledge without
 # manners. The three phases ahead each add one thing:
 #
 # 1. <!-- CLAIM sft_beats_base --> **SFT** shows it what an answer looks like (imitation).

@@ -29,7 +29,7 @@ DECIDING: dict[str, tuple[str, ...]] = {
                             "statistics", "weights"),
     "autograder/inside": ("replies", "snapshots", "stages"),
     "autograder/reference": ("models",),
-    KIT: ("batching", "config", "gold", "lexicon", "models", "pipeline", "sampling", "scoring"),
+    KIT: ("batching", "config", "gold", "lexicon", "models", "packed", "packing", "pipeline", "sampling", "scoring"),
     "assignment/lab": ("draw", "experiment", "onpolicy", "phrasing", "prompts", "replies", "style", "world"),
 }  # fmt: skip
 

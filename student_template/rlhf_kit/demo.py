@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ def answer(
     return [text if end else f"{text} …" for text, end in zip(texts, ended, strict=True)]
 
 
-def show_conversations(prompts: Sequence[str], replies: dict[str, Sequence[str]]) -> str:
+def show_conversations(prompts: Sequence[str], replies: Mapping[str, Sequence[str]]) -> str:
     """Format each prompt with the replies of one or more models below it, as text."""
     blocks = []
     for i, prompt in enumerate(prompts):
@@ -65,13 +65,15 @@ def demo(
     tokenizer: Any = None,
     name: str = "base model",
 ) -> None:
-    """Print a model's replies to prompts, by default the base model's to `first_questions()`."""
+    """Print two sampled replies of a model to each prompt, by default the base model's to `first_questions()`."""
     from .models import load_base_model, load_tokenizer
 
     prompts = first_questions() if prompts is None else prompts
     tokenizer = tokenizer or load_tokenizer()
-    replies = answer(model or load_base_model(), tokenizer, prompts)
-    print(show_conversations(prompts, {name: replies}))
+    model = model or load_base_model()
+    draws = (name, f"{name}, asked again")
+    replies = {draw: answer(model, tokenizer, prompts, greedy=False, seed=i) for i, draw in enumerate(draws)}
+    print(show_conversations(prompts, replies))
 
 
 def _wrap(speaker: str, text: str) -> str:
