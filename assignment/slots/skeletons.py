@@ -48,14 +48,18 @@ CHECK = '''"""Public check of {id}: TODO({id}), what it checks in a few words.""
 import torch
 from otter.test_files import test_case
 
+from rlhf_kit.advice import explain, near
+
 name = "{id}"
 points = None
 
 
 @test_case(name="a case worked out by hand")
 def check_by_hand({name}):
-    value = {name}(torch.tensor([1.0, 2.0]))
-    assert value is not None, "TODO({id}): what to look at, for a student whose answer is wrong here."
+    found, wanted = {name}(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0])  # TODO({id}): the right numbers
+    assert near(found, wanted), explain(found, wanted, "TODO({id}): the input, with its shape", {{
+        "TODO({id}): what a student reads whose mistake gives these numbers.": torch.zeros(2),
+    }})
 '''
 
 HIDDEN_TEST = '''"""Hidden test of {id}: TODO({id}), what it is in a few words."""

@@ -8,7 +8,11 @@ drops metadata does not matter.
 from __future__ import annotations
 
 import html
+import linecache
+import re
 import sys
+import traceback
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,22 +63,29 @@ class CheckResult:
 
     def __str__(self) -> str:
         lines = [self.headline]
-        for case in [] if self.blank else self.cases:
-            if not case.passed:
-                lines.append(f"  ✗ {case.name}")
-                lines += [f"      {text}" for text in (case.message, case.detail) if text]
+        for name, *texts in self._failures():
+            lines += [f"  ✗ {name}", *(f"      {text}" for text in texts)]
         return "\n".join(lines)
+
+    def _failures(self) -> list[list[str]]:
+        """Return the name and the texts of each failed case. A text that was there before is not repeated."""
+        found: list[list[str]] = []
+        for case in () if self.blank else self.cases:
+            if not case.passed:
+                said = {text for _, *texts in found for text in texts}
+                texts = [text for text in (case.message, case.detail) if text]
+                again = bool(texts) and said.issuperset(texts)
+                found.append([case.name, *(["the same as above"] if again else texts)])
+        return found
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         items = "".join(
-            f"<li><b>{html.escape(case.name)}</b>"
-            + (f"<br>{html.escape(case.message)}" if case.message else "")
-            + (f"<br><code>{html.escape(case.detail)}</code>" if case.detail else "")
+            f"<li><b>{html.escape(name)}</b>"
+            + "".join(f"<br>{html.escape(text)}" for text in texts)
             + "</li>"
-            for case in ([] if self.blank else self.cases)
-            if not case.passed
+            for name, *texts in self._failures()
         )
         mark = "✓" if self.passed else "…" if self.blank else "✗"
         return f"<p>{mark} {html.escape(self.headline)}</p>" + (
@@ -130,9 +141,12 @@ class Grader:
                 f"no check called {slot!r}; there are: {', '.join(self.slots)}"
             )
         loaded = load_cases(path)
-        results = tuple(self._run(case, loaded) for case in loaded.cases)
-        blank = any(case.detail.startswith(f"NotImplementedError: {path.stem}") for case in results)
-        return CheckResult(path.stem, results, blank)
+        ran = [self._run(case, loaded) for case in loaded.cases]
+        blank = any(
+            isinstance(error, NotImplementedError) and str(error).startswith(path.stem)
+            for _, error in ran
+        )
+        return CheckResult(path.stem, tuple(result for result, _ in ran), blank)
 
     def check_all(self) -> CheckReport:
         """Run every check, even after one failed."""
@@ -148,29 +162,47 @@ class Grader:
             print(f"Nothing was exported: {error}")
             return None
 
-    def _run(self, case: Case, loaded: Loaded) -> CaseResult:
+    def _run(self, case: Case, loaded: Loaded) -> tuple[CaseResult, BaseException | None]:
+        """Run one case. Returns its result and the error that failed it, if one did."""
         undefined = [
             name for name in case.parameters if name != "env" and name not in self.namespace
         ]
         if undefined:
             names = ", ".join(undefined)
-            return CaseResult(
-                case.name, False, f"{names}: not defined; run the cell of the slot first"
-            )
+            undefined_names = f"{names}: not defined; run the cell of the slot first"
+            return CaseResult(case.name, False, undefined_names), None
         error = loaded.run(case, self.namespace)
         if error is None:
-            return CaseResult(case.name, True)
-        return CaseResult(case.name, False, case.failure_message or "", describe(error))
+            return CaseResult(case.name, True), None
+        detail = describe(error, self.namespace)
+        return CaseResult(case.name, False, case.failure_message or "", detail), error
 
 
-def describe(error: BaseException) -> str:
-    """Write an error in one line, without a traceback; nothing for an `assert` without a message."""
-    if isinstance(error, KeyError):
-        return f"KeyError: {error.args[0] if error.args else ''} is not there"
-    text = " ".join(str(error).split())
-    if isinstance(error, AssertionError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def describe(error: BaseException, namespace: Mapping[str, Any] | None = None) -> str:
+    """Write an error in one sentence, without a traceback; nothing for an `assert` without a message.
+
+    namespace: the notebook's names, by which the student's lines are told from those of kit and checks.
+    """
+    frames = list(traceback.walk_tb(error.__traceback__))
+    yours = [(frame, line) for frame, line in frames if frame.f_globals is namespace]
+    if isinstance(error, AssertionError) and not (yours and frames[-1][0] is yours[-1][0]):
+        return " ".join(str(error).split())
+    kind, text = type(error).__name__, " ".join(str(error).split())
+    if isinstance(error, KeyError) and error.args:
+        text = f"{error.args[0]} is not there"
+    what = f"{kind}: {text}" if text else kind
+    if isinstance(error, NotImplementedError) and (slot := re.match(r"[A-Z]\d\d\b", text)):
+        return f"Your code calls {slot[0]}, which is not answered yet ({what})."
+    if yours:
+        return f"Your code stops with {what}{_place(*yours[-1])}"
+    return f"The check cannot use what your code returns: {what}"
+
+
+def _place(frame: types.FrameType, number: int) -> str:
+    """Write where a line of the student's stands: its function, its number in the cell, and its text."""
+    code = frame.f_code
+    text = linecache.getline(code.co_filename, number, frame.f_globals).strip()
+    return f" in line {number} of the cell, in {code.co_name}" + (f": {text}" if text else "")
 
 
 def connect_grader(

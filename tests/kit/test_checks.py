@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 from pathlib import Path
 
@@ -85,6 +86,55 @@ def test_a_blank_slot_is_reported_as_unanswered(tests_dir):
 def test_a_cell_that_was_not_run_is_named(tests_dir):
     text = str(connect_grader(tests_dir, {}).check("T07"))
     assert "loss: not defined; run the cell" in text
+
+
+def shown(tests_dir, source: str) -> str:
+    """Return what the check of T07 shows for an answer of this source, which is run like a notebook's cell."""
+    space: dict[str, object] = {}
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    exec(compile(source, "<cell>", "exec"), space)
+    return str(connect_grader(tests_dir, space).check("T07"))
+
+
+def test_an_error_in_an_answer_is_one_sentence_with_the_students_line(tests_dir):
+    text = shown(tests_dir, "def loss(gap):\n    half = gap / 2\n    return half.item()\n")
+    assert (
+        "Your code stops with AttributeError: 'float' object has no attribute 'item' in line 3 of the cell, in loss: "
+        "return half.item()"
+    ) in text
+
+
+def test_an_error_in_a_library_names_the_students_line_that_called_it(tests_dir):
+    text = shown(tests_dir, "import json\ndef loss(gap):\n    return json.loads('{')\n")
+    assert "Your code stops with JSONDecodeError" in text
+    assert "in line 3 of the cell, in loss: return json.loads('{')" in text
+
+
+def test_an_assertion_of_the_students_is_an_error_of_the_code(tests_dir):
+    assert "Your code stops with AssertionError: positive" in shown(
+        tests_dir, "def loss(gap):\n    assert gap > 0, 'positive'\n    return 0.0\n"
+    )
+
+
+def test_a_result_that_the_check_cannot_use_is_no_error_of_the_code(tests_dir):
+    text = shown(tests_dir, "def loss(gap):\n    return None\n")
+    assert "The check cannot use what your code returns: TypeError" in text
+
+
+def test_another_slot_that_is_blank_is_named(tests_dir):
+    text = shown(tests_dir, "def loss(gap):\n    raise NotImplementedError('T04: to do')\n")
+    assert "Your code calls T04, which is not answered yet" in text
+
+
+def test_a_text_that_was_shown_before_is_not_repeated(tests_dir):
+    (tests_dir / "T07.py").write_text(
+        CHECK.replace(', failure_message="The loss of equal scores is ln 2."', "").replace(
+            ', failure_message="Your loss overflows on a confident mistake."', ""
+        )
+    )
+    text = shown(tests_dir, "def loss(gap):\n    return nothing\n")
+    assert text.count("NameError") == 1
+    assert "the same as above" in text
 
 
 def test_exit_in_an_answer_fails_the_check_and_not_the_notebook(tests_dir):

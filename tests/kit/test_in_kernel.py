@@ -20,6 +20,7 @@ CELLS = {
     "progress": "with kit.ProgressBar(2, 'SFT') as bar:\n    bar(0, 1.0)\n    bar(1, 0.5)",
     "slot": "# TODO T01 · format\ndef format_example(example):\n    return 'prompt', 'completion'",
     "check": "grader = kit.connect_grader('checks')\ngrader.check('T01')",
+    "error": "def split_preference(a, b):\n    nothing = None\n    return nothing.upper()\nprint(grader.check('T02'))",
     "export": "grader.export()",
 }
 CHECK = """
@@ -37,6 +38,11 @@ def executed(tmp_path_factory) -> Any:
     folder: Path = tmp_path_factory.mktemp("notebook")
     (folder / "checks").mkdir()
     (folder / "checks" / "T01.py").write_text(CHECK)
+    (folder / "checks" / "T02.py").write_text(
+        CHECK.replace("T01", "T02")
+        .replace("format_example({})", "split_preference('', '')")
+        .replace("format_example", "split_preference")
+    )
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS.values()]
     notebook = nbformat.v4.new_notebook(cells=cells)
     nbformat.write(notebook, folder / "renamed.ipynb")
@@ -81,6 +87,12 @@ def test_a_progress_bar_is_saved_with_its_last_state(executed):
 def test_a_check_shows_its_outcome(outputs):
     assert "text/html" in kinds(outputs["check"])
     assert "all 1 checks passed" in str(outputs["check"])
+
+
+def test_an_error_in_an_answer_shows_the_students_line(outputs):
+    (shown,) = outputs["error"]
+    assert "in line 3 of the cell, in split_preference: return nothing.upper()" in shown["text"]
+    assert "Traceback" not in shown["text"]
 
 
 def test_export_finds_the_renamed_notebook_and_says_what_to_upload(outputs):
