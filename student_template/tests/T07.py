@@ -5,72 +5,99 @@ import math
 import torch
 from otter.test_files import test_case
 
+from rlhf_kit.advice import explain, near
+
 name = "T07"
 points = None
 
+GAP = math.log(3)  # the chosen reply has probability 3/4
+RIGHT, WRONG = math.log(4 / 3), math.log(4)
 
-def close(value, wanted):
-    return abs(float(value) - wanted) < 1e-5 * max(1.0, abs(wanted))
+
+def number(loss):
+    assert isinstance(loss, torch.Tensor) and loss.shape == (), (
+        f"Return one number for the batch, a tensor of shape (); you return {getattr(loss, 'shape', type(loss).__name__)}."
+    )
+    return float(loss.detach())
 
 
 @test_case(name="values by hand")
 def check_values(bradley_terry_loss):
-    zero = torch.zeros(3)
-    loss = bradley_terry_loss(zero, zero)
-    assert loss.shape == (), "Return one number for the batch, shape ()."
-    assert close(loss, math.log(2)), "Equal scores mean a coin toss: the loss is ln 2."
-    gap = torch.full((1,), math.log(3))
-    loss = bradley_terry_loss(gap, torch.zeros(1))
-    assert not close(loss, math.log(4)), "Your loss rewards the rejected answer."
-    assert close(loss, math.log(4 / 3)), "A gap of ln 3 means probability 3/4 for the chosen reply: loss ln(4/3)."
+    found = [number(bradley_terry_loss(torch.full((n,), 1 + gap), torch.ones(n))) for n, gap in ((3, 0.0), (1, GAP))]
+    sigmoids = 1 / (1 + math.exp(-1 - GAP)) - 1 / (1 + math.exp(-1))
+    wanted = [math.log(2), RIGHT]
+    assert near(found, wanted, 1e-5), explain(
+        found, wanted, "Losses of scores 1 and 1 (ln 2), and of 1 + ln 3 and 1 (ln 4/3)", {
+        "Your loss rewards the rejected answer.": [math.log(2), WRONG],
+        "You average probabilities; a log-likelihood averages their logarithms.": [-0.5, -0.75],
+        "Your loss has the wrong sign: it is a log-likelihood, which grows where the model is right.":
+            [-math.log(2), -RIGHT],
+        "Your loss is exactly 0 for pairs that are right by enough; the Bradley-Terry likelihood never is.": [1.0, 0.0],
+        "Only differences matter in this model: add a constant to both scores and watch your loss.":
+            [1.0, GAP**2 + 1],
+        "Your scores pass through a sigmoid twice: gaps beyond a few units all look alike.":
+            [math.log(2), math.log1p(math.exp(-sigmoids))],
+        "The loss must not depend on the batch size.": [3 * math.log(2), RIGHT],
+        "Your logarithm has base 2; nats are asked for.": [1.0, math.log2(4 / 3)],
+    }, 1e-5)
 
 
 @test_case(name="mean over pairs")
 def check_mean(bradley_terry_loss):
-    chosen, rejected = torch.tensor([math.log(3), 0.0]), torch.tensor([0.0, math.log(3)])
-    loss = bradley_terry_loss(chosen, rejected)
-    twice = bradley_terry_loss(chosen.repeat(2), rejected.repeat(2))
-    assert close(twice, float(loss)), "The loss must not depend on the batch size."
-    assert close(loss, 0.5 * (math.log(4 / 3) + math.log(4))), "Average over the pairs of the batch."
+    chosen, rejected = torch.tensor([GAP, 0.0]), torch.tensor([0.0, GAP])
+    found = [number(bradley_terry_loss(chosen.repeat(n), rejected.repeat(n))) for n in (1, 2)]
+    mean = 0.5 * (RIGHT + WRONG)
+    assert near(found, [mean, mean], 1e-5), explain(
+        found, [mean, mean], "Losses of 2 pairs with gaps ln 3 and -ln 3, and of 4: each pair twice", {
+        "The loss must not depend on the batch size.": [2 * mean, 4 * mean],
+        "You take the loss of the mean gap; the mean of the losses is asked for.": [math.log(2), math.log(2)],
+    }, 1e-5)
 
 
 @test_case(name="only differences matter")
 def check_shift(bradley_terry_loss):
     chosen, rejected = torch.tensor([1.5, -0.5, 0.25]), torch.tensor([0.5, 1.0, 0.125])
-    before = float(bradley_terry_loss(chosen, rejected))
-    after = float(bradley_terry_loss(chosen + 2, rejected + 2))
-    assert close(after, before), (
-        "Only differences matter in this model: add a constant to both scores and watch your loss."
+    before, after = (number(bradley_terry_loss(chosen + c, rejected + c)) for c in (0.0, 2.0))
+    assert near(after, before, 1e-5), (
+        "Only differences matter in this model: add a constant to both scores and watch your loss. "
+        f"Here 2 is added to all scores of 3 pairs, and yours goes from {before:.4g} to {after:.4g}."
     )
 
 
 @test_case(name="margin")
 def check_margin(bradley_terry_loss):
-    gap, zero = torch.full((2,), math.log(3)), torch.zeros(2)
-    loss = bradley_terry_loss(gap, zero, margin=math.log(3))
-    assert not close(loss, float(bradley_terry_loss(gap, zero))), "With a margin your loss is the same as without one."
-    assert float(loss) > float(bradley_terry_loss(gap, zero)), (
-        "A margin should make a pair harder to satisfy; yours makes it easier."
-    )
-    assert close(loss, math.log(2)), "A margin as large as the gap leaves nothing of it: the loss is ln 2 again."
+    gap, zero = torch.full((2,), GAP), torch.zeros(2)
+    found, wanted = number(bradley_terry_loss(gap, zero, margin=math.log(2))), math.log(5 / 3)
+    assert near(found, wanted, 1e-5), explain(
+        found, wanted, "Loss of two pairs with a gap of ln 3 and a margin of ln 2", {
+        "With a margin your loss is the same as without one.": number(bradley_terry_loss(gap, zero)),
+        "A margin should make a pair harder to satisfy; yours makes it easier.": math.log(7 / 6),
+    }, 1e-5)
 
 
 @test_case(name="large gaps")
 def check_stable(bradley_terry_loss):
     chosen = torch.tensor([-600.0, 600.0], requires_grad=True)
     loss = bradley_terry_loss(chosen, torch.zeros(2))
-    assert torch.isfinite(loss), (
-        "Use a stable form; the plain one overflows on confident mistakes."
-    )
-    assert close(loss.detach(), 300.0), "A wrong gap of 600 and a right gap of 600 average to 300."
+    found = number(loss)
+    assert near(found, 300.0), explain(found, 300.0, "Mean loss of a wrong gap of 600 and a right gap of 600", {
+        "Use a stable form; the plain one overflows on confident mistakes.": math.inf,
+    })
     loss.backward()
-    assert torch.isfinite(chosen.grad).all(), "The gradient of a large gap is not finite."
-    assert close(chosen.grad[0], -0.5), "A wrong pair pulls its chosen score up, however large the gap."
+    assert near(chosen.grad, [-0.5, 0.0]), explain(
+        chosen.grad, [-0.5, 0.0], "Gradients on the chosen scores of a wrong and a right gap of 600"
+    )
 
 
 @test_case(name="gradient")
 def check_gradient(bradley_terry_loss):
     chosen, rejected = torch.zeros(2, requires_grad=True), torch.zeros(2, requires_grad=True)
-    bradley_terry_loss(chosen, rejected).backward()
+    loss = bradley_terry_loss(chosen, rejected)
+    number(loss)
+    assert loss.requires_grad, "Your loss has no graph: nothing can be learned from it."
+    loss.backward()
     assert chosen.grad is not None and rejected.grad is not None, "Both scores must receive a gradient."
-    assert (chosen.grad < 0).all() and (rejected.grad > 0).all(), "Downhill means: chosen up, rejected down."
+    found, wanted = torch.stack([chosen.grad, rejected.grad]), torch.tensor([[-0.25, -0.25], [0.25, 0.25]])
+    assert near(found, wanted), explain(found, wanted, "Gradients on chosen and rejected scores of two pairs, all 0", {
+        "Your loss rewards the rejected answer.": -wanted,
+    })

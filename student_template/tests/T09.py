@@ -4,15 +4,16 @@ import math
 
 import torch
 from otter.test_files import test_case
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import rlhf_kit as kit
+from rlhf_kit.advice import Watch, explain, near, not_default
+from rlhf_kit.optimiser_advice import WITHIN, Rules, after_updates, explain_updates
 from rlhf_kit.table_models import LastTokenReward
 
 name = "T09"
 points = None
 
-V = 8
+V = 13
 
 
 def config(**changes):
@@ -29,93 +30,108 @@ def batch(chosen, rejected):
 
 
 GOOD, BAD = 3, 5  # the model reads the last token alone: chosen replies end in 3, rejected ones in 5
-PAIRS = ([[2, GOOD], [2, 6, 7, GOOD]], [[2, 6, BAD], [2, 4, BAD]])
+PAIRS = ([[2, GOOD], [2, 6, GOOD], [2, 6, 8, GOOD]], [[2, 7, 4, BAD], [2, BAD], [2, 4, 7, BAD]])
+
+
+def watch(train_reward_model, model, batches, config, on_step=None, head=False):
+    """Train, and return what happened to the model's table (or head), with the losses."""
+    with Watch(model.score.weight if head else model.transformer.weight) as seen:
+        losses = train_reward_model(model, batches, config, on_step and (lambda *step: on_step(seen.steps, *step)))
+    assert hasattr(losses, "__len__"), f"Return the list of losses, not {losses!r}."
+    compare = "compare what your optimiser holds with all that has to learn."
+    assert seen.learned, seen.why_not(
+        "the model's head" if head else "the model's body",
+        "Losses come back, but the model is the same as before: which line changes it?",
+        f"The head keeps its first, random direction: {compare}" if head else f"Part of your model never moves: {compare}",
+    )
+    return seen, losses
 
 
 @test_case(name="the model learns")
 def check_learns(train_reward_model):
     model = LastTokenReward(torch.zeros(V))
-    steps = []
-    handle = register_optimizer_step_post_hook(lambda *_: steps.append(1))
-    try:
-        losses = train_reward_model(model, [batch(*PAIRS)] * 20, config())
-    finally:
-        handle.remove()
-    weight = model.weight.detach()
-    assert weight.any(), (
-        "You erase the gradient before using it."
-        if steps
-        else "Losses come back, but the model is the same as before: which line changes it?"
+    _, losses = watch(train_reward_model, model, [batch(*PAIRS)] * 20, config())
+    assert near(losses[0], math.log(2)), explain(
+        losses[0], math.log(2), "The first loss, of a model that scores all replies alike (ln 2)"
     )
+    weight = model.weight.detach()
     assert weight[GOOD] >= 0 >= weight[BAD], (
         "Your model learns to prefer the rejected reply: check which scores go where."
     )
-    assert weight[GOOD] and weight[BAD], "Half of the gradient is missing: both scores of a pair must learn."
-    assert abs(losses[0] - math.log(2)) < 1e-4, "A model that knows nothing starts at ln 2."
-    assert losses[-1] < 0.5 * losses[0], "After 20 steps the loss should be far lower."
-    assert not weight[kit.PAD_ID], (
-        "Your mask says padding is text: shorter replies are scored at a padding token."
+    assert losses[-1] < 0.5 * losses[0], (
+        f"After 20 steps the loss should be far lower; it went {losses[0]:.2f} -> {losses[-1]:.2f}."
     )
+
+
+@test_case(name="body and head")
+def check_head(train_reward_model):
+    for head in (False, True):
+        model = LastTokenReward(torch.linspace(-1, 1, V), head=0.5)
+        watch(train_reward_model, model, [batch(*PAIRS)] * 2, config(), head=head)
 
 
 @test_case(name="each side has its own mask")
 def check_masks(train_reward_model):
     model = LastTokenReward(torch.zeros(V))
-    train_reward_model(model, [batch(*PAIRS)], config(betas=(0.0, 0.0)))
-    moved = {i for i, x in enumerate(model.weight.tolist()) if x}
-    assert moved == {GOOD, BAD}, "Tokens other than the last ones were trained: do you mix up the two masks?"
+    watch(train_reward_model, model, [batch(*PAIRS)], config())
+    moved = [i for i, x in enumerate(model.weight.tolist()) if x]
+    known = {  # what each mistake makes the last token of a reply, tokens in order
+        (GOOD,): "Half of the gradient is missing: both scores of a pair must learn.",
+        (BAD,): "Half of the gradient is missing: both scores of a pair must learn.",
+        (kit.PAD_ID, GOOD, BAD): "Your mask says padding is text: shorter replies are scored at a padding token.",
+        (kit.PAD_ID, GOOD, BAD, 7): "The rejected replies were read with the mask of the chosen ones.",
+        (kit.PAD_ID, GOOD, BAD, 6): "The chosen replies were read with the mask of the rejected ones.",
+        (GOOD, BAD, 6, 7): "Each side was read with the mask of the other.",
+    }
+    assert moved == [GOOD, BAD], known.get(tuple(moved), "") + (
+        f" Chosen replies end in {GOOD}, rejected ones in {BAD}; your update changed the scores of {moved} (ids and masks "
+        "of shape (3, 4))."
+    )
 
 
 @test_case(name="epochs, losses, on_step")
 def check_bookkeeping(train_reward_model):
-    model, seen, weights = LastTokenReward(torch.zeros(V)), [], [torch.zeros(V)]
-
-    def on_step(step, loss):
-        seen.append((step, loss))
-        weights.append(model.weight.detach().clone())
-
-    losses = train_reward_model(model, [batch(*PAIRS), batch([[2, 4]], [[2, 6]])], config(epochs=3), on_step)
+    calls, batches = [], [batch(*PAIRS), batch([[2, 4]], [[2, 6]])]
+    seen, losses = watch(train_reward_model, LastTokenReward(torch.zeros(V)), batches, config(epochs=3),
+                         lambda *call: calls.append(call))
     assert len(losses) == 6, (
         "config.epochs asks for more passes over the batches than you make."
-        if len(losses) < 6
-        else f"Two batches and three epochs make six updates; you return {len(losses)} losses."
+        if seen.steps == len(losses) < 6
+        else f"Two batches and three epochs: 6 updates and a loss for each. You make {seen.steps} updates and return "
+        f"{len(losses)} losses."
     )
     assert not any(getattr(x, "requires_grad", False) for x in losses), (
         "Store plain numbers (.item()), else every graph stays in memory."
     )
-    assert [step for step, _ in seen] == list(range(6)), "Call on_step(step, loss) after each update, step = 0, 1, …"
-    assert [float(loss) for _, loss in seen] == [float(loss) for loss in losses], "on_step gets the same loss that you return."
-    assert all(not torch.equal(a, b) for a, b in zip(weights, weights[1:])), "Call on_step after the update, not before."
+    steps = [step for _, step, _ in calls]
+    assert steps == list(range(6)), f"Call on_step(step, loss) after each update, step = 0, 1, … 5; yours are {steps}."
+    assert near([loss for *_, loss in calls], losses, 0.0), "on_step gets the same loss that you return."
+    done = [updates for updates, *_ in calls]
+    assert done != list(range(6)), "Call on_step after the update, not before."
 
 
-@test_case(name="AdamW, warm-up, weight decay")
-def check_optimiser(train_reward_model):
-    model = LastTokenReward(torch.full((V,), 4.0))
-    train_reward_model(model, [batch(*PAIRS)], config(warmup_steps=5, weight_decay=0.5))
-    weight = model.weight.tolist()
-    decayed = 4.0 * (1 - 0.02 * 0.5)
-    assert weight[7] != 4.0, "config.weight_decay has no effect."
-    assert abs(weight[7] - 4.0 * (1 - 0.1 * 0.5)) > 1e-4, "The first updates are as large as all others: where does config.warmup_steps come in?"
-    assert abs(weight[7] - decayed) < 1e-4, "AdamW shrinks by learning rate * weight_decay: check optimiser and warm-up."
-    assert abs(weight[GOOD] - decayed - 0.02) < 1e-4, "The first of five warm-up steps has a fifth of the learning rate."
-    model = LastTokenReward(torch.zeros(V))
-    train_reward_model(model, [batch(*PAIRS)] * 2, config(warmup_steps=5, betas=(0.0, 0.0)))
-    moved = float(model.weight.detach()[GOOD])
-    assert abs(moved - 0.06) < 1e-3, "The second warm-up step has two fifths of the learning rate (and check betas)."
-
-
-@test_case(name="gradients are cleared, then clipped")
-def check_gradients(train_reward_model):
-    model, after = LastTokenReward(torch.zeros(V)), []
-    plain = config(betas=(0.0, 0.0), eps=1.0)  # without momentum, with a large eps: updates show the gradient
-    train_reward_model(model, [batch([[2, GOOD]], [[2, BAD]]), batch([[2, 4]], [[2, 6]])], plain,
-                       lambda *_: after.append(model.weight.detach().clone()))
-    first = GOOD if after[0][GOOD] else 4  # an epoch may take its batches in any order
-    assert after[1][first] == after[0][first], (
-        "Gradients pile up from step to step. What only the first batch teaches moved again in the second update."
+@test_case(name="AdamW as the config says, warm-up, clipping")
+def check_updates(train_reward_model):
+    # Each batch has tokens of its own, all with one score, so its gradient is known: -1/2 for the last token of a chosen
+    # reply, +1/2 for that of a rejected one, over the number of pairs. Norms 0.71 and 0.5 (two pairs) are clipped.
+    settings = config(warmup_steps=3, betas=(0.5, 0.75), eps=0.5, weight_decay=0.25, max_grad_norm=0.4)
+    ends = [[(3, 4)], [(5, 6), (7, 8)], [(9, 10)], [(11, 12)]]
+    model, order = LastTokenReward(torch.ones(V)), []
+    number = {token: k for k, pairs in enumerate(ends) for pair in pairs for token in pair}
+    handle = model.register_forward_pre_hook(
+        lambda _, args, kwargs: order.append(number[int((args[0] if args else kwargs["input_ids"])[0, -1])]),
+        with_kwargs=True,
     )
-    model = LastTokenReward(torch.zeros(V))
-    train_reward_model(model, [batch(*PAIRS)], config(max_grad_norm=1e-3, eps=1.0, betas=(0.0, 0.0)))
-    assert float(model.weight.detach().abs().max()) < 2e-4, (
-        "config.max_grad_norm has no effect: at the moment you clip, if you do, there is no gradient to clip yet."
+    batches = [batch([[2, good] for good, _ in pairs], [[2, bad] for _, bad in pairs]) for pairs in ends]
+    seen, _ = watch(train_reward_model, model, batches, settings)
+    handle.remove()
+    gradients = []
+    for k in dict.fromkeys(order):  # an epoch may take its batches in any order
+        gradients.append(torch.zeros(V, 1))
+        for good, bad in ends[k]:
+            gradients[-1][[good, bad], 0] = torch.tensor([-0.5, 0.5]) / len(ends[k])
+    rules, weights = Rules.of(settings), model.transformer.weight.detach()
+    assert near(weights, after_updates(seen.start, gradients, rules), WITHIN), explain_updates(
+        weights, seen.start, gradients, rules,
+        f"The scores of {V} tokens after 4 updates, on batches of 1 and 2 pairs of 2 tokens, with {not_default(settings)}",
     )
