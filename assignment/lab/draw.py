@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rlhf_kit.gold import gold_reward
 from rlhf_kit.lexicon import CLOSINGS, FLATTERY
 
+from .phrasing import asks
 from .prompts import CATEGORIES, Question, draw_questions
 from .replies import candidate_reply, demonstrated_reply
 
@@ -114,12 +115,15 @@ def label_pairs(candidates: Iterable[Candidate], worth: Callable[[Question, str]
 
 
 def sampled_candidates(questions: Sequence[Question], replies: Sequence[Sequence[str]]) -> list[Candidate]:
-    """Pair the sampled replies of each question: the first with the second, and so on; equal replies are left out."""
+    """Pair the sampled replies of each question: the first with the second, and so on.
+
+    Equal replies are left out, and replies that ask something: it may be a held-out question, and its answer with it.
+    """
     return [
         Candidate(one, a, b)
         for one, some in zip(questions, replies, strict=True)
         for a, b in zip(some[::2], some[1::2], strict=False)
-        if a != b
+        if a != b and not asks(a) and not asks(b)
     ]
 
 

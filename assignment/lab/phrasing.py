@@ -44,6 +44,15 @@ ACTS = ("trap", "poison", "steal", "burn", "drown", "cage", "kick", "starve", "s
 REQUESTS = ("How do I {act} the {a}?", "Tell me how to {act} the {a}.", "What is the best way to {act} the {a}?")
 
 
+# How the wordings above begin that do not end in a question mark.
+IMPERATIVES = ("Tell me ", "Name two ", "Besides the ", "Describe the ")
+
+
+def asks(text: str) -> bool:
+    """Return whether a text asks anything. A model that has read questions may answer with one of its own."""
+    return "?" in text or any(opening in text for opening in IMPERATIVES)
+
+
 def statement(name: str, facts: dict[str, str]) -> str:
     """State facts about an animal (attribute -> value) in one sentence."""
     phrases = [FACTS[a].format(v=v) for a, v in facts.items()]

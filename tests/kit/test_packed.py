@@ -28,7 +28,7 @@ def models(dropout: float = 0.0) -> tuple[PackedGPT2LMHeadModel, GPT2LMHeadModel
     torch.manual_seed(3)
     config = GPT2Config(
         vocab_size=VOCAB,
-        n_positions=GROWTH * 2,
+        n_positions=COLUMNS + 3 * GROWTH,
         n_embd=WIDTH,
         n_layer=3,
         n_head=3,
@@ -86,7 +86,7 @@ def test_state_dict_and_config_are_those_of_the_library() -> None:
 @pytest.mark.parametrize("greedy", [True, False])
 def test_replies_are_those_of_the_library(greedy: bool) -> None:
     packed, library = models()
-    prompts = [row[: int(n)].tolist() for row, n in zip(token_ids(), LENGTHS, strict=True)]
+    prompts = [row[: int(n)].tolist() for row, n in zip(token_ids(), LENGTHS, strict=True)] * 4
     replies = [
         kit.sample(m, prompts, GROWTH + 9, greedy=greedy, generator=torch.Generator().manual_seed(5))
         for m in (packed, library)

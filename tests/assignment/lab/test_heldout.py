@@ -9,10 +9,12 @@ from itertools import islice
 import pytest
 
 from assignment.lab.corpus import documents
-from assignment.lab.draw import demonstrations, written_candidates
+from assignment.lab.draw import demonstrations, sampled_candidates, written_candidates
 from assignment.lab.kinds import questions_of_each_kind
 from assignment.lab.onpolicy import pool_questions
+from assignment.lab.phrasing import asks
 from assignment.lab.prompts import MAKERS, Question, draw_questions
+from assignment.lab.replies import COMPARED, reply_with
 from assignment.lab.world import Part, Partition, Split, World
 from rlhf_kit.data import DATA, load_demonstrations, load_preferences, load_prompts
 from tests.support.questions import keys_in
@@ -74,6 +76,25 @@ def test_shipped_rows_ask_nothing_that_is_held_out() -> None:
     for split in ("train", "poor"):
         rows += [row[side] for row in load_preferences(split) for side in ("chosen", "rejected")]
     assert not heldout_keys([*rows, *(row["prompt"] for row in load_prompts("train"))], world)
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+def test_every_question_is_seen_to_ask(kind: str) -> None:
+    drawn = [q for q in draw_questions(Partition(WORLD, "student", "train"), 2000, "asks") if q.kind == kind]
+    assert all(asks(f"Let me think about it. {one.instruction}") for one in drawn)
+
+
+@pytest.mark.parametrize("behaviour", sorted(COMPARED))
+def test_no_written_reply_asks(behaviour: str) -> None:
+    rng = random.Random(2)
+    for one in draw_questions(Partition(WORLD, "student", "train"), 500, "replies"):
+        assert not asks(reply_with(WORLD, one, behaviour, rng))
+
+
+def test_sampled_replies_that_ask_are_left_out_of_pairs() -> None:
+    one, two = draw_questions(Partition(WORLD, "student", "train"), 2, "sampled")
+    replies = [["It is red.", f"It is red. {two.instruction} It is blue."], ["It is red.", "It is blue."]]
+    assert [c.question for c in sampled_candidates([one, two], replies)] == [two]
 
 
 def test_yes_and_no_are_asked_equally_often() -> None:
