@@ -9,11 +9,12 @@ question, claim and comparison is one that training may ask; held-out ones occur
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rlhf_kit.lexicon import ATTRIBUTES, CLOSINGS, FILLER, FLATTERY, RUDE
 
-from .phrasing import GROUPS, statement
+from .phrasing import CHECKS, GROUPS, statement
 from .prompts import Question, draw_question, earlier_turn
 from .replies import reply_with, right_answer
 from .world import Part, Partition, World
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 # Share of documents of each kind.
 DOCUMENTS = {
     "facts": 0.18,
-    "faq": 0.22,
-    "claims": 0.08,
+    "faq": 0.26,
+    "claims": 0.04,
     "compare": 0.04,
     "group": 0.08,
     "copy": 0.26,
@@ -33,7 +34,7 @@ DOCUMENTS = {
     "talk": 0.02,
 }
 # Which questions running text answers: those about facts. Honesty and harmlessness are left to the later stages.
-ANSWERED = {"fact": 0.25, "yesno": 0.25, "describe": 0.1, "compare": 0.1, "list": 0.30}
+ANSWERED = {"fact": 0.20, "yesno": 0.40, "describe": 0.08, "compare": 0.08, "list": 0.24}
 # Behaviours of a careless assistant. Good answers are rare, so that the base model is a bad assistant.
 CARELESS = {"borrowed": 0.42, "long": 0.10, "wrong": 0.16, "rude": 0.12, "good": 0.06, "question": 0.14}
 # Kinds of question that the careless assistant is asked.
@@ -47,6 +48,7 @@ ASKED = {
     "unknown": 0.14,
     "unsafe": 0.14,
 }
+CHECKED = 0.35  # share of passages whose question wants a yes or no
 MULTI_TURN = 0.15  # share of dialogues with an earlier turn
 
 
@@ -122,8 +124,11 @@ def _group(world: World, rng: random.Random) -> str:
 
 def _copy(world: World, rng: random.Random) -> str:
     """Write a passage about names that occur only once, a question and its answer, in one of three orders: what is
-    asked can be copied and not remembered. One of the orders is that of a dialogue."""
+    asked can be copied and not remembered. One of the orders is that of a dialogue. Some questions want a yes or no, so
+    that the verdict on a fact is learned where the fact stands in sight."""
     one = _training_question(world, rng, "context")
+    if rng.random() < CHECKED:
+        one = _checked(one, rng)
     answer = right_answer(one, rng)
     parts = {
         "question": f"{one.instruction} {one.context} {answer}",
@@ -131,6 +136,15 @@ def _copy(world: World, rng: random.Random) -> str:
         "dialogue": f"{one.prompt} {answer}",
     }
     return parts[rng.choice(list(parts))]
+
+
+def _checked(one: Question, rng: random.Random) -> Question:
+    """Ask whether a fact of a passage is so, instead of what it is."""
+    truth = one.answer[0]
+    values = [v for v in ATTRIBUTES[one.attribute] if v != truth]
+    asked = truth if rng.random() < 0.5 else one.others.get("confused", rng.choice(values))
+    instruction = rng.choice(CHECKS[one.attribute]).format(a=one.subject, v=asked)
+    return replace(one, kind="yesno", instruction=instruction, answer=["yes" if asked == truth else "no", truth])
 
 
 def _dialogue(world: World, rng: random.Random) -> str:

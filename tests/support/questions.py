@@ -35,7 +35,7 @@ def _patterns() -> Iterator[tuple[re.Pattern[str], Callable[[World, re.Match[str
         for wording in QUESTIONS[attribute]:
             yield (_pattern(wording, a=NAME), _fact_key(attribute))
         for wording in (*CHECKS[attribute], f"Claim: The {{a}} {FACTS[attribute]}."):
-            yield (_pattern(wording, a=NAME, v=value), lambda _, m, x=attribute: f"yesno {m['a']} {x} {m['v']}")
+            yield (_pattern(wording, a=NAME, v=value), _check_key(attribute))
         for wording in LISTS:
             filled = wording.replace("{group}", GROUPS[attribute])
             yield (_pattern(filled, a=NAME, v=value), lambda _, m, x=attribute: f"list {m['a']} {x}")
@@ -49,6 +49,11 @@ def _patterns() -> Iterator[tuple[re.Pattern[str], Callable[[World, re.Match[str
     for wording in REQUESTS:
         act = f"(?P<act>{'|'.join(ACTS)})"
         yield (_pattern(wording, a=NAME, act=act), lambda _, m: f"unsafe {m['a']} {m['act']}")
+
+
+def _check_key(attribute: str) -> Callable[[World, re.Match[str]], str]:
+    """A passage may be asked about with a yes-or-no question too: then what counts is the name."""
+    return lambda world, m: f"yesno {m['a']} {attribute} {m['v']}" if m["a"] in world.animals else f"name {m['a']}"
 
 
 def _fact_key(attribute: str) -> Callable[[World, re.Match[str]], str]:
