@@ -72,7 +72,10 @@ def demo(
     tokenizer = tokenizer or load_tokenizer()
     model = model or load_base_model()
     draws = (name, f"{name}, asked again")
-    replies = {draw: answer(model, tokenizer, prompts, greedy=False, seed=i) for i, draw in enumerate(draws)}
+    replies = {
+        draw: answer(model, tokenizer, prompts, greedy=False, seed=i)
+        for i, draw in enumerate(draws)
+    }
     print(show_conversations(prompts, replies))
 
 

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-GROWTH = 16  # columns by which a full cache grows: more are copied in vain when rows leave the batch
+GROWTH = (
+    16  # columns by which a full cache grows: more are copied in vain when rows leave the batch
+)
 GROUP = 16  # rows of similar length that attention takes together
 
 
