@@ -1,4 +1,4 @@
-"""Pre-train the base model: tokenizer, packed blocks, one run with a cosine schedule, manifest.
+"""Pre-train the base model: tokenizer, batches of documents, one run with a cosine schedule, manifest.
 
 A world's base model is a function of the world's seed: `python -m assignment.lab base --seed SEED`.
 """
@@ -16,6 +16,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm.auto import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from rlhf_kit.batching import pad_sequences
+from rlhf_kit.packed import PackedGPT2LMHeadModel
 from rlhf_kit.sampling import EOS_ID, PAD_ID
 
 from .corpus import documents
@@ -32,8 +34,8 @@ EOS, PAD = "<|end|>", "<|pad|>"
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Recipe of the base model, which reads steps × batch × block tokens. The learning rate warms up, then follows a
-    cosine."""
+    """Recipe of the base model, which reads about steps × batch_tokens tokens. The learning rate warms up, then follows
+    a cosine."""
 
     seed: int = 5
     vocab: int = 1024
@@ -41,8 +43,7 @@ class PretrainConfig:
     layers: int = 4
     heads: int = 4
     positions: int = 160
-    block: int = 128
-    batch: int = 32
+    batch_tokens: int = 4096
     steps: int = 4500
     learning_rate: float = 3e-3
     warmup_steps: int = 60
@@ -76,7 +77,7 @@ def train_tokenizer(world: World, config: PretrainConfig) -> PreTrainedTokenizer
 def new_model(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> GPT2LMHeadModel:
     """Return an untrained GPT-2 of this size, with dropout 0 and the tanh GELU in its fused form (a third faster)."""
     torch.manual_seed(config.seed)
-    return GPT2LMHeadModel(
+    return PackedGPT2LMHeadModel(
         GPT2Config(
             vocab_size=len(tokenizer),
             n_positions=config.positions,
@@ -94,16 +95,31 @@ def new_model(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> GPT
     )
 
 
-def blocks(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[torch.Tensor]:
-    """Yield batches (batch, block) of packed documents, without end, with EOS after each document."""
-    source, size = documents(world, config.seed + 1), config.batch * config.block
-    buffer: list[int] = []
+def batches(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[list[int]]]:
+    """Yield batches of documents without end, as token ids with EOS, with `batch_tokens` tokens or a few more.
+
+    A document is a row of its own and sees no other one. So its first token has the first position, as a prompt's has
+    later, and a word that occurs twice in a row means something: that is how a model learns to compare what was asked
+    with what it says. Rows that hold many documents gave one base model in two that could not.
+    """
+    source = documents(world, config.seed + 1)
+    batch: list[list[int]] = []
+    tokens = 0
     while True:
-        while len(buffer) < size:
-            for ids in tokenizer(list(islice(source, 200)))["input_ids"]:
-                buffer += [*ids, EOS_ID]
-        yield torch.tensor(buffer[:size]).view(config.batch, config.block)
-        buffer = buffer[size:]
+        for ids in tokenizer(list(islice(source, 200)))["input_ids"]:
+            batch.append([*ids, EOS_ID][: config.positions])
+            tokens += len(batch[-1])
+            if tokens >= config.batch_tokens:
+                yield batch
+                batch, tokens = [], 0
+
+
+def document_loss(model: GPT2LMHeadModel, rows: list[list[int]]) -> torch.Tensor:
+    """Compute the mean next-token loss over all documents of a batch, nats per token."""
+    ids, mask = pad_sequences(rows, PAD_ID)
+    logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
+    inside = mask[:, 1:].bool()
+    return torch.nn.functional.cross_entropy(logits[inside], ids[:, 1:][inside])
 
 
 def pretrain(
@@ -117,16 +133,15 @@ def pretrain(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, config))
     losses: list[float] = []
-    for step, ids in enumerate(
+    for step, rows in enumerate(
         tqdm(
-            islice(blocks(world, tokenizer, config), config.steps),
+            islice(batches(world, tokenizer, config), config.steps),
             total=config.steps,
             desc="pre-training",
             mininterval=5,
         )
     ):
-        logits = model(input_ids=ids).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        loss = document_loss(model, rows)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -148,15 +163,17 @@ def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, 
     last, so that a folder with a manifest is complete."""
     start = time.time()
     model, tokenizer, losses = pretrain(world, config)
+    library = GPT2LMHeadModel(model.config)  # whose name stands in the config then, so that anything can load it
+    library.load_state_dict(model.state_dict())
     with replaced(folder) as fresh:
-        model.save_pretrained(fresh)
+        library.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
         return write_manifest(
             fresh,
             world=world.seed,
             recipe=asdict(config),
             parameters=model.num_parameters(),
-            tokens_read=config.steps * config.batch * config.block,
+            tokens_read=config.steps * config.batch_tokens,
             loss={"first": round(losses[0], 4), "last_50": round(sum(losses[-50:]) / len(losses[-50:]), 4)},
             minutes=round((time.time() - start) / 60, 1),
             threads=torch.get_num_threads(),

@@ -11,12 +11,13 @@ import torch
 
 import rlhf_kit as kit
 from assignment.lab.corpus import documents
-from assignment.lab.pretrain import PretrainConfig, blocks, pretrain, train_tokenizer
-from assignment.lab.prompts import draw_questions
-from assignment.lab.world import Part, Partition, World
+from assignment.lab.pretrain import PretrainConfig, batches, document_loss, new_model, pretrain, train_tokenizer
+from assignment.lab.world import World
 from rlhf_kit.models import BASE_MODEL
 
-SHORT = PretrainConfig(steps=40, width=32, layers=2, heads=2, batch=8, warmup_steps=5, tokenizer_documents=1500)
+SHORT = PretrainConfig(
+    steps=40, width=32, layers=2, heads=2, batch_tokens=1024, warmup_steps=5, tokenizer_documents=1500
+)
 MEGABYTE = 2**20
 
 
@@ -32,29 +33,26 @@ def test_eos_and_pad_are_different_tokens() -> None:
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (kit.EOS_ID, kit.PAD_ID)
 
 
-def test_blocks_are_packed_documents_with_eos_and_without_padding() -> None:
-    tokenizer = train_tokenizer(World.from_seed(11), SHORT)
-    first = next(blocks(World.from_seed(11), tokenizer, SHORT))
-    assert first.shape == (SHORT.batch, SHORT.block)
-    assert (first == kit.EOS_ID).sum() > SHORT.batch
-    assert (first != kit.PAD_ID).all()
-
-
-def test_corpus_holds_no_heldout_question() -> None:
+def test_a_batch_holds_whole_documents_in_order_with_eos_and_as_many_tokens_as_it_should() -> None:
     world = World.from_seed(11)
-    parts: tuple[Part, ...] = ("student", "grader")
-    hidden = {
-        one.prompt
-        for part in parts
-        for one in draw_questions(Partition(world, part, "heldout"), 2000, 1, multi_turn=0)
-        if one.kind not in ("context", "unknown", "list")
-    }
-    text = "\n".join(islice(documents(world, 3), 20_000))
-    instructions = [p.removeprefix("\n\nHuman: ").removesuffix("\n\nAssistant:") for p in hidden]
-    assert len(instructions) > 500
-    # Earlier turns of a dialogue are drawn from all facts: only the last question counts.
-    asked = [i for i in instructions if f"Human: {i}\n\nAssistant: " in text and f"{i}\n\nAssistant: The" not in text]
-    assert not asked, asked[:3]
+    tokenizer = train_tokenizer(world, SHORT)
+    rows = [row for batch in islice(batches(world, tokenizer, SHORT), 3) for row in batch]
+    texts = [tokenizer.decode(row[:-1]) for row in rows]
+    assert texts == list(islice(documents(world, SHORT.seed + 1), len(rows)))
+    assert all(row[-1] == kit.EOS_ID and kit.EOS_ID not in row[:-1] for row in rows)
+    for batch in islice(batches(world, tokenizer, SHORT), 3):
+        assert sum(map(len, batch[:-1])) < SHORT.batch_tokens <= sum(map(len, batch))
+
+
+def test_no_document_sees_another_one() -> None:
+    tokenizer = train_tokenizer(World.from_seed(11), SHORT)
+    model = new_model(tokenizer, SHORT).double()
+    rows = next(batches(World.from_seed(11), tokenizer, SHORT))[:7]
+    tokens = [len(row) - 1 for row in rows]  # the first one is not predicted
+    each = [document_loss(model, [row]).item() for row in rows]
+    together = sum(n * loss for n, loss in zip(tokens, each, strict=True)) / sum(tokens)
+    # float64 rounding of a mean over some hundred tokens
+    assert document_loss(model, rows).item() == pytest.approx(together, rel=1e-12)
 
 
 @pytest.mark.skipif(not BASE_MODEL.exists(), reason="the base model is not built yet")
@@ -70,8 +68,8 @@ def test_shipped_base_model_is_that_of_its_manifest() -> None:
 def test_shipped_base_model_predicts_documents_of_its_world() -> None:
     manifest = json.loads((BASE_MODEL / "manifest.json").read_text())
     tokenizer, model = kit.load_tokenizer(), kit.load_base_model()
-    ids = next(blocks(World.from_seed(manifest["world"]), tokenizer, PretrainConfig(seed=99, batch=8)))
+    rows = next(batches(World.from_seed(manifest["world"]), tokenizer, PretrainConfig(seed=99)))
     with torch.no_grad():
-        loss = model(input_ids=ids, labels=ids).loss.item()
+        loss = document_loss(model, rows).item()
     # The loss on fresh documents of the same world is close to that at the end of training.
     assert loss < 1.25 * manifest["loss"]["last_50"]
