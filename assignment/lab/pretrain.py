@@ -44,7 +44,7 @@ class PretrainConfig:
     heads: int = 4
     positions: int = 160
     batch_tokens: int = 4096
-    steps: int = 4500
+    steps: int = 3000
     learning_rate: float = 3e-3
     warmup_steps: int = 60
     weight_decay: float = 0.05
