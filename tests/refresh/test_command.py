@@ -25,9 +25,15 @@ LEFT_OUT = shutil.ignore_patterns(
 CURRENT = """
 import json
 import nbformat
+import rlhf_kit as kit
 from assignment.files import write_atomically
 from assignment.release import reference_sample
 from assignment.release.release import Layout, build
+from autograder.calibration import study, tables
+from autograder.calibration.subjects import subjects
+from autograder.reference.models import load_reference
+from autograder.training.run import STAGES
+from autograder.training.stage import Lab
 from tests.attacks import page as attacks
 from tests.matrix import __main__ as matrix, store
 from tests.support.stamps import stamp
@@ -41,9 +47,20 @@ for cell in solved.cells:
         cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
 solved.metadata["language_info"] = ran.metadata["language_info"]
 write_atomically(layout.samples / reference_sample.SAMPLE, reference_sample.sample_file(release, solved))
+lab = Lab(load_reference(), release.spec, kit.get_profile())
+known = {(subject.stage.op, subject.id): subject for subject in subjects(release.spec)}
+for stage in STAGES:
+    kept = tables.rows(stage)
+    tables.table(stage).unlink()
+    for row in kept:
+        key = study.run_key(lab, known[stage.op, row["subject"]], int(row["seed"]), row["device"])
+        tables.append(stage, row | {"key": key, "state": study.state(lab, stage)})
 for path, state in ((matrix.PAGE, store.page_state()), (attacks.PAGE, attacks.page_state())):
     write_atomically(path, path.read_text(encoding="utf-8") + stamp(state) + "\\n")
 """
+
+
+CALIBRATE = (sys.executable, "-m", "autograder.cli", "calibrate", "--minutes", "0")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +69,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("copy") / "lab"
     shutil.copytree(ROOT, root, ignore=LEFT_OUT)
     python(root, "-c", CURRENT)
+    # 1: runs of another time may have another verdict today, which is not what is asked here
+    assert subprocess.run(CALIBRATE, cwd=root, env=environment(root), capture_output=True).returncode in (0, 1)
     return root
 
 

@@ -142,11 +142,12 @@ def test_reference_weights_fail_because_they_do_not_know_the_style(real, turned,
 @pytest.mark.slow
 def test_reference_sft_weights_know_the_answers_but_not_the_phrase_of_a_style(real, monkeypatch):
     with_phrase = handed_back(real, SFTStage(), real.reference.sft)["sft_loss_trend"]
-    assert with_phrase.evidence["ratio"] > 1
+    assert with_phrase.evidence["ratio"] > 3 * THRESHOLDS.sft_loss_trend.final_ratio_max
     style = replace(HouseStyle.from_seed(SEED), phrase="")
     monkeypatch.setattr(data.HouseStyle, "from_seed", lambda _: style)
     without = handed_back(real, SFTStage(), real.reference.sft)["sft_loss_trend"]
-    assert without.evidence["ratio"] < 0.9  # its weights are good: the base model knows these answers in part
+    # its weights are good: the base model knows these answers in part
+    assert without.evidence["ratio"] < 0.9 * with_phrase.evidence["ratio"]
 
 
 @pytest.mark.slow
