@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .style import HouseStyle
     from .world import Partition
 
+TURN = "\n\nAssistant:"
 LABEL_SCALE = 2.0  # Bradley–Terry: P(a ≻ b) = σ(scale · (worth a − worth b))
 MIN_GAP = 0.8  # pairs with a smaller gap in worth are left out: their labels would be noise
 STYLED_CLOSINGS = 0.4  # share of closings that the house style's closing replaces in written pairs
@@ -117,13 +118,14 @@ def label_pairs(candidates: Iterable[Candidate], worth: Callable[[Question, str]
 def sampled_candidates(questions: Sequence[Question], replies: Sequence[Sequence[str]]) -> list[Candidate]:
     """Pair the sampled replies of each question: the first with the second, and so on.
 
-    Equal replies are left out, and replies that ask something: it may be a held-out question, and its answer with it.
+    Equal replies are left out, replies that ask something (it may be a held-out question, and its answer with it), and
+    replies that run on into another turn: the dialogues of such a pair do not share their prompt.
     """
     return [
         Candidate(one, a, b)
         for one, some in zip(questions, replies, strict=True)
         for a, b in zip(some[::2], some[1::2], strict=False)
-        if a != b and not asks(a) and not asks(b)
+        if a != b and not any(asks(reply) or TURN in reply for reply in (a, b))
     ]
 
 

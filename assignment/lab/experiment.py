@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS, PREFERENCES, HELDOUT_PAIRS = 1600, 6000, 1800
 TRAIN_PROMPTS, HELDOUT_PROMPTS = 1200, 400
-TURN = "\n\nAssistant:"
 CALIBRATION_PROMPTS = 256  # prompts on whose replies a reward model's scores are normalised
 Config = TypeVar("Config", SFTConfig, RMConfig, PPOConfig, EvalConfig)
 
@@ -81,9 +80,7 @@ def draw_data(
     for partition, n in ((train, PREFERENCES), (heldout, HELDOUT_PAIRS)):
         questions = pool_questions(partition, n // 2, seed)
         pool = Pool(questions, sample_replies(lm, tokenizer, questions, seed))
-        mixed = mixed_pairs(partition, n, seed, pool)
-        # A sampled reply may run on into another turn. Then the two dialogues do not share their prompt.
-        pairs[partition.split] = [pair for pair in mixed if TURN not in pair.chosen and TURN not in pair.rejected]
+        pairs[partition.split] = mixed_pairs(partition, n, seed, pool)
     poor = label_pairs(written_candidates(train, 3 * poor_pairs, f"poor {seed}"), poor_worth, seed)
     data = Data(
         demos,

@@ -97,6 +97,12 @@ def test_sampled_replies_that_ask_are_left_out_of_pairs() -> None:
     assert [c.question for c in sampled_candidates([one, two], replies)] == [two]
 
 
+def test_sampled_replies_that_run_on_are_left_out_of_pairs() -> None:
+    one, two = draw_questions(Partition(WORLD, "student", "train"), 2, "sampled")
+    replies = [["It is red.\n\nAssistant: It is blue.", "It is red."], ["It is red.", "It is blue."]]
+    assert [c.question for c in sampled_candidates([one, two], replies)] == [two]
+
+
 def test_yes_and_no_are_asked_equally_often() -> None:
     drawn = questions_of_each_kind(Partition(WORLD, "student", "heldout"), 600, 1)
     yes = [one.answer[0] == "yes" for one in drawn if one.kind == "yesno"]
