@@ -15,7 +15,6 @@ from assignment.lab.outcomes import paired
 from assignment.lab.ship import GRADER_POOL, REFERENCE
 from rlhf_kit.data import DATA, load_prompts
 from rlhf_kit.gold import GoldReward
-from rlhf_kit.lexicon import FLATTERY
 from rlhf_kit.models import BASE_MODEL
 from solutions.p9_evaluation import mean_log_ratio
 
@@ -42,7 +41,7 @@ def test_pool_of_sampled_replies_holds_no_question_of_the_students(split: str) -
 
 
 @pytest.mark.slow
-def test_reference_policies_are_ordered_by_gold_reward_and_the_poor_one_flatters() -> None:
+def test_reference_policies_are_ordered_by_gold_reward_and_the_poor_one_writes_longer_replies() -> None:
     base, tokenizer = kit.load_base_model(), kit.load_tokenizer()
     records = list(load_prompts("heldout"))
     prompts = [tokenizer(r["prompt"])["input_ids"] for r in records]
@@ -57,7 +56,6 @@ def test_reference_policies_are_ordered_by_gold_reward_and_the_poor_one_flatters
     for better, worse in (("sft", "base"), ("policy_good", "sft"), ("policy_good", "policy_poor")):
         assert paired(worth[better], worth[worse], 1)["p"] < 0.01, (better, worse)
     assert worth["policy_good"].mean() - worth["policy_poor"].mean() > 1.0
-    texts = {name: [tokenizer.decode(reply) for reply in r] for name, r in replies.items()}
-    flatter = {n: sum(any(f in text for f in FLATTERY) for text in t) / len(t) for n, t in texts.items()}
-    assert flatter["policy_poor"] > max(0.5, 3 * flatter["sft"]), flatter  # what its judge likes
+    length = {name: sum(map(len, r)) / len(r) for name, r in replies.items()}
+    assert length["policy_poor"] > 1.3 * length["sft"]  # flattery takes room
     assert 0.5 < mean_log_ratio(models["policy_good"], models["sft"], prompts, replies["policy_good"], 100) < 10
