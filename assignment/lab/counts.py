@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .figures import MODELS, Figures
-from .kinds import is_right
+from .kinds import COMPONENT, is_right
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .prompts import Question
 
-ABOUT_STRANGERS_OR_HARM = ("unknown", "unsafe")  # the other kinds ask for something that can be known
 PAIR = ("SFT", "Good-RM policy")  # whose answers are compared question by question
 Counts = dict[str, Any]
 
@@ -45,7 +44,7 @@ def two_by_two(first: Sequence[bool], second: Sequence[bool]) -> list[int]:
 
 def kind_figures(decoding: str, counts: Mapping[str, Counts]) -> Figures:
     """Return the share of right answers of each model to each kind, and to all kinds that ask for what can be known."""
-    known = [kind for kind in counts if kind not in ABOUT_STRANGERS_OR_HARM]
+    known = [kind for kind in counts if kind not in COMPONENT]
     figures: Figures = {}
     for name in MODELS.values():
         for kind, count in counts.items():

@@ -98,17 +98,10 @@ def lab_pipeline(profile: Profile, tokenizer: PreTrainedTokenizerBase) -> RLHFPi
     return RLHFPipeline(reference_slots(), profile, tokenizer, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
-def train_policy(
-    pipeline: RLHFPipeline,
-    sft: GPT2LMHeadModel,
-    pairs: list[Pair],
-    config: RMConfig,
-    prompts: list[dict[str, object]],
-    on_step: Callable[[int, dict[str, float]], None] | None = None,
-) -> tuple[kit.RewardFunction, kit.Policy, list[dict[str, float]]]:
-    """Train a reward model on pairs, then a policy on its reward. Returns reward function, policy and PPO's statistics
-    (a dict a step)."""
-    model, _ = pipeline.run_reward_model(sft, [pair.row for pair in pairs], config)
-    reward = pipeline.reward_function(model, sft, prompts[:CALIBRATION_PROMPTS])
-    policy, stats = pipeline.run_ppo(sft, reward, prompts, on_step=on_step)
-    return reward, policy, stats
+def train_judge(
+    pipeline: RLHFPipeline, sft: GPT2LMHeadModel, pairs: list[Pair], config: RMConfig, prompts: list[dict[str, object]]
+) -> tuple[kit.RewardFunction, list[float]]:
+    """Train a reward model on pairs. Returns PPO's reward, normalised on replies to the first prompts, and the loss of
+    each step of the training."""
+    model, losses = pipeline.run_reward_model(sft, [pair.row for pair in pairs], config)
+    return pipeline.reward_function(model, sft, prompts[:CALIBRATION_PROMPTS]), losses

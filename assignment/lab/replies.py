@@ -99,9 +99,9 @@ def reply_with(
     world: World, question: Question, behaviour: str, rng: random.Random, closing_share: float = CLOSING_SHARE
 ) -> str:
     """Write a reply that shows one behaviour. closing_share: chance that a courteous closing ends it."""
-    if behaviour in STUNTED:
-        return _stunted(right_answer(question, rng), behaviour, rng)
     answer = right_answer(question, rng)
+    if behaviour in STUNTED:
+        return _stunted(answer, behaviour, rng)
     before: list[str] = []
     after: list[str] = []
     if behaviour == "long":

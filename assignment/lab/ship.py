@@ -16,7 +16,7 @@ import rlhf_kit as kit
 from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
 
-from .experiment import Data, draw_data, lab_pipeline, train_policy
+from .experiment import Data, draw_data, lab_pipeline, train_judge
 from .folders import replaced, write_manifest
 from .onpolicy import pool_questions, sample_replies
 from .world import Partition, Split, World
@@ -62,8 +62,9 @@ def grader_reference(
     """Train the later stages with the reference solution, and write what the grader starts its training tests from."""
     profile = kit.get_profile()
     pipeline = lab_pipeline(profile, tokenizer)
-    good, good_policy, _ = train_policy(pipeline, sft, data.train, profile.good_rm, data.prompts)
-    _, poor_policy, _ = train_policy(pipeline, sft, data.poor, profile.poor_rm, data.prompts)
+    good, _ = train_judge(pipeline, sft, data.train, profile.good_rm, data.prompts)
+    poor, _ = train_judge(pipeline, sft, data.poor, profile.poor_rm, data.prompts)
+    good_policy, poor_policy = (pipeline.run_ppo(sft, judge, data.prompts)[0] for judge in (good, poor))
     modules = {"sft": sft, "rm_good": good.model, "policy_good": good_policy.lm, "policy_poor": poor_policy.lm}
     with replaced(folder) as fresh:
         for name, module in modules.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rlhf_kit as kit
 from rlhf_kit.gold import GoldReward
 
-from .experiment import CALIBRATION_PROMPTS, Data, draw_data, lab_pipeline, with_seeds
+from .experiment import Data, draw_data, lab_pipeline, train_judge, with_seeds
 from .figures import MODELS, policy_of
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def train_watched(
     """Train a reward model on pairs and a policy on its reward, and note the gold reward as part 7 does."""
     from solutions.p7_policies import Watched
 
-    model, losses = pipeline.run_reward_model(sft, [pair.row for pair in pairs], config)
-    reward = pipeline.reward_function(model, sft, prompts[:CALIBRATION_PROMPTS])
+    reward, losses = train_judge(pipeline, sft, pairs, config, prompts)
     watched = Watched(reward, GoldReward(prompts, pipeline.tokenizer))
     policy, stats = pipeline.run_ppo(sft, watched, prompts)
     steps = [{**row, "gold": gold} for row, gold in zip(stats, watched.gold_means, strict=True)]

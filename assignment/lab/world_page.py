@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "world.md"
 COMMAND = "python -m assignment.lab claims --write"
 BEGIN, END = f"<!-- {{}}: made by {COMMAND} -->", "<!-- end of {} -->"
-SHOWN = ("SFT", "Good-RM policy")
 # The figures of the last table: its rows, and the end of the figures' names after the model's.
 REPLIES = {
     "gold reward": "gold_{d}",
@@ -81,10 +80,10 @@ def _claim_row(one: Verdict) -> list[str]:
 
 def kinds_table(rows: Sequence[Row]) -> str:
     """Return the shares of right answers, pooled over seeds, with their intervals."""
-    head = ("kind", "n", "distinct", *(f"{name}, {decoding}" for decoding in DECODINGS for name in SHOWN))
+    head = ("kind", "n", "distinct", *(f"{name}, {decoding}" for decoding in DECODINGS for name in PAIR))
     lines = []
     for kind, counts in rows[0]["kinds"][DECODINGS[0]].items():
-        cells = [_shown(_share(rows, decoding, kind, MODELS[name])) for decoding in DECODINGS for name in SHOWN]
+        cells = [_shown(_share(rows, decoding, kind, MODELS[name])) for decoding in DECODINGS for name in PAIR]
         n = sum(row["kinds"][DECODINGS[0]][kind]["n"] for row in rows)
         distinct = median(row["kinds"][DECODINGS[0]][kind]["distinct"] for row in rows)
         lines.append([kind, str(n), f"{distinct:.0f} of {counts['n']}", *cells])

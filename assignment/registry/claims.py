@@ -6,16 +6,13 @@ the claims over seeds, and the release gate checks that each has its mark in the
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from assignment.registry.spec import SpecError
+from assignment.registry.reading import SpecError, parse_toml, read_text
 from assignment.registry.tables import Id, PartFile, Title
 from assignment.registry.thresholds import Count, FrozenModel, Number
-from assignment.registry.validation_errors import sentences
 
 CLAIMS = Path(__file__).with_name("claims.toml")
 
@@ -110,14 +107,7 @@ def parse_claims(text: str, path: str | Path = CLAIMS) -> Claims:
     Raises:
         SpecError: the text is not TOML, an entry is malformed, or two claims have one id.
     """
-    try:
-        raw: dict[str, Any] = tomllib.loads(text)
-    except ValueError as error:
-        raise SpecError(path, [f"not valid TOML: {' '.join(str(error).split())}"]) from error
-    try:
-        claims = Claims.model_validate(raw)
-    except ValidationError as error:
-        raise SpecError(path, sentences(error, raw, Claims)) from error
+    claims = parse_toml(Claims, text, path)
     if found := _problems(claims):
         raise SpecError(path, found)
     return claims
@@ -142,10 +132,4 @@ def load_claims(path: Path = CLAIMS) -> Claims:
     Raises:
         SpecError: the file cannot be read, or it is wrong (see `parse_claims`).
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(path, [f"cannot be read ({error.strerror})"]) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(path, ["cannot be read: it is not UTF-8 text"]) from error
-    return parse_claims(text, path)
+    return parse_claims(read_text(path), path)

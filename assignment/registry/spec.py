@@ -5,31 +5,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
-
-from pydantic import ValidationError
+from typing import Literal
 
 from assignment.registry.consistency import BONUS, problems
+from assignment.registry.reading import SpecError, parse_toml, read_text
 from assignment.registry.tables import ItemTable, PartialSpec, Points, RerunSpec, SlotId, SlotSpec, Tables
 from assignment.registry.thresholds import Count, FrozenModel, LimitsSpec, Thresholds
-from assignment.registry.validation_errors import sentences
 
 REGISTRY = Path(__file__).with_name("assignment.toml")
 BONUS_TITLE = "Bonus, beside the points above"
 
 ItemKind = Literal["slot", "training", "written", "quality"]
-
-
-class SpecError(ValueError):
-    """assignment.toml cannot be used. `problems` holds a line for each problem, and the message holds all of them."""
-
-    def __init__(self, path: str | Path, lines: list[str]) -> None:
-        super().__init__(f"{path}: {lines[0]}" if len(lines) == 1 else f"{path}:\n  " + "\n  ".join(lines))
-        self.problems = tuple(lines)
 
 
 class ItemSpec(FrozenModel):
@@ -143,16 +132,7 @@ def parse_spec(text: str, path: str | Path = REGISTRY) -> Spec:
     Raises:
         SpecError: the text is not TOML, an entry is malformed, or the entries do not fit together.
     """
-    try:
-        raw: dict[str, Any] = tomllib.loads(text)
-    except RecursionError:
-        raise SpecError(path, ["not valid TOML: lists or tables are nested too deeply"]) from None
-    except ValueError as error:  # a syntax error, or a number of thousands of digits
-        raise SpecError(path, [f"not valid TOML: {' '.join(str(error).split())}"]) from error
-    try:
-        tables = Tables.model_validate(raw)
-    except ValidationError as error:
-        raise SpecError(path, sentences(error, raw)) from error
+    tables = parse_toml(Tables, text, path)
     if found := problems(tables):
         raise SpecError(path, found)
     return _spec_from(tables)
@@ -165,10 +145,4 @@ def load_spec(path: Path | None = None) -> Spec:
         SpecError: the file cannot be read, or it is wrong (see `parse_spec`).
     """
     path = path or REGISTRY
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(path, [f"cannot be read ({error.strerror})"]) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(path, ["cannot be read: it is not UTF-8 text"]) from error
-    return parse_spec(text, path)
+    return parse_spec(read_text(path), path)

@@ -6,7 +6,7 @@ and what it expected.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +59,34 @@ def not_default(config: Any) -> str:
     found = {f.name: getattr(config, f.name) for f in fields(config)}
     usual = {f.name: f.default for f in fields(config)}
     return ", ".join(f"{name}={x}" for name, x in found.items() if x != usual[name])
+
+
+def check_reports(
+    updates: int, losses: Sequence[Any], calls: Sequence[tuple[int, int, Any]]
+) -> None:
+    """Check what a loop reports of two batches and three epochs.
+
+    updates: optimiser steps made. losses: what the loop returns. calls: for each call of on_step, the
+    updates made before it, the step and the loss that it was given.
+    """
+    assert len(losses) == 6, (
+        "config.epochs asks for more passes over the batches than you make."
+        if updates == len(losses) < 6
+        else f"Two batches and three epochs: 6 updates and a loss for each. You make {updates} updates and return "
+        f"{len(losses)} losses."
+    )
+    assert not any(getattr(x, "requires_grad", False) for x in losses), (
+        "Store plain numbers (.item()), else every graph stays in memory."
+    )
+    steps = [step for _, step, _ in calls]
+    assert steps == list(range(6)), (
+        f"Call on_step(step, loss) after each update, step = 0, 1, … 5; yours are {steps}."
+    )
+    assert near([loss for *_, loss in calls], losses, 0.0), (
+        "on_step gets the same loss that you return."
+    )
+    done = [made for made, *_ in calls]
+    assert done != list(range(6)), "Call on_step after the update, not before."
 
 
 def _difference(seen: Tensor, wanted: Tensor) -> str:

@@ -21,16 +21,6 @@ from transformers.modeling_outputs import (
 from .packing import KeyValues, Packing
 
 
-def _usual(ids: Tensor, past: Any, mask: Tensor | None, other: dict[str, Any]) -> bool:
-    """Whether a call asks for nothing but what this module computes."""
-    return (
-        ids.dim() == 2
-        and (past is None or isinstance(past, KeyValues))
-        and (mask is None or mask.dim() == 2)
-        and not any(value is not None and value is not False for value in other.values())
-    )
-
-
 class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyped
     """GPT2Model whose forward skips padding.
 
@@ -48,11 +38,10 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
     ) -> Any:
         """Compute hidden states (B, T, width) from token ids and an attention mask, both (B, T). With a cache, the mask
         covers the tokens that were read before too."""
-        if (
-            input_ids is None
-            or self.drops
-            or not _usual(input_ids, past_key_values, attention_mask, other)
-        ):
+        found = self.attempt(
+            input_ids, past_key_values, attention_mask, position_ids, use_cache, other
+        )
+        if found is None:
             return super().forward(
                 input_ids=input_ids,
                 past_key_values=past_key_values,
@@ -61,13 +50,33 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
                 use_cache=use_cache,
                 **other,
             )
-        cache = (
-            past_key_values if past_key_values is not None else KeyValues() if use_cache else None
-        )
-        hidden, packing = self.packed(input_ids, attention_mask, position_ids, cache)
+        hidden, packing, cache = found
         return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=packing.whole.spread(hidden), past_key_values=cache
         )
+
+    def attempt(
+        self,
+        ids: Tensor | None,
+        past: Any,
+        mask: Tensor | None,
+        positions: Tensor | None,
+        use_cache: bool | None,
+        other: dict[str, Any],
+    ) -> tuple[Tensor, Packing, KeyValues | None] | None:
+        """Compute `packed`, with the cache, if a call asks for nothing else; None if it does. other: more options."""
+        usual = (
+            ids is not None
+            and ids.dim() == 2
+            and not self.drops
+            and (past is None or isinstance(past, KeyValues))
+            and (mask is None or mask.dim() == 2)
+            and not any(value is not None and value is not False for value in other.values())
+        )
+        if ids is None or not usual:
+            return None
+        cache = past if past is not None else KeyValues() if use_cache else None
+        return *self.packed(ids, mask, positions, cache), cache
 
     @property
     def drops(self) -> bool:
@@ -91,9 +100,7 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
             else Packing.of(attention_mask, shape, grouped=cache is None)
         )
         if position_ids is None:  # as in the library: counted from the left edge, padding included
-            position_ids = torch.arange(read, read + shape[1], device=input_ids.device).expand(
-                shape
-            )
+            position_ids = torch.arange(read, read + shape[1], device=input_ids.device)
         x = self.wte(packing.whole.pack(input_ids)) + self.wpe(
             packing.whole.pack(position_ids.expand(shape))
         )
@@ -144,11 +151,10 @@ class PackedGPT2LMHeadModel(GPT2LMHeadModel):  # type: ignore[misc]  # as above
         **other: Any,
     ) -> Any:
         """Compute logits (B, T, V) from token ids and an attention mask, both (B, T)."""
-        if (
-            input_ids is None
-            or self.transformer.drops
-            or not _usual(input_ids, past_key_values, attention_mask, other)
-        ):
+        found = self.transformer.attempt(
+            input_ids, past_key_values, attention_mask, position_ids, use_cache, other
+        )
+        if found is None:
             return super().forward(
                 input_ids=input_ids,
                 past_key_values=past_key_values,
@@ -157,10 +163,7 @@ class PackedGPT2LMHeadModel(GPT2LMHeadModel):  # type: ignore[misc]  # as above
                 use_cache=use_cache,
                 **other,
             )
-        cache = (
-            past_key_values if past_key_values is not None else KeyValues() if use_cache else None
-        )
-        hidden, packing = self.transformer.packed(input_ids, attention_mask, position_ids, cache)
+        hidden, packing, cache = found
         return CausalLMOutputWithCrossAttentions(
             logits=packing.whole.spread(self.lm_head(hidden)), past_key_values=cache
         )

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-GROWTH = (
-    16  # columns by which a full cache grows: more are copied in vain when rows leave the batch
-)
+# Columns by which a full cache grows. More would be copied in vain when rows leave the batch.
+GROWTH = 16
 GROUP = 16  # rows of similar length that attention takes together
 
 
@@ -56,11 +55,11 @@ class Packing:
         """Describe a batch by its attention mask (B, T), or by its shape if no token is padding. grouped: whether rows
         of similar length may be taken together, which a cache does not allow."""
         if attention_mask is None or bool((attention_mask != 0).all()):
-            return cls(Group(shape, None), (Group(shape, None),))
+            whole = Group(shape, None)
+            return cls(whole, (whole,))
         seen = attention_mask != 0
-        if grouped and bool(
-            (seen[:, 1:] <= seen[:, :-1]).all()
-        ):  # padding on the right: no token before it can see it
+        # padding on the right: no token before it can see it
+        if grouped and bool((seen[:, 1:] <= seen[:, :-1]).all()):
             return cls._by_length(seen)
         whole = Group(shape, seen.flatten().nonzero().squeeze(-1))
         causal = torch.ones(shape[1], shape[1], dtype=torch.bool, device=seen.device).tril()
