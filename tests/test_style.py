@@ -6,10 +6,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.sources import name_of, python_files, tree_of
+from tests.support.sources import ROOMS, ROOT, name_of, python_files, tree_of
 
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 40
+MERGE_MARKS = ("<" * 7 + " ", ">" * 7 + " ")  # written so that this file holds none
+WRITTEN_BY_HAND = {".md", ".py", ".pyi", ".toml", ".yml", ".cff", ".lock"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -49,6 +51,15 @@ def test_no_function_is_longer_than_40_lines():
         if (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
     }
     assert long == {}
+
+
+def test_no_file_holds_marks_of_a_merge():
+    folders = [ROOT / room for room in (*ROOMS, "docs")]
+    files = [*ROOT.iterdir(), *(path for folder in folders for path in folder.rglob("*"))]
+    texts = [path for path in files if path.is_file() and path.suffix in WRITTEN_BY_HAND]
+    assert len(texts) > len(python_files()), "documents are read too"
+    marked = [path for path in texts if any(line.startswith(MERGE_MARKS) for line in path.open(encoding="utf-8"))]
+    assert [name_of(path) for path in marked] == []
 
 
 def test_every_module_says_what_it_is_for():
