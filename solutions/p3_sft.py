@@ -8,8 +8,8 @@
 # $$
 #
 # where $N$ counts the completion tokens (EOS included) of the batch. It is the language-model loss again, restricted
-# to the answer (Ouyang et al. 2022, section 3). The base model has the knowledge; a few hundred updates teach it
-# the manners: answer what was asked, then stop.
+# to the answer (Ouyang et al. 2022, section 3). The base model has the knowledge; little more than a hundred updates
+# teach it the manners: answer what was asked, then stop.
 
 # %%
 from __future__ import annotations

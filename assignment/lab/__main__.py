@@ -1,6 +1,6 @@
 """Build a lab world from its seed.
 
-python -m assignment.lab base       pre-train the base model (about 15 minutes on two cores)
+python -m assignment.lab base       pre-train the base model (40 minutes on one core)
 python -m assignment.lab data       draw the students' data; needs the base model
 python -m assignment.lab reference  train the grader's reference weights; draws the data again first
 python -m assignment.lab world      all three: next year's class is `world --seed 2027`

@@ -48,7 +48,8 @@ ASKED = {
     "unknown": 0.14,
     "unsafe": 0.14,
 }
-CHECKED = 0.35  # share of passages whose question wants a yes or no
+RETOLD = 0.3  # share of passages that are told a second time
+CHECKED = 0.35  # share of the other passages whose question wants a yes or no
 MULTI_TURN = 0.15  # share of dialogues with an earlier turn
 
 
@@ -126,6 +127,8 @@ def _copy(world: World, rng: random.Random) -> str:
     """Write a passage about names that occur only once, a question and its answer, in one of three orders: what is
     asked can be copied and not remembered. One of the orders is that of a dialogue. Some questions want a yes or no, so
     that the verdict on a fact is learned where the fact stands in sight."""
+    if rng.random() < RETOLD:
+        return _retold(_training(world, rng), rng)
     one = _training_question(world, rng, "context")
     if rng.random() < CHECKED:
         one = _checked(one, rng)
@@ -136,6 +139,21 @@ def _copy(world: World, rng: random.Random) -> str:
         "dialogue": f"{one.prompt} {answer}",
     }
     return parts[rng.choice(list(parts))]
+
+
+def _retold(partition: Partition, rng: random.Random) -> str:
+    """Tell the same attributes of two or three names that occur only once, and all of it again in another order. Each
+    value of the second part follows from the name and the attribute together: half of such sentences in a passage with
+    one question would be right by the attribute alone."""
+    strangers = partition.world.strangers(partition.part, partition.split, rng.random())
+    names = [next(strangers) for _ in range(rng.choice((2, 2, 3)))]
+    told = [
+        statement(name, {attribute: value})
+        for attribute in rng.sample(list(ATTRIBUTES), 2)
+        for name, value in zip(names, rng.sample(ATTRIBUTES[attribute], len(names)), strict=True)
+    ]
+    again = rng.sample(told, len(told))
+    return " ".join([*rng.sample(told, len(told)), *again])
 
 
 def _checked(one: Question, rng: random.Random) -> Question:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .world import World
 
 EOS, PAD = "<|end|>", "<|pad|>"
+ALONE = 4  # documents with a row of their own, for each row that holds many
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PretrainConfig:
     heads: int = 4
     positions: int = 160
     batch_tokens: int = 4096
-    steps: int = 3000
+    steps: int = 5000
     learning_rate: float = 3e-3
     warmup_steps: int = 60
     weight_decay: float = 0.05
@@ -95,27 +96,44 @@ def new_model(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> GPT
     )
 
 
-def batches(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[list[int]]]:
-    """Yield batches of documents without end, as token ids with EOS, with `batch_tokens` tokens or a few more.
+def rows(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[int]]:
+    """Yield rows of token ids without end: after ALONE documents with a row of their own one row of `positions` tokens
+    that holds as many as fit; every document ends with EOS. About half of the tokens are in either sort of row.
 
-    A document is a row of its own and sees no other one. So its first token has the first position, as a prompt's has
-    later, and a word that occurs twice in a row means something: that is how a model learns to compare what was asked
-    with what it says. Rows that hold many documents gave one base model in two that could not.
+    Alone, a document has the positions that a prompt has later, and a word that occurs twice means something: that is
+    how a model learns to compare what was asked with what it says. Among others, a value belongs to one of many
+    animals: that is how a model learns to look for the name and not just for any value that fits (docs/decisions.md).
     """
     source = documents(world, config.seed + 1)
-    batch: list[list[int]] = []
-    tokens = 0
+    several: list[int] = []
+    alone = 0
     while True:
         for ids in tokenizer(list(islice(source, 200)))["input_ids"]:
-            batch.append([*ids, EOS_ID][: config.positions])
-            tokens += len(batch[-1])
-            if tokens >= config.batch_tokens:
-                yield batch
-                batch, tokens = [], 0
+            one = [*ids, EOS_ID][: config.positions]
+            if alone < ALONE:
+                alone += 1
+                yield one
+                continue
+            several += one
+            if len(several) >= config.positions:
+                yield several[: config.positions]
+                several, alone = [], 0
 
 
-def document_loss(model: GPT2LMHeadModel, rows: list[list[int]]) -> torch.Tensor:
-    """Compute the mean next-token loss over all documents of a batch, nats per token."""
+def batches(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[list[int]]]:
+    """Yield batches of rows without end, with `batch_tokens` tokens or a few more."""
+    batch: list[list[int]] = []
+    tokens = 0
+    for row in rows(world, tokenizer, config):
+        batch.append(row)
+        tokens += len(row)
+        if tokens >= config.batch_tokens:
+            yield batch
+            batch, tokens = [], 0
+
+
+def mean_loss(model: GPT2LMHeadModel, rows: list[list[int]]) -> torch.Tensor:
+    """Compute the mean next-token loss over all rows of a batch, nats per token."""
     ids, mask = pad_sequences(rows, PAD_ID)
     logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
     inside = mask[:, 1:].bool()
@@ -133,7 +151,7 @@ def pretrain(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, config))
     losses: list[float] = []
-    for step, rows in enumerate(
+    for step, batch in enumerate(
         tqdm(
             islice(batches(world, tokenizer, config), config.steps),
             total=config.steps,
@@ -141,7 +159,7 @@ def pretrain(
             mininterval=5,
         )
     ):
-        loss = document_loss(model, rows)
+        loss = mean_loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from itertools import islice
+from itertools import chain, islice
 
 import pytest
 import torch
 
 import rlhf_kit as kit
 from assignment.lab.corpus import documents
-from assignment.lab.pretrain import PretrainConfig, batches, document_loss, new_model, pretrain, train_tokenizer
+from assignment.lab.pretrain import PretrainConfig, batches, mean_loss, new_model, pretrain, rows, train_tokenizer
 from assignment.lab.world import World
 from rlhf_kit.models import BASE_MODEL
 
@@ -33,26 +33,40 @@ def test_eos_and_pad_are_different_tokens() -> None:
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (kit.EOS_ID, kit.PAD_ID)
 
 
-def test_a_batch_holds_whole_documents_in_order_with_eos_and_as_many_tokens_as_it_should() -> None:
+def test_four_documents_stand_alone_and_the_next_ones_share_a_full_row() -> None:
     world = World.from_seed(11)
     tokenizer = train_tokenizer(world, SHORT)
-    rows = [row for batch in islice(batches(world, tokenizer, SHORT), 3) for row in batch]
-    texts = [tokenizer.decode(row[:-1]) for row in rows]
-    assert texts == list(islice(documents(world, SHORT.seed + 1), len(rows)))
-    assert all(row[-1] == kit.EOS_ID and kit.EOS_ID not in row[:-1] for row in rows)
-    for batch in islice(batches(world, tokenizer, SHORT), 3):
+    told = iter([*tokenizer(text)["input_ids"], kit.EOS_ID] for text in documents(world, SHORT.seed + 1))
+    for number, row in enumerate(islice(rows(world, tokenizer, SHORT), 60)):
+        if number % 5 < 4:
+            assert row == next(told)
+            continue
+        together = list(chain.from_iterable(islice(told, row.count(kit.EOS_ID))))
+        if len(together) < SHORT.positions:  # the last document was cut
+            together += next(told)
+        assert row == together[: SHORT.positions]
+
+
+def test_a_batch_has_as_many_tokens_as_it_should() -> None:
+    world = World.from_seed(11)
+    tokenizer = train_tokenizer(world, SHORT)
+    taken = list(islice(batches(world, tokenizer, SHORT), 3))
+    assert [row for batch in taken for row in batch] == list(
+        islice(rows(world, tokenizer, SHORT), sum(map(len, taken)))
+    )
+    for batch in taken:
         assert sum(map(len, batch[:-1])) < SHORT.batch_tokens <= sum(map(len, batch))
 
 
-def test_no_document_sees_another_one() -> None:
+def test_no_row_sees_another_one() -> None:
     tokenizer = train_tokenizer(World.from_seed(11), SHORT)
     model = new_model(tokenizer, SHORT).double()
-    rows = next(batches(World.from_seed(11), tokenizer, SHORT))[:7]
-    tokens = [len(row) - 1 for row in rows]  # the first one is not predicted
-    each = [document_loss(model, [row]).item() for row in rows]
+    few = next(batches(World.from_seed(11), tokenizer, SHORT))[:7]
+    tokens = [len(row) - 1 for row in few]  # the first one is not predicted
+    each = [mean_loss(model, [row]).item() for row in few]
     together = sum(n * loss for n, loss in zip(tokens, each, strict=True)) / sum(tokens)
     # float64 rounding of a mean over some hundred tokens
-    assert document_loss(model, rows).item() == pytest.approx(together, rel=1e-12)
+    assert mean_loss(model, few).item() == pytest.approx(together, rel=1e-12)
 
 
 @pytest.mark.skipif(not BASE_MODEL.exists(), reason="the base model is not built yet")
@@ -68,8 +82,8 @@ def test_shipped_base_model_is_that_of_its_manifest() -> None:
 def test_shipped_base_model_predicts_documents_of_its_world() -> None:
     manifest = json.loads((BASE_MODEL / "manifest.json").read_text())
     tokenizer, model = kit.load_tokenizer(), kit.load_base_model()
-    rows = next(batches(World.from_seed(manifest["world"]), tokenizer, PretrainConfig(seed=99)))
+    batch = next(batches(World.from_seed(manifest["world"]), tokenizer, PretrainConfig(seed=99)))
     with torch.no_grad():
-        loss = document_loss(model, rows).item()
+        loss = mean_loss(model, batch).item()
     # The loss on fresh documents of the same world is close to that at the end of training.
     assert loss < 1.25 * manifest["loss"]["last_50"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import islice
 
 import pytest
 
+from assignment.lab.corpus import documents
 from assignment.lab.draw import Pair, demonstrations, gold_worth, label_pairs, poor_worth, written_candidates
 from assignment.lab.prompts import MAKERS, Question, draw_questions
 from assignment.lab.replies import reply_with, right_answer, wrong_answer
@@ -142,3 +144,18 @@ def test_strangers_are_no_animals_of_the_world_and_partitions_share_none() -> No
     names = list(islice(WORLD.strangers("student", "heldout", 1), 50))
     assert not set(names) & set(WORLD.animals)
     assert not set(names) & set(islice(WORLD.strangers("grader", "heldout", 1), 50))
+
+
+def test_a_passage_that_is_told_twice_can_only_be_completed_by_name_and_attribute() -> None:
+    told = [text.removesuffix(".").split(". ") for text in islice(documents(WORLD, 7), 3000)]
+    twice = [some for some in told if len(some) >= 8 and set(Counter(some).values()) == {2}]
+    assert len(twice) > 200
+    for sentences in twice:
+        first = sentences[: len(sentences) // 2]
+        assert sorted(first) == sorted(sentences[len(first) :])
+        values = {v: a for a, some in ATTRIBUTES.items() for v in some}
+        found = [values[next(w for w in sentence.split() if w in values)] for sentence in first]
+        assert set(Counter(found).values()) == {len(first) // 2}  # two attributes, each of all names
+        assert len({sentence.split()[1] for sentence in first}) == len(first) // 2
+        assert not set(WORLD.animals) & {sentence.split()[1] for sentence in first}
+    assert any(some[: len(some) // 2] != some[len(some) // 2 :] for some in twice)
