@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .batching import pad_sequences
 from .models import position_ids
+from .packed import CACHE
 
 EOS_ID = 0
 PAD_ID = 1
@@ -83,10 +84,10 @@ def sample_batch(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
+            **{CACHE: cache},
         )
-        cache, token = out.past_key_values, choose(out.logits[:, -1], rows)
+        cache, token = getattr(out, CACHE), choose(out.logits[:, -1], rows)
         for row, value in zip(rows.tolist(), token.tolist(), strict=True):
             replies[row].append(value)
         keep = (token != EOS_ID).nonzero().squeeze(-1)

@@ -9,6 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
+from rlhf_kit.table_models import BigramLM
 
 VOCAB, WIDTH = 41, 16
 PROMPTS = [[5, 9, 3], [7], [11, 4, 8, 2, 6], [13, 10]]
@@ -83,6 +84,19 @@ def test_sampling_is_reproducible_and_leaves_the_mode_as_it_was(lm: GPT2LMHeadMo
     lm.eval()
     assert draws[0] == draws[1]
     assert draws[0] != kit.sample(lm, PROMPTS, 9, generator=torch.Generator().manual_seed(8))
+
+
+def test_random_numbers_are_drawn_in_the_order_of_the_release() -> None:
+    """The tokens were recorded on 2026-11-29. A draw more, fewer or in another order changes every figure."""
+    table = (torch.arange(49.0).reshape(7, 7) * 1.7).sin() * 2
+    table[:, kit.PAD_ID] = -9.0
+    prompts = [[2], [3, 4], [5, 6, 2], [6]]
+    drawn = [
+        kit.sample(BigramLM(table), prompts, 8, generator=torch.Generator().manual_seed(11), batch_size=size)
+        for size in (128, 3)
+    ]
+    assert drawn[0] == [[2, 5, 2, 2, 5, 3, 6, 3], [3, 6, 3, 6, 3, 2, 6, 4], [6, 3, 6, 0], [0]]
+    assert drawn[1] == [[2, 2, 5, 6, 0], [3, 5, 2, 2, 5, 3, 6, 3], [6, 3, 5, 6, 3, 2, 6, 4], [3, 6, 3, 6, 0]]
 
 
 def test_a_reply_ends_at_its_first_end_token_or_at_the_limit(lm: GPT2LMHeadModel) -> None:
