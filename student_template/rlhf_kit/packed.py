@@ -99,7 +99,11 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
         position_ids: Tensor | None,
         cache: KeyValues | None = None,
     ) -> tuple[Tensor, Packing]:
-        """Compute the hidden states of the attended tokens alone, (N, width), and where they are."""
+        """Compute the hidden states of the attended tokens alone, (N, width), and where they are.
+
+        Raises:
+            ValueError: a sequence is longer than the model's context.
+        """
         shape = (input_ids.size(0), input_ids.size(1))
         read = cache.length if cache is not None else 0
         packing = (
@@ -109,9 +113,14 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
         )
         if position_ids is None:  # as in the library: counted from the left edge, padding included
             position_ids = torch.arange(read, read + shape[1], device=input_ids.device)
-        x = self.wte(packing.whole.pack(input_ids)) + self.wpe(
-            packing.whole.pack(position_ids.expand(shape))
-        )
+        places = packing.whole.pack(position_ids.expand(shape))
+        limit = self.config.n_positions
+        if read + shape[1] > limit and int(places.max()) >= limit:
+            raise ValueError(
+                f"a sequence has {int(places.max()) + 1} tokens, and this model reads at most {limit}: "
+                "shorten it (prompt and reply together)"
+            )
+        x = self.wte(packing.whole.pack(input_ids)) + self.wpe(places)
         for number, block in enumerate(self.h):
             x = x + self._attend(number, block.attn, block.ln_1(x), packing, cache)
             x = x + block.mlp(block.ln_2(x))

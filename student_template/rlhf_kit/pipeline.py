@@ -190,7 +190,10 @@ class RLHFPipeline:
         self, model: nn.Module, texts: Sequence[Any], *, max_new_tokens: int | None = None,
         greedy: bool | None = None, seed: int | None = None,
     ) -> list[str]:
-        """Return a model's or Policy's replies to prompt texts, without EOS and outer blanks."""
+        """Return a model's or Policy's replies to prompt texts, without EOS and outer blanks.
+
+        ValueError if a text is empty, or longer than the model's context, alone or with its reply.
+        """
         config = self.profile.evaluation
         lm = model.lm if isinstance(model, Policy) else model
         device = next(lm.parameters()).device

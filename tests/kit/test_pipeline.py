@@ -166,6 +166,13 @@ def test_generation_is_decided_by_its_seed(pipeline, tiny_lm):
     assert first != pipeline.generate(tiny_lm, PROMPTS, seed=2)
 
 
+@pytest.mark.parametrize(("text", "sentence"), [("", "prompt 2 of 2 is empty"), ("x" * 200, "200 tokens.*at most 160")])
+def test_a_text_that_cannot_be_read_gets_a_sentence(pipeline, tiny_lm, text, sentence):
+    for model in (tiny_lm, Policy(tiny_lm)):
+        with pytest.raises(ValueError, match=sentence):
+            pipeline.generate(model, [PROMPTS[0], text])
+
+
 def test_the_reward_model_starts_from_the_sft_body(pipeline, slots, tiny_lm):
     slots["train_reward_model"] = lambda model, batches, config, on_step: []
     model, _ = pipeline.run_reward_model(tiny_lm, PAIRS)
