@@ -5,7 +5,8 @@ Replies come from the distribution that is scored later: temperature 1, no top-k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from .packed import CACHE
 
 EOS_ID = 0
 PAD_ID = 1
+
+_LISTENERS: list[Callable[[int], None]] = []
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def sample(
             replies += sample_batch(
                 lm, chunk, max_new_tokens, lambda logits, _: _choose(logits, greedy, generator)
             )
+            for told in _LISTENERS:
+                told(len(chunk))
     finally:
         lm.train(was_training)
     return replies
@@ -110,6 +115,16 @@ def sample_batch(
         ids, positions = token[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
     return replies
+
+
+@contextmanager
+def listening(told: Callable[[int], None]) -> Iterator[None]:
+    """Call `told` with the number of new replies whenever `sample` has made some, for a progress bar."""
+    _LISTENERS.append(told)
+    try:
+        yield
+    finally:
+        _LISTENERS.remove(told)
 
 
 def context_length(lm: nn.Module) -> int | None:
