@@ -50,6 +50,6 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    pipeline.needs("trained", "shown")
+    pipeline.needs("sft_lm", "trained", "shown")
     voices = {"SFT": sft_lm, **trained}
     print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()}))

@@ -55,7 +55,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    pipeline.needs("runs")
+    pipeline.needs("ppo_stats", "runs")
     kit.plot_overoptimisation(runs)
 
 # %% [markdown]

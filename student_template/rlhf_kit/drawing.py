@@ -65,7 +65,7 @@ class BarState:
         bar = (
             ""
             if self.share is None
-            else f'<progress value="{self.steps}" max="{self.total}" aria-label="{title}"></progress> '
+            else f'<progress aria-label="{title}" max="{self.total}" value="{self.steps}"></progress> '
         )
         return f"<div>{bar}<b>{title}</b> {words}</div>"
 

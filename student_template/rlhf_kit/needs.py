@@ -8,8 +8,8 @@ from typing import Any, Protocol
 _REWARD_MODELS = ("Poor RM", "Good RM")
 _POLICIES = ("Poor-RM policy", "Good-RM policy")
 
-# Names of the notebook: the part that makes them, and what a dict has to hold. Without the last two entries of a dict a
-# cell would go on with one reward model, or with one policy.
+# Names of the notebook: the part that makes them, and what a dict has to hold, since a cell would otherwise go on with
+# one reward model or one policy.
 MADE: dict[str, tuple[int, tuple[str, ...]]] = {
     "demonstrations": (2, ()),
     "preferences": (2, ()),
@@ -39,14 +39,15 @@ class NotReadyError(LookupError):
         return [str(self)]
 
 
-class Names(Protocol):
-    """Where the names of the notebook are looked up, such as its `globals()`."""
+class SlotSource(Protocol):
+    """Where slots and other names of the notebook are looked up: `globals()`, any dict, or another object with
+    `get(name)`."""
 
     def get(self, name: str, /) -> Any:
         """Return the object of this name, or None."""
 
 
-def check_needs(found: Names, names: Sequence[str]) -> None:
+def check_needs(found: SlotSource, names: Sequence[str]) -> None:
     """Raise a NotReadyError if one of these names (of MADE) is not there, is empty or is half done."""
     for name in names:
         part, keys = MADE[name]

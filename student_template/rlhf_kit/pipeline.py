@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from .answers import expect, is_example, is_list, is_texts
 from .batching import preference_batches, sft_batches
 from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, StageConfig
 from .models import Policy, freeze, trainable_copy
-from .needs import check_needs
+from .needs import SlotSource, check_needs
 from .progress import ProgressBar
 from .sampling import listening, sample
 from .scoring import RewardFunction
@@ -26,13 +26,6 @@ from .scoring import RewardFunction
 Rows = Sequence[Mapping[str, Any]]  # a list of dicts or a datasets.Dataset
 Encoded = list[dict[str, list[int]]]  # token ids, one dict per example or pair
 OnStep = Callable[[int, Any], None]
-
-
-class SlotSource(Protocol):
-    """Where slots are looked up: `globals()`, any dict, or another object with `get(name)`."""
-
-    def get(self, name: str, /) -> Any:
-        """Return the object of this name, or None."""
 
 
 class MissingSlotError(LookupError):

@@ -87,14 +87,12 @@ def sample_batch(
     Raises:
         ValueError: a prompt and its reply are longer than the model's context.
     """
-    limit = context_length(lm)
-    device = next(lm.parameters()).device
+    device, limit = next(lm.parameters()).device, context_length(lm)
     ids, mask = (x.to(device) for x in pad_sequences(prompts, PAD_ID, side="left"))
     positions, rows, cache = position_ids(mask), torch.arange(len(prompts), device=device), None
     replies: list[list[int]] = [[] for _ in prompts]
     for _ in range(max_new_tokens):
-        if limit is not None and mask.size(1) > limit:
-            _check_room(positions, limit, max_new_tokens)
+        _check_room(positions, mask, limit, max_new_tokens)
         out = lm(
             input_ids=ids,
             attention_mask=mask,
@@ -147,9 +145,10 @@ def check_prompts(prompts: Sequence[Sequence[int]], limit: int | None) -> None:
             )
 
 
-def _check_room(positions: Tensor, limit: int, max_new_tokens: int) -> None:
-    """Raise a ValueError if a token lies beyond the model's context. positions: of the next tokens, (B, T)."""
-    if int(positions.max()) >= limit:
+def _check_room(positions: Tensor, mask: Tensor, limit: int | None, max_new_tokens: int) -> None:
+    """Raise a ValueError if a token lies beyond the model's context of `limit` tokens. positions: of the next tokens,
+    (B, T). mask: of all tokens so far; where they are few, nothing has to be computed."""
+    if limit is not None and mask.size(1) > limit and int(positions.max()) >= limit:
         raise ValueError(
             f"a prompt and its reply have filled the {limit} tokens that this model reads: shorten the prompt, or ask "
             f"for fewer than {max_new_tokens} new tokens (max_new_tokens)"

@@ -64,4 +64,4 @@ def test_each_cell_says_first_what_it_needs_of_other_cells():
         if part > 2 and used:
             first = ast.unparse(body[0])
             assert first.startswith("pipeline.needs("), f"part {part}: {first}"
-            assert used == {argument.value for argument in body[0].value.args}, f"part {part}: {first}"
+            assert used <= {argument.value for argument in body[0].value.args}, f"part {part}: {first}"

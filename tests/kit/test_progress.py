@@ -106,7 +106,7 @@ def test_html_and_text_say_the_same_and_titles_are_escaped():
     state = BarState("a<b", "steps", 3, 4, 12.0, ended="stopped", values={"kl": 0.5})
     assert state.words == "3 of 4 steps, stopped, 12 s, kl 0.500"
     assert state.html == (
-        '<div><progress value="3" max="4" aria-label="a&lt;b"></progress> <b>a&lt;b</b> 3 of 4 steps, stopped, 12 s, '
+        '<div><progress aria-label="a&lt;b" max="4" value="3"></progress> <b>a&lt;b</b> 3 of 4 steps, stopped, 12 s, '
         "kl 0.500</div>"
     )
     assert "progress" not in BarState("x", "steps", 3, None, 12.0).html
