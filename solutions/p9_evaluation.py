@@ -4,7 +4,7 @@
 # Four models stand side by side: **Base**, **SFT**, **Poor-RM policy**, **Good-RM policy**. A comparison is fair if
 #
 # * all answer the *same* held-out prompts, none of which was trained on;
-# * all are decoded *alike*: same temperature, same limit, one reply per prompt, same seed (best-of-5 alone is worth over one SD);
+# * all decode *alike*: same temperature, limit and seed, one reply per prompt (best-of-5 gains more than a standard deviation);
 # * the judge is not the one that was optimised against (we use the gold reward; where there is none, people or a second model);
 # * the two numbers that decide, mean reward and win rate, have an interval, and $n$ is the number of prompts really used.
 
