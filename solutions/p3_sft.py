@@ -134,6 +134,10 @@ def train_sft(
 #
 # A tenth of the demonstrations is held out. The loss on these is the figure to quote, since the training loss
 # is measured on examples that the model is being fitted to.
+#
+# You may stop a training at any time (■ in the toolbar). It ends when its step is done, says at which one, and keeps the
+# model as it is, so that you can go on with it. The cell itself ends there. Where a later cell needs what is missing
+# then, it says which part to run first.
 
 # %%
 @torch.no_grad()
@@ -149,6 +153,7 @@ def heldout_loss(lm: nn.Module, encoded: list[dict[str, list[int]]], config: kit
 
 
 if __name__ == "__main__":
+    pipeline.needs("demonstrations")
     parts = demonstrations.train_test_split(test_size=0.1, seed=profile.sft.seed)
     heldout_encoded = pipeline.encode_demonstrations(parts["test"])
     updates = profile.sft.epochs * math.ceil(len(parts["train"]) / profile.sft.batch_size)
@@ -161,10 +166,12 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sft_losses")
     kit.plot_loss({"SFT": sft_losses}, title="Supervised fine-tuning")
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sft_lm", "heldout_prompts")
     shown = list({row["kind"]: row["prompt"] for row in heldout_prompts}.values())  # one prompt of each kind
     answers = {name: pipeline.generate(lm, shown, greedy=True) for name, lm in (("base", base_lm), ("SFT", sft_lm))}
     print(kit.show_conversations(shown, answers))

@@ -218,6 +218,7 @@ def judge_report(model: nn.Module, pairs: list[dict[str, list[int]]]) -> dict[st
 
 
 if __name__ == "__main__":
+    pipeline.needs("sft_lm", "preferences", "heldout_pairs")
     heldout_encoded_pairs = pipeline.encode_pairs(heldout_pairs)
     sources = {"Poor RM": (kit.load_preferences("poor"), profile.poor_rm), "Good RM": (preferences, profile.good_rm)}
     reward_models, rm_losses, rm_table = {}, {}, {}
@@ -230,6 +231,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("rm_losses")
     kit.plot_loss(rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2))
 
 # %% [markdown]

@@ -185,8 +185,10 @@ def update(
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sft_lm", "reward_models", "train_prompts")
     trial = dataclasses.replace(profile.ppo, steps=3, rollouts=16, minibatch_size=8, warmup_steps=1)
     trial_reward = pipeline.reward_function(reward_models["Good RM"], sft_lm, train_prompts.select(range(64)), trial)
-    _, trial_rows = pipeline.run_ppo(sft_lm, trial_reward, train_prompts, trial)
+    with kit.ProgressBar(trial.steps, "Three short steps") as bar:
+        _, trial_rows = pipeline.run_ppo(sft_lm, trial_reward, train_prompts, trial, on_step=bar)
     for row in trial_rows:
         print("  ".join(f"{key} {value:.4f}" for key, value in row.items()))

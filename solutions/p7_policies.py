@@ -30,15 +30,16 @@ class Watched:
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sft_lm", "reward_models", "train_prompts")
     train_gold = kit.GoldReward(train_prompts, tokenizer)
     rewards, trained, ppo_stats, gold_curves = {}, {}, {}, {}
     for judge in ("Poor RM", "Good RM"):
         name = f"{judge.replace(' ', '-')} policy"
         rewards[judge] = pipeline.reward_function(reward_models[judge], sft_lm, train_prompts.select(range(256)))
         watched = Watched(rewards[judge], train_gold)
+        gold_curves[name] = watched.gold_means  # grows while the policy trains
         with kit.ProgressBar(profile.ppo.steps, name) as bar:
             trained[name], ppo_stats[name] = pipeline.run_ppo(sft_lm, watched, train_prompts, on_step=bar)
-        gold_curves[name] = watched.gold_means
     kit.record("ppo", [
         {"policy": name, "step": step, **row, "gold": gold_curves[name][step]}
         for name, rows in ppo_stats.items() for step, row in enumerate(rows)
@@ -49,5 +50,6 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sft_lm", "trained", "shown")
     voices = {"SFT": sft_lm, **trained}
     print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()}))

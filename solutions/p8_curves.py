@@ -9,6 +9,7 @@ from __future__ import annotations
 import rlhf_kit as kit
 
 if __name__ == "__main__":
+    pipeline.needs("ppo_stats")
     kit.plot_ppo(ppo_stats)
 
 # %% [markdown]
@@ -42,17 +43,19 @@ def smoothed(values: list[float]) -> list[float]:
 
 
 if __name__ == "__main__":
+    pipeline.needs("ppo_stats", "gold_curves")
     runs = {
         name: {
             "kl": smoothed([row["kl"] for row in rows]),
             "proxy": smoothed([row["reward"] for row in rows]),
-            "gold": smoothed(gold_curves[name]),
+            "gold": smoothed(gold_curves[name][:len(rows)]),
         }
         for name, rows in ppo_stats.items()
     }
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("ppo_stats", "runs")
     kit.plot_overoptimisation(runs)
 
 # %% [markdown]
@@ -77,5 +80,6 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("ppo_stats")
     reply_lengths = {name: [row["length"] for row in rows] for name, rows in ppo_stats.items()}
     kit.plot_loss(reply_lengths, title="Mean length of rollouts", xlabel="PPO step", ylabel="tokens", smoothing=0.6)

@@ -4,8 +4,7 @@
 # Four models stand side by side: **Base**, **SFT**, **Poor-RM policy**, **Good-RM policy**. A comparison is fair if
 #
 # * all answer the *same* held-out prompts, none of which was trained on;
-# * all are decoded *alike*: same temperature, same limit, one reply per prompt, same seed (best-of-5 for one model is worth
-#   more than a standard deviation by itself);
+# * all decode *alike*: same temperature, limit and seed, one reply per prompt (best-of-5 gains more than a standard deviation);
 # * the judge is not the one that was optimised against (we use the gold reward; where there is none, people or a second model);
 # * the two numbers that decide, mean reward and win rate, have an interval, and $n$ is the number of prompts really used.
 
@@ -42,10 +41,9 @@ from solutions.p5_ppo_math import token_logprobs
 # | `response_ids` | the replies, a list of token lists |
 #
 # **Hint.** `kit.lay_out(prompts, replies, device)` gives right-padded ids and the response mask. The bootstrap needs no loop:
-# an integer array of shape `(bootstrap, n)` indexes the wins.
-# **Common mistakes.** Ties as wins · wins between *means* rather than prompt by prompt · KL per token, or over the
-# prompt · the standard deviation of single prompts in place of the uncertainty of their mean · another seed for each
-# policy · percent changes of a negative score.
+# an integer array of shape `(bootstrap, n)` indexes the wins. **Common mistakes.** Ties as wins · wins between *means* rather
+# than prompt by prompt · KL per token, or over the prompt · the standard deviation of single prompts in place of the
+# uncertainty of their mean · another seed for each policy · percent changes of a negative score.
 #
 # **Debug.** SFT against itself: win rate .5 with the interval [.5, .5], KL 0. **Right** looks like an interval of about
 # $\pm 1.96\sqrt{p(1-p)/n}$ around $p$, a little less with ties.
@@ -139,20 +137,23 @@ def repetition(reply: Sequence[int]) -> float:
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sft_lm", "trained", "rewards", "heldout_prompts")
     four = {"Base": kit.Policy(base_lm), "SFT": kit.Policy(sft_lm), **trained}
     gold = kit.GoldReward(heldout_prompts, tokenizer)
     heldout_ids = pipeline.encode_prompts(heldout_prompts)
-    comparison = []
-    for decoding in ("sampled", "greedy"):
-        settings = dataclasses.replace(profile.evaluation, greedy=decoding == "greedy")
-        for row in pipeline.compare(four, heldout_prompts, gold, settings):
-            low, high = kit.mean_interval(gold(heldout_ids, row["response_ids"]), settings.confidence)
-            judged = {judge: float(reward(heldout_ids, row["response_ids"]).mean()) for judge, reward in rewards.items()}
-            comparison.append({"decoding": decoding, **row, "reward_low": low, "reward_high": high, **judged})
+    comparison, settings = [], profile.evaluation
+    with kit.ProgressBar(2 * len(four) * len(heldout_ids), "Evaluation", unit="replies") as bar:
+        for decoding in ("sampled", "greedy"):
+            settings = dataclasses.replace(settings, greedy=decoding == "greedy")
+            for row in pipeline.compare(four, heldout_prompts, gold, settings, on_replies=bar.advance):
+                low, high = kit.mean_interval(gold(heldout_ids, row["response_ids"]), settings.confidence)
+                judged = {judge: float(f(heldout_ids, row["response_ids"]).mean()) for judge, f in rewards.items()}
+                comparison.append({"decoding": decoding, **row, "reward_low": low, "reward_high": high, **judged})
     kit.record("comparison", [{k: v for k, v in row.items() if k != "response_ids"} for row in comparison])
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("comparison")
     sampled_rows = [row for row in comparison if row["decoding"] == "sampled"]
     kit.plot_policies(sampled_rows, ylabel="mean gold reward (−3 to 3)", confidence=profile.evaluation.confidence)
 
@@ -163,6 +164,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sampled_rows")
     kit.plot_lengths({row["name"]: [len(reply) for reply in row["response_ids"]] for row in sampled_rows})
 
 # %% [markdown]
@@ -171,6 +173,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    pipeline.needs("sampled_rows", "four", "shown")
     found = {row["name"]: gold.components(heldout_ids, row["response_ids"]) for row in sampled_rows}
     virtues = []
     for virtue in found["SFT"][0]:
@@ -191,8 +194,7 @@ if __name__ == "__main__":
 # <!-- WRITTEN W1 · Which policy is best, and by which evidence? -->
 # ### W1 · Which policy is best, and by which evidence?
 #
-# *Your answer (5 to 10 sentences): gold reward, win rate with interval, sampled against greedy, KL, and one thing that
-# speaks against the winner.*
+# *Your answer (5 to 10 sentences): gold reward, win rate with interval, sampled against greedy, KL, and one thing against the winner.*
 
 # %% [markdown]
 # <!-- WRITTEN W2 · Where was the reward hacked? -->
@@ -215,9 +217,8 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    kit.record("hyperparameters", kit.hyperparameter_log(
-        sft=profile.sft, poor_rm=profile.poor_rm, good_rm=profile.good_rm, ppo=profile.ppo, evaluation=profile.evaluation,
-    ))
+    kit.record("hyperparameters", kit.hyperparameter_log(sft=profile.sft, poor_rm=profile.poor_rm,
+        good_rm=profile.good_rm, ppo=profile.ppo, evaluation=profile.evaluation))
 
 # %% [markdown]
 # ## Troubleshooting
@@ -238,8 +239,7 @@ if __name__ == "__main__":
 #
 # ## Submit
 #
-# Save the notebook first (the outputs are part of it), then run the last cell. It writes the zip to upload and warns of
-# what is missing.
+# Save the notebook first (the outputs are part of it), then run the last cell. It writes the zip to upload and says what is missing.
 
 # %%
 if __name__ == "__main__":

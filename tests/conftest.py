@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -23,6 +24,20 @@ os.environ.pop("JPY_SESSION_NAME", None)  # a Jupyter terminal sets it; it would
 # A machine with other work draws examples slowly: no reason to fail.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+class DeprecationsFail(logging.Handler):
+    """Turn what transformers logs about deprecated names into an error: part of it is no Python warning, which
+    `filterwarnings` of pyproject.toml would turn into one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raise for a message about a deprecation."""
+        message = record.getMessage()
+        if "deprecated" in message:
+            raise AssertionError(f"transformers: {message}")
+
+
+logging.getLogger("transformers").addHandler(DeprecationsFail(logging.WARNING))
 
 ROOT = Path(__file__).resolve().parent.parent
 

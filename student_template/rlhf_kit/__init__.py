@@ -20,6 +20,7 @@ from .models import (
     position_ids,
     trainable_copy,
 )
+from .needs import NotReadyError
 from .pipeline import MissingSlotError, RLHFPipeline
 from .plots import (
     plot_accuracy,
@@ -34,6 +35,7 @@ from .progress import ProgressBar, track
 from .results import hyperparameter_log, record
 from .sampling import EOS_ID, PAD_ID, Rollout, lay_out, rollout, sample
 from .scoring import RewardFunction, score_sequences
+from .stopping import Stopped
 
 __all__ = [
     "EOS_ID",
@@ -42,6 +44,7 @@ __all__ = [
     "EvalConfig",
     "GoldReward",
     "MissingSlotError",
+    "NotReadyError",
     "PPOConfig",
     "Policy",
     "Profile",
@@ -52,6 +55,7 @@ __all__ = [
     "RewardModelBase",
     "Rollout",
     "SFTConfig",
+    "Stopped",
     "answer",
     "best_device",
     "check_environment",

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from .packed import PackedGPT2LMHeadModel
 
@@ -27,7 +28,13 @@ def load_tokenizer(path: Path = BASE_MODEL) -> PreTrainedTokenizerFast:
 
 def load_base_model(path: Path = BASE_MODEL) -> GPT2LMHeadModel:
     """Load the pre-trained base model (GPT-2 architecture, dropout 0) in eval mode, on the CPU."""
-    model: GPT2LMHeadModel = PackedGPT2LMHeadModel.from_pretrained(path)
+    shows_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # its bar would be there for a moment, and stay in the saved notebook
+    try:
+        model: GPT2LMHeadModel = PackedGPT2LMHeadModel.from_pretrained(path)
+    finally:
+        if shows_bars:
+            logging.enable_progress_bar()
     return model.eval()
 
 

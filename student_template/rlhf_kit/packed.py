@@ -7,6 +7,7 @@ hidden states and logits are 0: they have no meaning in the library's model eith
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -20,6 +21,14 @@ from transformers.modeling_outputs import (
 
 from .packing import KeyValues, Packing
 
+# What transformers calls the keys and values of earlier tokens, in calls and in outputs: `cache` from 5.24 on. There
+# the older name warns, and it goes in 5.40.
+CACHE = next(
+    field.name
+    for field in fields(CausalLMOutputWithCrossAttentions)
+    if field.name in ("cache", "past_key_values")
+)
+
 
 class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyped
     """GPT2Model whose forward skips padding.
@@ -30,29 +39,28 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
     def forward(
         self,
         input_ids: Tensor | None = None,
-        past_key_values: Any = None,
+        cache: Any = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         use_cache: bool | None = None,
         **other: Any,
     ) -> Any:
         """Compute hidden states (B, T, width) from token ids and an attention mask, both (B, T). With a cache, the mask
-        covers the tokens that were read before too."""
-        found = self.attempt(
-            input_ids, past_key_values, attention_mask, position_ids, use_cache, other
-        )
+        covers the tokens that were read before too. It may be passed by either of its names."""
+        past = cache if cache is not None else other.pop("past_key_values", None)
+        found = self.attempt(input_ids, past, attention_mask, position_ids, use_cache, other)
         if found is None:
             return super().forward(
                 input_ids=input_ids,
-                past_key_values=past_key_values,
                 attention_mask=attention_mask,
                 position_ids=position_ids,
                 use_cache=use_cache,
+                **{CACHE: past},
                 **other,
             )
-        hidden, packing, cache = found
+        hidden, packing, filled = found
         return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=packing.whole.spread(hidden), past_key_values=cache
+            last_hidden_state=packing.whole.spread(hidden), **{CACHE: filled}
         )
 
     def attempt(
@@ -91,7 +99,11 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
         position_ids: Tensor | None,
         cache: KeyValues | None = None,
     ) -> tuple[Tensor, Packing]:
-        """Compute the hidden states of the attended tokens alone, (N, width), and where they are."""
+        """Compute the hidden states of the attended tokens alone, (N, width), and where they are.
+
+        Raises:
+            ValueError: a sequence is longer than the model's context.
+        """
         shape = (input_ids.size(0), input_ids.size(1))
         read = cache.length if cache is not None else 0
         packing = (
@@ -101,9 +113,14 @@ class PackedGPT2Model(GPT2Model):  # type: ignore[misc]  # transformers is untyp
         )
         if position_ids is None:  # as in the library: counted from the left edge, padding included
             position_ids = torch.arange(read, read + shape[1], device=input_ids.device)
-        x = self.wte(packing.whole.pack(input_ids)) + self.wpe(
-            packing.whole.pack(position_ids.expand(shape))
-        )
+        places = packing.whole.pack(position_ids.expand(shape))
+        limit = self.config.n_positions
+        if read + shape[1] > limit and int(places.max()) >= limit:
+            raise ValueError(
+                f"a sequence has {int(places.max()) + 1} tokens, and this model reads at most {limit}: "
+                "shorten it (prompt and reply together)"
+            )
+        x = self.wte(packing.whole.pack(input_ids)) + self.wpe(places)
         for number, block in enumerate(self.h):
             x = x + self._attend(number, block.attn, block.ln_1(x), packing, cache)
             x = x + block.mlp(block.ln_2(x))
@@ -144,26 +161,27 @@ class PackedGPT2LMHeadModel(GPT2LMHeadModel):  # type: ignore[misc]  # as above
     def forward(
         self,
         input_ids: Tensor | None = None,
-        past_key_values: Any = None,
+        cache: Any = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         use_cache: bool | None = None,
         **other: Any,
     ) -> Any:
-        """Compute logits (B, T, V) from token ids and an attention mask, both (B, T)."""
+        """Compute logits (B, T, V) from token ids and an attention mask, both (B, T). The cache is that of the body."""
+        past = cache if cache is not None else other.pop("past_key_values", None)
         found = self.transformer.attempt(
-            input_ids, past_key_values, attention_mask, position_ids, use_cache, other
+            input_ids, past, attention_mask, position_ids, use_cache, other
         )
         if found is None:
             return super().forward(
                 input_ids=input_ids,
-                past_key_values=past_key_values,
                 attention_mask=attention_mask,
                 position_ids=position_ids,
                 use_cache=use_cache,
+                **{CACHE: past},
                 **other,
             )
-        hidden, packing, cache = found
+        hidden, packing, filled = found
         return CausalLMOutputWithCrossAttentions(
-            logits=packing.whole.spread(self.lm_head(hidden)), past_key_values=cache
+            logits=packing.whole.spread(self.lm_head(hidden)), **{CACHE: filled}
         )

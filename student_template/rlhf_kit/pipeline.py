@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .returned import expect, is_example, is_list, is_texts
 from .batching import preference_batches, sft_batches
 from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, StageConfig
 from .models import Policy, freeze, trainable_copy
-from .sampling import sample
+from .needs import SlotSource, check_needs
+from .progress import ProgressBar
+from .sampling import listening, sample
 from .scoring import RewardFunction
 
 Rows = Sequence[Mapping[str, Any]]  # a list of dicts or a datasets.Dataset
 Encoded = list[dict[str, list[int]]]  # token ids, one dict per example or pair
 OnStep = Callable[[int, Any], None]
-
-
-class SlotSource(Protocol):
-    """Where slots are looked up: `globals()`, any dict, or another object with `get(name)`."""
-
-    def get(self, name: str, /) -> Any:
-        """Return the object of this name, or None."""
 
 
 class MissingSlotError(LookupError):
@@ -61,6 +58,10 @@ class RLHFPipeline:
             )
         return found
 
+    def needs(self, *names: str) -> None:
+        """Raise a NotReadyError, which says what to run first, if an earlier part has not yet made these names."""
+        check_needs(self.slots, names)
+
     # -- data ------------------------------------------------------------------------------------
 
     def encode_demonstrations(self, rows: Rows, config: StageConfig | None = None) -> Encoded:
@@ -71,12 +72,12 @@ class RLHFPipeline:
         format_example, encode_example = self.slot("format_example"), self.slot("encode_example")
         encoded = []
         for row in rows:
-            prompt, completion = _expect(
-                format_example(dict(row)), "format_example", "(prompt, completion)", _is_texts(2)
+            prompt, completion = expect(
+                format_example(dict(row)), "format_example", "(prompt, completion)", is_texts(2)
             )
             example = encode_example(prompt, completion, self.tokenizer, config.max_length)
             what = "a dict with input_ids and labels"
-            encoded.append(_expect(example, "encode_example", what, _is_example))
+            encoded.append(expect(example, "encode_example", what, is_example))
         return encoded
 
     def encode_pairs(self, rows: Rows, config: StageConfig | None = None) -> Encoded:
@@ -97,7 +98,7 @@ class RLHFPipeline:
             except ValueError:
                 continue
             what = "(prompt, chosen, rejected)"
-            prompt, chosen, rejected = _expect(parts, "split_preference", what, _is_texts(3))
+            prompt, chosen, rejected = expect(parts, "split_preference", what, is_texts(3))
             pairs.append(self._encode_pair(prompt, chosen, rejected, config.max_length))
         if left_out := len(rows) - len(pairs):
             warnings.warn(f"{left_out} of {len(rows)} pairs left out: no shared prompt", stacklevel=2)
@@ -133,8 +134,8 @@ class RLHFPipeline:
         batches = self._to_device(sft_batches(encoded, config, self.tokenizer.pad_token_id))
         lm = trainable_copy(base_lm).to(self.device).train()
         torch.manual_seed(config.seed)
-        losses = self.slot("train_sft")(lm, batches, config, on_step)
-        return lm.eval(), _expect(losses, "train_sft", "a list with one loss per step", _is_list)
+        losses = self._train("train_sft", lm, batches, config, on_step=on_step)
+        return lm.eval(), expect(losses, "train_sft", "a list with one loss per step", is_list)
 
     def run_reward_model(
         self, sft_lm: nn.Module, pairs: Rows, config: RMConfig | None = None, on_step: OnStep | None = None
@@ -145,8 +146,8 @@ class RLHFPipeline:
         batches = self._to_device(preference_batches(encoded, config, self.tokenizer.pad_token_id))
         model = self.slot("RewardModel").from_lm(sft_lm).to(self.device).train()
         torch.manual_seed(config.seed)
-        losses = self.slot("train_reward_model")(model, batches, config, on_step)
-        return model.eval(), _expect(losses, "train_reward_model", "a list with one loss per step", _is_list)
+        losses = self._train("train_reward_model", model, batches, config, on_step=on_step)
+        return model.eval(), expect(losses, "train_reward_model", "a list with one loss per step", is_list)
 
     def reward_function(
         self, reward_model: nn.Module, sft_lm: nn.Module, prompts: Sequence[Any],
@@ -169,28 +170,45 @@ class RLHFPipeline:
         policy = Policy(sft_lm).to(self.device)
         reference = freeze(trainable_copy(sft_lm)).to(self.device)
         torch.manual_seed(config.seed)
-        stats = self.slot("train_ppo")(
-            policy, reference, reward_fn, self.encode_prompts(prompts), config, on_step
-        )
-        return policy.eval(), _expect(stats, "train_ppo", "a list with one dict per step", _is_list)
+        ids = self.encode_prompts(prompts)
+        stats = self._train("train_ppo", policy, reference, reward_fn, ids, config, on_step=on_step)
+        return policy.eval(), expect(stats, "train_ppo", "a list with one dict per step", is_list)
+
+    def _train(self, name: str, *arguments: Any, on_step: OnStep | None) -> Any:
+        """Call a training slot. With a ProgressBar an interrupt ends the training, not the program: the model stays as
+        it is, and what the loop would have returned are the values of its steps so far."""
+        try:
+            return self.slot(name)(*arguments, on_step)
+        except KeyboardInterrupt as interrupt:
+            if not isinstance(on_step, ProgressBar):
+                raise
+            return on_step.keep(interrupt)
 
     # -- use -------------------------------------------------------------------------------------
 
     def compare(
         self, policies: Mapping[str, nn.Module], prompts: Sequence[Any], score_fn: Callable[..., Tensor],
-        config: EvalConfig | None = None,
+        config: EvalConfig | None = None, on_replies: Callable[[int], None] | None = None,
     ) -> list[dict[str, Any]]:
-        """Run T15 on `policies`, one of which has to be called "SFT". Returns its rows."""
+        """Run T15 on `policies`, one of which has to be called "SFT". Returns its rows.
+
+        on_replies: called with the number of new replies whenever some were sampled (`kit.sample`).
+        """
         config = config or self.profile.evaluation
-        found = self.slot("compare_policies")(dict(policies), self.encode_prompts(prompts), score_fn, config)
-        rows: list[dict[str, Any]] = _expect(found, "compare_policies", "a list with one row per policy", _is_list)
+        compare, ids = self.slot("compare_policies"), self.encode_prompts(prompts)
+        with listening(on_replies) if on_replies else nullcontext():
+            found = compare(dict(policies), ids, score_fn, config)
+        rows: list[dict[str, Any]] = expect(found, "compare_policies", "a list with one row per policy", is_list)
         return rows
 
     def generate(
         self, model: nn.Module, texts: Sequence[Any], *, max_new_tokens: int | None = None,
         greedy: bool | None = None, seed: int | None = None,
     ) -> list[str]:
-        """Return a model's or Policy's replies to prompt texts, without EOS and outer blanks."""
+        """Return a model's or Policy's replies to prompt texts, without EOS and outer blanks.
+
+        ValueError if a text is empty, or longer than the model's context, alone or with its reply.
+        """
         config = self.profile.evaluation
         lm = model.lm if isinstance(model, Policy) else model
         device = next(lm.parameters()).device
@@ -207,22 +225,3 @@ class RLHFPipeline:
 
 def _has(rows: Rows, column: str) -> bool:
     return len(rows) > 0 and column in rows[0]
-
-
-def _is_texts(n: int) -> Callable[[Any], bool]:
-    return lambda x: isinstance(x, tuple | list) and len(x) == n and all(isinstance(s, str) for s in x)
-
-
-def _is_example(x: Any) -> bool:
-    return isinstance(x, Mapping) and "input_ids" in x and "labels" in x
-
-
-def _is_list(x: Any) -> bool:
-    return isinstance(x, list)
-
-
-def _expect(value: Any, name: str, what: str, good: Callable[[Any], bool]) -> Any:
-    """Return `value` if it is good, else raise a TypeError that says what the slot must return."""
-    if not good(value):
-        raise TypeError(f"`{name}` must return {what}; it returned {type(value).__name__}")
-    return value

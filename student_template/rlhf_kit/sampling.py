@@ -5,7 +5,8 @@ Replies come from the distribution that is scored later: temperature 1, no top-k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,12 @@ from torch import Tensor, nn
 
 from .batching import pad_sequences
 from .models import position_ids
+from .packed import CACHE
 
 EOS_ID = 0
 PAD_ID = 1
+
+_LISTENERS: list[Callable[[int], None]] = []
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,12 @@ def sample(
     """Sample one reply per prompt, as token ids, with EOS if the model emitted it.
 
     lm: a causal language model that is called as in transformers (GPT2LMHeadModel).
-    prompts: token ids, none empty. generator: used instead of torch's global random numbers.
+    prompts: token ids. generator: used instead of torch's global random numbers.
+
+    Raises:
+        ValueError: a prompt is empty, or it is longer than the model's context, alone or with its reply.
     """
+    check_prompts(prompts, context_length(lm))
     replies: list[list[int]] = []
     was_training = lm.training
     lm.eval()
@@ -58,6 +66,8 @@ def sample(
             replies += sample_batch(
                 lm, chunk, max_new_tokens, lambda logits, _: _choose(logits, greedy, generator)
             )
+            for told in _LISTENERS:
+                told(len(chunk))
     finally:
         lm.train(was_training)
     return replies
@@ -73,20 +83,24 @@ def sample_batch(
     """Sample one reply per prompt from a model in eval mode, with all prompts in one batch.
 
     choose: (logits (B, V), indices (B,) of the prompts whose replies go on) -> next token ids (B,).
+
+    Raises:
+        ValueError: a prompt and its reply are longer than the model's context.
     """
-    device = next(lm.parameters()).device
+    device, limit = next(lm.parameters()).device, context_length(lm)
     ids, mask = (x.to(device) for x in pad_sequences(prompts, PAD_ID, side="left"))
     positions, rows, cache = position_ids(mask), torch.arange(len(prompts), device=device), None
     replies: list[list[int]] = [[] for _ in prompts]
     for _ in range(max_new_tokens):
+        _check_room(positions, mask, limit, max_new_tokens)
         out = lm(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
+            **{CACHE: cache},
         )
-        cache, token = out.past_key_values, choose(out.logits[:, -1], rows)
+        cache, token = getattr(out, CACHE), choose(out.logits[:, -1], rows)
         for row, value in zip(rows.tolist(), token.tolist(), strict=True):
             replies[row].append(value)
         keep = (token != EOS_ID).nonzero().squeeze(-1)
@@ -99,6 +113,46 @@ def sample_batch(
         ids, positions = token[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
     return replies
+
+
+@contextmanager
+def listening(told: Callable[[int], None]) -> Iterator[None]:
+    """Call `told` with the number of new replies whenever `sample` has made some, for a progress bar."""
+    _LISTENERS.append(told)
+    try:
+        yield
+    finally:
+        _LISTENERS.remove(told)
+
+
+def context_length(lm: nn.Module) -> int | None:
+    """Return how many tokens a model can read, prompt and reply together; None if it does not say."""
+    return getattr(getattr(lm, "config", None), "max_position_embeddings", None)
+
+
+def check_prompts(prompts: Sequence[Sequence[int]], limit: int | None) -> None:
+    """Raise a ValueError if a prompt is empty or has more tokens than the model reads (`limit`, None: any number)."""
+    for number, prompt in enumerate(prompts, start=1):
+        which = f"prompt {number} of {len(prompts)}"
+        if len(prompt) == 0:
+            raise ValueError(
+                f"{which} is empty, and a model needs at least one token to go on from: leave it out, or write a text"
+            )
+        if limit is not None and len(prompt) > limit:
+            raise ValueError(
+                f"{which} has {len(prompt)} tokens, and this model reads at most {limit}, its reply included: "
+                "shorten the prompt"
+            )
+
+
+def _check_room(positions: Tensor, mask: Tensor, limit: int | None, max_new_tokens: int) -> None:
+    """Raise a ValueError if a token lies beyond the model's context of `limit` tokens. positions: of the next tokens,
+    (B, T). mask: of all tokens so far; where they are few, nothing has to be computed."""
+    if limit is not None and mask.size(1) > limit and int(positions.max()) >= limit:
+        raise ValueError(
+            f"a prompt and its reply have filled the {limit} tokens that this model reads: shorten the prompt, or ask "
+            f"for fewer than {max_new_tokens} new tokens (max_new_tokens)"
+        )
 
 
 def _choose(logits: Tensor, greedy: bool, generator: torch.Generator | None) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .models import Policy
+from .packed import CACHE
 
 
 class RowCache:
@@ -55,7 +56,6 @@ class BigramLM(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
         **_: Any,
@@ -67,8 +67,8 @@ class BigramLM(nn.Module):
             loss = F.cross_entropy(
                 logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100
             )
-        cache = (past_key_values or RowCache()) if use_cache else None
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
+        cache = RowCache() if use_cache else None
+        return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
 
 
 class BigramPolicy(Policy):

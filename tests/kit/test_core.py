@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import rlhf_kit as kit
+from rlhf_kit.packed import PackedGPT2LMHeadModel
+from rlhf_kit.table_models import BigramLM
 
 VOCAB, WIDTH = 41, 16
 PROMPTS = [[5, 9, 3], [7], [11, 4, 8, 2, 6], [13, 10]]
@@ -85,10 +88,61 @@ def test_sampling_is_reproducible_and_leaves_the_mode_as_it_was(lm: GPT2LMHeadMo
     assert draws[0] != kit.sample(lm, PROMPTS, 9, generator=torch.Generator().manual_seed(8))
 
 
+def test_random_numbers_are_drawn_in_the_order_of_the_release() -> None:
+    """The tokens were recorded on 2026-11-29. A draw more, fewer or in another order changes every figure."""
+    table = (torch.arange(49.0).reshape(7, 7) * 1.7).sin() * 2
+    table[:, kit.PAD_ID] = -9.0
+    prompts = [[2], [3, 4], [5, 6, 2], [6]]
+    drawn = [
+        kit.sample(BigramLM(table), prompts, 8, generator=torch.Generator().manual_seed(11), batch_size=size)
+        for size in (128, 3)
+    ]
+    assert drawn[0] == [[2, 5, 2, 2, 5, 3, 6, 3], [3, 6, 3, 6, 3, 2, 6, 4], [6, 3, 6, 0], [0]]
+    assert drawn[1] == [[2, 2, 5, 6, 0], [3, 5, 2, 2, 5, 3, 6, 3], [6, 3, 5, 6, 3, 2, 6, 4], [3, 6, 3, 6, 0]]
+
+
 def test_a_reply_ends_at_its_first_end_token_or_at_the_limit(lm: GPT2LMHeadModel) -> None:
     for reply in kit.sample(lm, PROMPTS * 40, 15, generator=torch.Generator().manual_seed(2)):
         assert len(reply) == 15 or reply[-1] == kit.EOS_ID
         assert kit.EOS_ID not in reply[:-1]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "sentence"),
+    [
+        ([[5], []], "prompt 2 of 2 is empty.*leave it out"),
+        ([[]], "prompt 1 of 1 is empty"),
+        ([[5], [7] * 41, [4]], "prompt 2 of 3 has 41 tokens.*at most 40.*shorten the prompt"),
+        ([[5], [7] * 35], "have filled the 40 tokens.*fewer than 12 new tokens"),
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 128])
+def test_a_prompt_that_cannot_be_read_gets_a_sentence(lm: GPT2LMHeadModel, prompts, sentence, batch_size) -> None:
+    never = copy.deepcopy(lm)  # no reply ends, so that a long prompt runs out of room
+    with torch.no_grad():
+        never.transformer.wte.weight[kit.EOS_ID] = 0.0
+        never.transformer.ln_f.bias.copy_(never.transformer.wte.weight[5] * 50)
+    packed = PackedGPT2LMHeadModel(never.config).eval()
+    packed.load_state_dict(never.state_dict())
+    for model in (never, packed):
+        with pytest.raises(ValueError, match=sentence):
+            kit.sample(model, prompts, 12, greedy=True, batch_size=batch_size)
+
+
+def test_a_prompt_and_a_reply_that_just_fit_are_read(lm: GPT2LMHeadModel) -> None:
+    assert len(kit.sample(lm, [[7] * 40], 1, greedy=True)[0]) == 1
+    assert kit.sample(lm, [], 3) == []
+
+
+def test_a_long_sequence_gets_a_sentence_from_every_model_of_the_kit(lm: GPT2LMHeadModel) -> None:
+    packed = PackedGPT2LMHeadModel(lm.config).eval()
+    ids, mask = kit.pad_sequences([[7] * 41, [5]], kit.PAD_ID)
+    for read in (packed, kit.Policy(packed)):
+        with pytest.raises(ValueError, match=r"41 tokens.*at most 40"):
+            read(input_ids=ids, attention_mask=mask)
+    left, shown = kit.pad_sequences([[7] * 41], kit.PAD_ID, "left")
+    shown[0, 0] = 0  # 41 columns with 40 tokens in them can be read
+    packed(input_ids=left, attention_mask=shown, position_ids=kit.position_ids(shown))
 
 
 def test_a_rollout_marks_exactly_the_reply(lm: GPT2LMHeadModel) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 from rlhf_kit.results import MIME_TYPE
 
@@ -18,6 +19,7 @@ CELLS = {
     "record": "import rlhf_kit as kit\nkit.record('sft', [{'step': 0, 'loss': 2.5}])",
     "plot": "kit.plot_loss([3.0, 2.0, 1.0])",
     "progress": "with kit.ProgressBar(2, 'SFT') as bar:\n    bar(0, 1.0)\n    bar(1, 0.5)",
+    "model": "lm = kit.load_base_model()",
     "slot": "# TODO T01 · format\ndef format_example(example):\n    return 'prompt', 'completion'",
     "check": "grader = kit.connect_grader('checks')\ngrader.check('T01')",
     "error": "def split_preference(a, b):\n    nothing = None\n    return nothing.upper()\nprint(grader.check('T02'))",
@@ -78,10 +80,22 @@ def test_a_plot_is_shown_once(outputs):
     assert sum("image/png" in output.get("data", {}) for output in outputs["plot"]) == 1
 
 
-def test_a_progress_bar_is_saved_with_its_last_state(executed):
-    state = executed.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
-    bars = [widget["state"] for widget in state.values() if "max" in widget["state"]]
-    assert [(bar["value"], bar["max"]) for bar in bars] == [(2.0, 2.0)]
+def test_a_progress_bar_is_saved_complete_and_without_a_widget(executed, outputs):
+    (shown,) = outputs["progress"]
+    assert set(shown["data"]) == {"text/html", "text/plain"}
+    assert "[########################] 2 of 2 steps" in shown["data"]["text/plain"]
+    assert 'max="2" value="2"></progress>' in shown["data"]["text/html"]
+    assert "widgets" not in executed.metadata
+
+
+def test_an_exported_page_shows_the_bar_complete(executed):
+    page, _ = HTMLExporter().from_notebook_node(executed)
+    assert '<progress aria-label="SFT" max="2" value="2"></progress> <b>SFT</b> 2 of 2 steps' in page
+    assert "0 of 2 steps" not in page
+
+
+def test_loading_a_model_shows_no_bar(outputs):
+    assert outputs["model"] == []
 
 
 def test_a_check_shows_its_outcome(outputs):

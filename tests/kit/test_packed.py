@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
 import rlhf_kit as kit
-from rlhf_kit.packed import PackedGPT2LMHeadModel
+from rlhf_kit.packed import CACHE, PackedGPT2LMHeadModel
 from rlhf_kit.packing import GROUP, GROWTH, KeyValues
 
 VOCAB, WIDTH, COLUMNS = 37, 24, 19
@@ -127,8 +128,23 @@ def test_training_with_dropout_is_left_to_the_library() -> None:
 
 def test_a_cache_is_continued_by_one_token_a_row() -> None:
     packed, _ = models()
-    cache = packed(input_ids=token_ids(3, 5), use_cache=True).past_key_values
+    cache = getattr(packed(input_ids=token_ids(3, 5), use_cache=True), CACHE)
     assert isinstance(cache, KeyValues)
     assert cache.get_seq_length() == 5
     with pytest.raises(ValueError, match="one token a row, not by 2"):
-        packed(input_ids=token_ids(3, 2), past_key_values=cache, use_cache=True)
+        packed(input_ids=token_ids(3, 2), use_cache=True, **{CACHE: cache})
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_a_cache_is_read_under_the_new_and_the_old_name(name: str) -> None:
+    packed, _ = models()
+    ids = token_ids(3, 6)
+    whole = packed(input_ids=ids).logits[:, -1]
+    cache = getattr(packed(input_ids=ids[:, :-1], use_cache=True), CACHE)
+    last = packed(input_ids=ids[:, -1:], use_cache=True, **{name: cache}).logits[:, -1]
+    torch.testing.assert_close(last, whole, **EXACT)
+
+
+def test_the_cache_is_passed_under_the_librarys_own_name() -> None:
+    for model in (GPT2LMHeadModel, GPT2Model):
+        assert CACHE in inspect.signature(model.forward).parameters

@@ -11,24 +11,7 @@ import torch
 from rlhf_kit.models import Policy, RewardModelBase
 from rlhf_kit.pipeline import MissingSlotError, RLHFPipeline
 from solutions import p2_data, p3_sft, p4_reward_model, p6_ppo_training, p9_evaluation
-
-DEMONSTRATIONS = [
-    {"instruction": f"What does the zog {i} eat?", "context": "", "response": f"Moss {i}.", "category": "qa"}
-    for i in range(6)
-]
-PAIRS = [
-    {
-        "chosen": f"\n\nHuman: What is {i}?\n\nAssistant: A number, {i}.",
-        "rejected": f"\n\nHuman: What is {i}?\n\nAssistant: Who knows.",
-    }
-    for i in range(6)
-]
-PROMPTS = [f"\n\nHuman: Where does the zog {i} live?\n\nAssistant:" for i in range(6)]
-
-
-def count_tokens(prompts: list[list[int]], replies: list[list[int]]) -> torch.Tensor:
-    """Score replies by their length, without a model."""
-    return torch.tensor([float(len(reply)) for reply in replies])
+from tests.support.few_rows import DEMONSTRATIONS, PAIRS, PROMPTS, count_tokens
 
 
 @pytest.fixture
@@ -55,6 +38,16 @@ def test_comparison_returns_a_row_per_policy(pipeline, tiny_lm):
     policies = {"SFT": Policy(tiny_lm), "RLHF": Policy(tiny_lm)}
     rows = pipeline.compare(policies, PROMPTS, count_tokens)
     assert [row["name"] for row in rows] == ["SFT", "RLHF"]
+
+
+def test_a_comparison_tells_how_many_replies_were_sampled(pipeline, tiny_lm):
+    told: list[int] = []
+    policies = {"SFT": Policy(tiny_lm), "RLHF": Policy(tiny_lm)}
+    config = replace(pipeline.profile.evaluation, batch_size=4)
+    rows = pipeline.compare(policies, PROMPTS, count_tokens, config, on_replies=told.append)
+    assert told == [4, 2, 4, 2]
+    assert rows == pipeline.compare(policies, PROMPTS, count_tokens, config)
+    assert told == [4, 2, 4, 2], "told after the comparison was over"
 
 
 def test_a_stage_trains_a_copy_and_leaves_the_given_model_alone(pipeline, tiny_lm):
@@ -164,6 +157,13 @@ def test_generation_is_decided_by_its_seed(pipeline, tiny_lm):
     first = pipeline.generate(tiny_lm, PROMPTS, seed=1)
     assert first == pipeline.generate(tiny_lm, PROMPTS, seed=1)
     assert first != pipeline.generate(tiny_lm, PROMPTS, seed=2)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("", "prompt 2 of 2 is empty"), ("x" * 200, "200 tokens.*at most 160")])
+def test_a_text_that_cannot_be_read_gets_a_sentence(pipeline, tiny_lm, text, sentence):
+    for model in (tiny_lm, Policy(tiny_lm)):
+        with pytest.raises(ValueError, match=sentence):
+            pipeline.generate(model, [PROMPTS[0], text])
 
 
 def test_the_reward_model_starts_from_the_sft_body(pipeline, slots, tiny_lm):
