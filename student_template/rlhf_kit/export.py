@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 import zipfile
 import zlib
@@ -47,7 +48,10 @@ class Exported:
         written = f"{sum(self.written.values())} of {len(self.written)} written questions"
         lines = [f"Upload this file: {self.path}",
                  f"It holds {self.notebook.name}: {slots} and {written} answered, {self.results} result tables."]
-        return "\n".join(lines + [f"Attention: {warning}" for warning in self.warnings])
+        lines += [f"Attention: {warning}" for warning in self.warnings]
+        if any(re.search(r"\bcells? \d", warning) for warning in self.warnings):
+            lines.append("(Cells are counted from the top of the notebook, text cells included.)")
+        return "\n".join(lines)
 
     __repr__ = __str__
 

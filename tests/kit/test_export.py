@@ -64,6 +64,12 @@ def test_the_message_says_what_to_upload_and_what_is_missing(tmp_path):
     assert "Not answered yet: T02." in text
 
 
+def test_how_cells_are_counted_is_said_where_one_is_named(tmp_path):
+    counted = "Cells are counted from the top"
+    assert counted in str(export_submission(save(tmp_path, "a.ipynb", ANSWERED, BLANK, BLANK, ANSWERED)))
+    assert counted not in str(export_submission(save(tmp_path, "b.ipynb")))
+
+
 def test_a_notebook_under_another_name_is_found(tmp_path, monkeypatch):
     save(tmp_path, "my work (2).ipynb")
     save(tmp_path, "scratch.ipynb", "print(1)", results=False)
