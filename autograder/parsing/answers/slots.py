@@ -75,7 +75,7 @@ def _with_misplaced(answer: Answer, cells: Sequence[Mapping[str, Any]], slot: Sl
     if not found:
         return answer
     best = next((one for one in reversed(found) if _is_answered(one.source, slot)), found[-1])
-    return {**answer, "cell": best.cell, "problem": best.problem}
+    return {**answer, "cell": best.cell if answer["cell"] is None else answer["cell"], "problem": best.problem}
 
 
 def _is_answered(source: str, slot: Slot) -> bool:
@@ -94,17 +94,23 @@ def _other_copies(candidates: Sequence[Answer], answer: Answer, pieces: Sequence
         )
     below = candidates[next(i for i, one in enumerate(candidates) if one is answer) + 1 :]
     for copy in below:
-        if copy["state"] == "blank":
-            what = "a blank copy of the slot"
-        elif copy["state"] == "broken" and re.search(rf"\b(?:def|class)\s+{slot['name']}\b", copy["source"]):
-            what = "a copy that is not valid Python"
-        else:
-            continue
-        where = "further down in it" if copy["cell"] == answer["cell"] else f"in cell {copy['cell'] + 1} below it"
-        yield (
-            f"{slot['id']} is answered in cell {answer['cell'] + 1}, and that answer counts, but {where} is {what}, "
-            "which takes the answer's place when the notebook is run. Delete that copy."
-        )
+        if what := _hides(copy, slot):
+            where = "further down in it" if copy["cell"] == answer["cell"] else f"in cell {copy['cell'] + 1} below it"
+            yield (
+                f"{slot['id']} is answered in cell {answer['cell'] + 1}, and that answer counts, "
+                f"but {where} is {what}. Delete that copy."
+            )
+
+
+def _hides(copy: Answer, slot: Slot) -> str:
+    """Describe a copy below an answer by what it does when the notebook is run; "" if it does no harm."""
+    if copy["state"] == "blank":
+        return "a blank copy of the slot, which takes the answer's place when the notebook is run"
+    if copy["state"] == "missing":
+        return "a class without a method `forward`, which takes the answer's place when the notebook is run"
+    if copy["state"] == "broken" and re.search(rf"\b(?:def|class)\s+{slot['name']}\b", copy["source"]):
+        return "a copy that is not valid Python, at which the notebook stops when it is run"
+    return ""
 
 
 def _earlier(pieces: Sequence[Piece], slot: Slot, source: str) -> str:

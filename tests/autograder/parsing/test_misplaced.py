@@ -105,6 +105,13 @@ def test_a_copy_below_an_answer_that_takes_its_place_is_named(copy: str, what: s
     assert "Delete that copy" in note
 
 
+def test_a_class_without_forward_below_an_answer_is_named() -> None:
+    model = "class RewardModel(kit.RewardModelBase):\n    def forward(self, x):\n        return x\n"
+    answers = found(model, "class RewardModel(kit.RewardModelBase):\n    size = 1\n")
+    assert answers.slots["T06"].state == "present"
+    assert "in cell 2 below it is a class without a method `forward`, which takes" in answers.notes[0]
+
+
 def test_a_blank_copy_further_down_in_the_same_cell_is_named() -> None:
     (note,) = found(LOSS + "\n\n" + BLANK).notes
     assert "in cell 1, and that answer counts, but further down in it is a blank copy" in note
