@@ -74,33 +74,66 @@ from pathlib import Path
 
 
 def find_release(start: Path) -> Path:
-    """The folder that holds `rlhf_kit`: `start`, its parents, a folder in it, or a zip in it, unpacked here."""
-    folders = [start, *start.parents, *sorted(p for p in start.iterdir() if p.is_dir())]
-    for folder in folders:
+    """The folder that holds `rlhf_kit`: `start`, its parents, a folder in it, or a zip in it, unpacked here.
+
+    One more folder around the release does no harm. A zip that cannot be read is skipped and named."""
+    inside = [*start.glob("[!.]*/rlhf_kit/__init__.py"), *start.glob("[!.]*/[!.]*/rlhf_kit/__init__.py")]
+    for folder in [start, *start.parents, *sorted(file.parents[1] for file in inside)]:
         if (folder / "rlhf_kit" / "__init__.py").is_file():
             return folder
-    for archive in sorted(start.glob("*.zip")):
-        with zipfile.ZipFile(archive) as content:
-            if "rlhf_kit/__init__.py" in content.namelist():
-                unpack(content, start)
-                return start
-    raise FileNotFoundError(
-        f"rlhf_kit is not in {start}. Upload the release zip to this folder (on Colab: the file panel on the left), "
-        "or start Jupyter in the unpacked release, and run this cell again."
-    )
+    skipped = []
+    for path in sorted(file for file in start.iterdir() if file.suffix.lower() == ".zip"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                around = folder_of_release(archive)
+        except Exception as error:  # noqa: BLE001
+            # of any kind, because a file can be damaged in many ways
+            skipped.append(f"{path.name} was skipped: {why_unreadable(path, error)}")
+            continue
+        if around is not None:
+            for line in skipped:
+                print(line)
+            with zipfile.ZipFile(path) as archive:
+                unpack(archive, start, around)
+            return start
+    raise FileNotFoundError(" ".join([
+        f"rlhf_kit is not in {start}.", *skipped,
+        "Upload the release zip to this folder (on Colab: the file panel on the left), or start Jupyter in the "
+        "unpacked release, and run this cell again.",
+    ]))
 
 
-def unpack(archive: zipfile.ZipFile, folder: Path) -> None:
-    """Unpack a release into `folder`, but for its notebook. No file that is there is overwritten:
-    where the release's differs, it goes beside it (notes.md: notes.new.md) and both are named."""
+def folder_of_release(archive: zipfile.ZipFile) -> str | None:
+    """The folder around the release in a zip: "", or "name/" if it was packed again with one. None: no release."""
+    found = [name for name in archive.namelist() if re.fullmatch(r"([^/]+/)?rlhf_kit/__init__\.py", name)]
+    if found and (damaged := archive.testzip()):
+        raise ValueError(f"{damaged} in it is damaged")
+    return min(found, key=len).removesuffix("rlhf_kit/__init__.py") if found else None
+
+
+def why_unreadable(path: Path, error: Exception) -> str:
+    """Why a zip cannot be read, and what to do."""
+    if isinstance(error, zipfile.BadZipFile):
+        with path.open("rb") as file:
+            if file.read(2) in (b"PK", b""):  # as every zip begins, but its end is not there
+                return "the upload is not finished, or it broke off. Wait for it, or upload the file again."
+    return f"{error}. Take the release zip as it was handed out."
+
+
+def unpack(archive: zipfile.ZipFile, folder: Path, around: str = "") -> None:
+    """Unpack a release into `folder`, but for its notebook. around: the folder in the zip that it is in, if any.
+
+    No file that is there is overwritten: where the release's differs, it goes beside it (notes.md: notes.new.md) and
+    both are named."""
     kept = []
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
-        names = [name for name in archive.namelist() if not name.lower().endswith(".ipynb")]
+        names = [name for name in archive.namelist() if name.startswith(around) and not name.lower().endswith(".ipynb")]
         archive.extractall(scratch, names)
-        files = sorted(path for path in Path(scratch).rglob("*") if path.is_file())
-        # __init__.py last: where it stands, the kit is complete
-        for file in sorted(files, key=lambda path: path.name == "__init__.py"):
-            wanted = target = folder / file.relative_to(scratch)
+        root = Path(scratch, around)
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+        # rlhf_kit/__init__.py last: where it stands, the kit is complete
+        for file in sorted(files, key=lambda path: path == root / "rlhf_kit" / "__init__.py"):
+            wanted = target = folder / file.relative_to(root)
             mark = ".new"
             while target.exists() and not same_content(target, file):
                 target = wanted.with_name(wanted.stem + mark + wanted.suffix)

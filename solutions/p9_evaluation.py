@@ -158,8 +158,7 @@ if __name__ == "__main__":
     kit.plot_policies(sampled_rows, ylabel="mean gold reward (−3 to 3)", confidence=profile.evaluation.confidence)
 
 # %% [markdown]
-# The win rate has your bootstrap interval, the reward the textbook's: mean ± 1.96 standard errors (`kit.mean_interval`). That
-# one concerns a single policy. All answer the same prompts, so whether a policy beats SFT is told prompt by prompt, as the
+# The win rate has your bootstrap interval, the reward the textbook's: mean ± 1.96 standard errors (`kit.mean_interval`). That one concerns a single policy. All answer the same prompts, so whether a policy beats SFT is told prompt by prompt, as the
 # win rate does, and not by whether the intervals of two rewards overlap.
 
 # %%
@@ -168,8 +167,7 @@ if __name__ == "__main__":
     kit.plot_lengths({row["name"]: [len(reply) for reply in row["response_ids"]] for row in sampled_rows})
 
 # %% [markdown]
-# Which virtues moved? The gold reward has parts: the table shows their means with intervals. A gain in one may hide a loss in
-# another, and an *alignment tax* (something SFT could do that RLHF has unlearned) shows only here.
+# Which virtues moved? The gold reward has parts: the table shows their means with intervals. A gain in one may hide a loss in another, and an *alignment tax* (something SFT could do that RLHF has unlearned) shows only here.
 
 # %%
 if __name__ == "__main__":
@@ -187,8 +185,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Your turn to judge
 #
-# A person reads the next three answers. Use figures from *your* run with the intervals that they have, and quote replies. If
-# a figure contradicts what you expected, say so: look at your own number before you explain it.
+# A person reads the next three answers. Use figures from *your* run with the intervals that they have, and quote replies. If a figure contradicts what you expected, say so: look at your own number before you explain it.
 
 # %% [markdown]
 # <!-- WRITTEN W1 · Which policy is best, and by which evidence? -->
@@ -239,7 +236,8 @@ if __name__ == "__main__":
 #
 # ## Submit
 #
-# Save the notebook first (the outputs are part of it), then run the last cell. It writes the zip to upload and says what is missing.
+# Save the notebook first (the outputs are part of it), then run the last cell. It writes the zip to upload and warns of what is missing, untried or not saved.
+# Partial work counts. *Run All* stops at the first cell that needs a slot which is still blank: click the last cell then and run it alone. It needs no cell above it, and exports what you have.
 
 # %%
 if __name__ == "__main__":
@@ -247,4 +245,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    print(grader.export())
+    import rlhf_kit as kit
+
+    grader = kit.connect_grader()
+    grader.export()

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from assignment.files import ForeignFileError, changed, sha256, write_atomically
 from assignment.registry import REGISTRY, Spec, load_spec
 from assignment.registry.claims import CLAIMS
+from assignment.release.answers import FOLDER as ANSWERS
+from assignment.release.answers import make_answers
 from assignment.release.archive import MANIFEST, NOTEBOOK, REQUIRED, allowed, is_unedited, make_manifest, make_zip
 from assignment.release.markers import SourceError
 from assignment.release.notebook import to_bytes, to_notebook
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).resolve().parents[2]
 ZIP_NAME = "rlhf-student.zip"
+GENERATED_FOLDERS = ("tests/", ANSWERS)  # of the template: a build writes every file in them
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Layout:
     samples: Path = REPO / "tests" / "submissions"
     registry: Path = REGISTRY
     claims: Path = CLAIMS
+    answers: Path = REPO / "autograder" / "parsing" / "answers"  # modules of the grader that students get too
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def build(layout: Layout | None = None, spec: Spec | None = None) -> Release:
     cells = load_parts(spec, layout.solutions)
     generated = {NOTEBOOK: to_bytes(to_notebook(cells, BuildOptions(spec, solved=False)))}
     generated |= _checks(spec, layout.solutions / "checks")
+    generated |= make_answers(spec, cells, layout.answers)
     shipped = {**_hand_written(layout.template), **generated}
     generated[MANIFEST] = shipped[MANIFEST] = make_manifest(spec, shipped)
     missing = [path for path in REQUIRED if path not in shipped]
@@ -102,7 +107,7 @@ def _hand_written(template: Path) -> dict[str, bytes]:
         for name in sorted(names):
             path = Path(folder) / name
             relative = path.relative_to(template).as_posix()
-            generated = relative in (NOTEBOOK, MANIFEST) or relative.startswith("tests/")
+            generated = relative in (NOTEBOOK, MANIFEST) or relative.startswith(GENERATED_FOLDERS)
             if allowed(relative) and not generated:
                 files[relative] = read_bytes(path)
                 if path.suffix == ".py":
@@ -124,13 +129,13 @@ def stale(release: Release, layout: Layout) -> list[str]:
             problems.append(f"{relative} is missing")
         elif path.read_bytes() != data:
             problems.append(f"{relative} is stale")
-    return [*problems, *(f"tests/{path.name} is no longer generated" for path in _surplus_checks(release, layout))]
+    return [*problems, *(f"{name} is no longer generated" for name in _surplus(release, layout))]
 
 
-def _surplus_checks(release: Release, layout: Layout) -> list[Path]:
-    """Return the public checks on disk that this release does not generate."""
-    checks = sorted((layout.template / "tests").glob("*.py"))
-    return [path for path in checks if f"tests/{path.name}" not in release.generated]
+def _surplus(release: Release, layout: Layout) -> list[str]:
+    """Return the Python files in generated folders that this release does not generate, relative to the template."""
+    found = [f"{folder}{path.name}" for folder in GENERATED_FOLDERS for path in (layout.template / folder).glob("*.py")]
+    return sorted(name for name in found if name not in release.generated)
 
 
 def edited(release: Release, layout: Layout) -> list[Path]:
@@ -139,9 +144,8 @@ def edited(release: Release, layout: Layout) -> list[Path]:
     The manifest on disk has the digests of what the last build wrote.
     """
     known = _listed(layout.template / MANIFEST)
-    surplus = {f"tests/{path.name}" for path in _surplus_checks(release, layout)}
     found = []
-    for relative in sorted({*release.generated, *surplus} - ({MANIFEST} if known else set())):
+    for relative in sorted({*release.generated, *_surplus(release, layout)} - ({MANIFEST} if known else set())):
         digests = [known.get(relative, "")]
         if relative in release.generated:
             digests.append(sha256(release.generated[relative]))
@@ -173,8 +177,8 @@ def write(release: Release, layout: Layout, *, overwrite: bool = False) -> Path:
             f"a build would replace what it did not write: {', '.join(map(str, found))}. Keep what you need "
             "elsewhere (solutions/ is what a build reads), then run `rlhf-lab build --overwrite`"
         )
-    for path in _surplus_checks(release, layout):
-        path.unlink()
+    for name in _surplus(release, layout):
+        (layout.template / name).unlink()
     for relative, data in release.generated.items():
         path = layout.template / relative
         if not path.is_file() or path.read_bytes() != data:

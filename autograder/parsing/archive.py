@@ -14,9 +14,8 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from autograder.parsing.limited import RejectedError
-from autograder.parsing.notebook import read_notebook
-from autograder.parsing.slots import count_slots
+from autograder.parsing.answers.notebook import RejectedError, read_notebook
+from autograder.parsing.answers.slots import count_slots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,10 +52,6 @@ def parse_submission(payload: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     for magic, kind in _OTHER_FILES.items():
         if raw.startswith(magic):
             raise RejectedError(f"is {kind}, not a notebook. Hand in the .ipynb file, or a zip with it.")
-    if len(raw) > limits["notebook_bytes"]:
-        raise RejectedError(
-            f"is larger than {limits['notebook_bytes'] >> 20} MB. Clear all outputs, save and hand in again."
-        )
     return read_notebook(raw, limits)
 
 

@@ -1,4 +1,4 @@
-"""Parse all code cells into answers and a prelude: the part of extraction that runs in the limited child process.
+"""Parse all cells into answers and a prelude: the part of extraction that runs in the limited child process.
 
 This room imports only the standard library, so that the child starts in tens of milliseconds.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autograder.parsing.answers.slots import find_answers
 from autograder.parsing.prelude import build_prelude
-from autograder.parsing.slots import find_answers, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def parse_cells(payload: Mapping[str, Any], _: bytes = b"") -> dict[str, Any]:
     """Turn {"cells", "slots"} into {"slots", "prelude", "notes"}, all plain data."""
-    pieces = pieces_of(payload["cells"], payload["slots"])
-    answers, notes = find_answers(pieces, payload["slots"])
-    sources = {key: answer["source"] for key, answer in answers.items() if answer["state"] == "present"}
-    prelude, more = build_prelude(pieces, sources, payload["slots"])
-    return {"slots": answers, "prelude": prelude, "notes": notes + more}
+    found = find_answers(payload["cells"], payload["slots"])
+    sources = {key: answer["source"] for key, answer in found.answers.items() if answer["state"] == "present"}
+    prelude, more = build_prelude(found.pieces, sources, payload["slots"])
+    return {"slots": found.answers, "prelude": prelude, "notes": found.notes + more}

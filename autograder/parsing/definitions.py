@@ -11,12 +11,12 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autograder.parsing.names import needed_names, stored_names
+from autograder.parsing.answers.names import needed_names, stored_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from autograder.parsing.statements import Piece
+    from autograder.parsing.answers.statements import Piece
 
 # Calls that create a constant, by full dotted name; a name with a trailing dot stands for everything below it. They are
 # cheap and do not train. `kit` resolves to rlhf_kit through the notebook's imports.

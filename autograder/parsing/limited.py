@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograder.parsing.answers.notebook import RejectedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -36,10 +38,6 @@ class ParseLimits:
     cpu_s: float = 20.0
     memory_bytes: int = 2 << 30
     reply_bytes: int = 64 << 20
-
-
-class RejectedError(ValueError):
-    """A parser rejects its input. The message is shown to the user unchanged."""
 
 
 class LimitedError(RuntimeError):

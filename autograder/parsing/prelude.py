@@ -10,13 +10,13 @@ import ast
 import builtins
 from typing import TYPE_CHECKING
 
+from autograder.parsing.answers.names import needed_names, stored_names
 from autograder.parsing.definitions import DEFINITION, IMPORT, KeptStatement, NotebookNames, keep
-from autograder.parsing.names import needed_names, stored_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from autograder.parsing.statements import Piece
+    from autograder.parsing.answers.statements import Piece
 
 # Functions that look names up by text. An answer that uses one gets the whole prelude.
 DYNAMIC = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__"})

@@ -40,7 +40,7 @@ BY_KIND: Mapping[str, tuple[Status, str, str]] = {
 def from_state(answer: Answer) -> ItemResult | None:
     """The result of an answer that cannot be run, because it is blank, missing or broken; None if it can be run."""
     if answer.state == "blank":
-        return ItemResult(answer.slot, "not_attempted", 0.0, _message(answer.slot, BLANK, WRITE))
+        return ItemResult(answer.slot, "not_attempted", 0.0, _problem(answer, BLANK, WRITE))
     if answer.state == "missing":
         return ItemResult(answer.slot, "not_attempted", 0.0, _problem(answer, STATUS["not_attempted"].sentence, WRITE))
     if answer.state == "broken":

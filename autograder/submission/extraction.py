@@ -6,14 +6,14 @@ tried one by one, and only that cell is left out.
 
 from __future__ import annotations
 
-import re
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.core.records import Answer, Answers, Submission
-from autograder.parsing.limited import LimitedError, ParseLimits, RejectedError, run_limited
-from autograder.parsing.notebook import read_notebook
+from autograder.parsing.answers.written import find_written
+from autograder.parsing.limited import LimitedError, ParseLimits, run_limited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 PlainCell = dict[str, Any]  # one cell as plain data: index, kind, source
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "student_template" / "rlhf.ipynb"
+TEMPLATE = Path(__file__).resolve().parents[2] / "student_template"
+HANDOUT = TEMPLATE / "rlhf_kit" / "answers" / "handout.json"
 ONE_CELL = ParseLimits(wall_s=12.0, cpu_s=4.0, memory_bytes=1 << 30)  # for one suspicious cell
 SUSPECTS = 12  # how many of the longest cells are tried one by one if all together exhaust the parser
-_WRITTEN = re.compile(r"\s*<!--\s*WRITTEN\s+(W\d+)\b[^\n]*(?:\n|\Z)", re.IGNORECASE)
 _UNREADABLE = "No code could be read. Run the notebook from top to bottom and hand it in again."
 
 
@@ -35,9 +35,8 @@ def extract(submission: Submission, spec: Spec) -> Answers:
     Every slot of the registry has its Answer. `prelude` holds the student's imports, helper functions and constants
     that the attempted slots need.
     """
-    cells = [{"index": c.index, "kind": c.kind, "source": c.source} for c in submission.cells]
     slots = [{"id": slot.id, "name": slot.name} for slot in spec.slots]
-    found, notes = _parse_tolerantly([cell for cell in cells if cell["kind"] == "code"], slots)
+    found, notes = _parse_tolerantly(_plain(submission), slots)
     return Answers(
         prelude=found["prelude"],
         slots={slot.id: Answer(**found["slots"][slot.id]) for slot in spec.slots},
@@ -81,32 +80,19 @@ def _can_parse(cell: PlainCell, slots: Sequence[dict[str, str]]) -> bool:
 
 
 def written_answers(submission: Submission, spec: Spec) -> dict[str, str]:
-    """Return the text under each `<!-- WRITTEN W1 · … -->` without the template's lines, "" if unanswered.
-
-    Of several cells for one question, the last that holds text counts. Texts are cut at the registry's written_chars.
-    """
-    template = _template_lines(tuple(spec.limits.intake.model_dump().items()))
-    texts = dict.fromkeys(spec.written, "")
-    for cell in submission.cells:
-        match = _WRITTEN.match(cell.source)
-        if cell.kind == "code" or match is None or match[1].upper() not in texts:
-            continue
-        answer = [line for line in cell.source[match.end() :].split("\n") if line.strip() not in template]
-        if text := "\n".join(answer).strip():
-            texts[match[1].upper()] = text[: spec.limits.intake.written_chars]
-    return texts
+    """Return the text under each question without the handout's lines, "" if unanswered, cut at written_chars."""
+    most = spec.limits.intake.written_chars
+    found = find_written(_plain(submission), spec.written, handout_lines())
+    return {question: text[:most] for question, text in found.items()}
 
 
-@lru_cache(maxsize=8)
-def _template_lines(caps: tuple[tuple[str, int], ...]) -> frozenset[str]:
-    """Return the lines of the handout's written cells, which are no answer. caps: the registry's [limits.intake]."""
-    lines = {"*Your answer.*", "*Your answer here.*"}
-    if TEMPLATE.is_file():
-        try:
-            cells = read_notebook(TEMPLATE.read_bytes(), dict(caps))["cells"]
-        except RejectedError:
-            cells = []
-        for cell in cells:
-            if cell["kind"] == "markdown" and _WRITTEN.match(cell["source"]):
-                lines |= {line.strip() for line in cell["source"].split("\n") if line.strip()}
-    return frozenset(lines)
+@lru_cache(maxsize=1)
+def handout_lines() -> frozenset[str]:
+    """Return the lines of the handout's written cells. A build notes them for the grader and for the students' kit."""
+    if not HANDOUT.is_file():  # before the first build
+        return frozenset()
+    return frozenset(json.loads(HANDOUT.read_text(encoding="utf-8"))["written_lines"])
+
+
+def _plain(submission: Submission) -> list[PlainCell]:
+    return [{"index": cell.index, "kind": cell.kind, "source": cell.source} for cell in submission.cells]

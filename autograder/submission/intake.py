@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autograder.core.records import Cell, Submission
+from autograder.parsing.answers.notebook import RejectedError
 from autograder.parsing.archive import display_name
-from autograder.parsing.limited import LimitedError, RejectedError, run_limited
+from autograder.parsing.limited import LimitedError, run_limited
 
 if TYPE_CHECKING:
     from assignment.registry import Spec

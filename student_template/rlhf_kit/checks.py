@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .export import Exported, ExportError, export_submission
+from .history import watch_cells
 from .otter_format import Case, Loaded, load_cases
 
 KIT = Path(__file__).resolve().parent
@@ -211,8 +212,10 @@ def connect_grader(
     """Make the grader for this notebook.
 
     tests_dir: folder with T01.py …; by default `tests` beside the notebook or beside rlhf_kit. namespace:
-    where the slots are defined; by default the notebook's globals. ChecksNotFoundError if there are no checks.
+    where the slots are defined; by default the notebook's globals. From now on it is noted which cells
+    run, for the export. ChecksNotFoundError if there are no checks.
     """
+    watch_cells()
     places = [Path(tests_dir)] if tests_dir is not None else [Path("tests"), KIT.parent / "tests"]
     for place in places:
         if any(place.glob("[A-Z][0-9][0-9].py")):

@@ -1,26 +1,29 @@
 """Export the zip to submit: the notebook, the results saved in it, and a manifest.
 
-The notebook alone is a complete submission too. The export also warns if the notebook was not saved or
-slots are not answered.
+The notebook alone is a complete submission too. The export also warns of what is missing or was not saved.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .results import MIME_TYPE
+from .answers.notebook import RejectedError
+from .export_warnings import find_warnings
+from .history import ran_cells
+from .saved_work import SavedWork, limits, read_work
 
 SCHEMA_VERSION = 1
-SLOT_LINE = re.compile(r"^# TODO ([A-Z]\d\d)\b", re.MULTILINE)
 COLAB_NAME = "rlhf.ipynb"  # the notebook's name in the zip on Colab, where it is not a file
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of all files, so that equal content gives equal bytes
 
@@ -31,20 +34,24 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. slots: slot id -> whether it is answered. results: number of result tables."""
+    """What was written. slots, written: by id, whether it is answered. results: number of result tables."""
 
     path: Path
     notebook: Path
     slots: Mapping[str, bool]
+    written: Mapping[str, bool]
     results: int
     warnings: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
-        answered = sum(self.slots.values())
+        slots = f"{sum(self.slots.values())} of {len(self.slots)} slots"
+        written = f"{sum(self.written.values())} of {len(self.written)} written questions"
         lines = [f"Upload this file: {self.path}",
-                 f"It holds {self.notebook.name}: {answered} of {len(self.slots)} slots answered, "
-                 f"{self.results} result tables."]
-        return "\n".join(lines + [f"Attention: {warning}" for warning in self.warnings])
+                 f"It holds {self.notebook.name}: {slots} and {written} answered, {self.results} result tables."]
+        lines += [f"Attention: {warning}" for warning in self.warnings]
+        if any(re.search(r"\bcells? \d", warning) for warning in self.warnings):
+            lines.append("(Cells are counted from the top of the notebook, text cells included.)")
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -62,28 +69,29 @@ def export_submission(
     """
     raw = notebook_from_colab() if notebook is None else None
     path = Path(COLAB_NAME if raw is not None else notebook or find_notebook(namespace=namespace))
-    raw, cells = _read(path, raw)
-    slots = {slot: _answered(source) for slot, source in slot_sources(cells).items()}
-    if not slots:
+    saved_at = math.inf if raw is not None else _saved_at(path)  # Colab hands over the notebook as it is now
+    raw, work = _read(path, raw)
+    if not work.traces:
         raise ExportError(f"{path.name} holds no `# TODO T…` cell: is it the assignment's notebook?")
-    results = saved_results(cells)
+    written = {question: bool(text) for question, text in work.written.items()}
     files = {
         path.name: raw,
-        "results.json": _json({"schema_version": SCHEMA_VERSION, "results": results}),
+        "results.json": _json({"schema_version": SCHEMA_VERSION, "results": work.results}),
     }
     files["manifest.json"] = _json({
         "schema_version": SCHEMA_VERSION,
         "notebook": path.name,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "slots": slots,
+        "slots": work.slots,
+        "written": written,
     })
     wanted = Path(out) if out is not None else path.with_name(f"{path.stem}-submission.zip")
     target = free_name(wanted)
     write_zip(target, files)
-    warnings = list(_warnings(slots, cells, results, namespace or {}))
+    warnings = list(find_warnings(work, ran_cells(namespace or {}), saved_at))
     if target != wanted:
         warnings.append(f"{wanted.name} is not an export as it was written, so it was kept.")
-    return Exported(target, path, slots, len(results), tuple(warnings))
+    return Exported(target, path, work.slots, written, len(work.results), tuple(warnings))
 
 
 def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None = None) -> Path:
@@ -91,16 +99,16 @@ def find_notebook(folder: str | Path = ".", namespace: Mapping[str, Any] | None 
     named = (namespace or {}).get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
     if str(named).endswith(".ipynb") and Path(named).is_file():
         return Path(named)
-    found = [path for path in sorted(Path(folder).glob("*.ipynb")) if _has_slots(path)]
+    found = [path for path in sorted(Path(folder).glob("*.ipynb")) if _is_assignment(path)]
     if len(found) == 1:
         return found[0]
     if not found:
         raise ExportError(
             f"no notebook with slots in {Path(folder).resolve()}: save the notebook there, or pass its "
-            'path: export("my_notebook.ipynb")'
+            'path: grader.export("my_notebook.ipynb")'
         )
     names = ", ".join(path.name for path in found)
-    raise ExportError(f'several notebooks here ({names}): say which one, export("{found[0].name}")')
+    raise ExportError(f'several notebooks here ({names}): say which one, grader.export("{found[0].name}")')
 
 
 def notebook_from_colab() -> bytes | None:
@@ -120,32 +128,6 @@ def notebook_from_colab() -> bytes | None:
         ) from error
 
 
-def slot_sources(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return slot id -> source of its last cell, in order of the ids."""
-    found = {}
-    for cell in cells:
-        match = SLOT_LINE.search(source_of(cell)) if cell.get("cell_type") == "code" else None
-        if match:
-            found[match[1]] = source_of(cell)
-    return dict(sorted(found.items()))
-
-
-def source_of(cell: Mapping[str, Any]) -> str:
-    """Return a cell's source, which nbformat allows to be a text or a list of lines."""
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(map(str, source))
-
-
-def saved_results(cells: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Return everything that `record` left in the saved outputs, in cell order."""
-    return [
-        output["data"][MIME_TYPE]
-        for cell in cells
-        for output in cell.get("outputs") or []
-        if isinstance(output, Mapping) and MIME_TYPE in (output.get("data") or {})
-    ]
-
-
 def free_name(wanted: Path) -> Path:
     """Return `wanted` if nothing or an unchanged earlier export is there, else a new name: x.new.zip."""
     target, mark = wanted, ".new"
@@ -162,7 +144,7 @@ def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name in sorted(files):
                 entry = zipfile.ZipInfo(name, EPOCH)
-                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.compress_type = _compression(files[name])
                 entry.external_attr, entry.create_system = 0o644 << 16, 3  # 3: Unix, on every system
                 archive.writestr(entry, files[name])
         os.replace(partial, target)
@@ -170,6 +152,12 @@ def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
         raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _compression(content: bytes) -> int:
+    """Return how to pack a file: as it is if it would shrink so much that a grader takes it for a zip bomb."""
+    small = len(content) > limits()["zip_ratio_max"] / 2 * len(zlib.compress(content, 9))
+    return zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
 
 
 def _is_export(path: Path) -> bool:
@@ -183,43 +171,30 @@ def _is_export(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, raw: bytes | None = None) -> tuple[bytes, list[dict[str, Any]]]:
-    """Return a notebook's bytes and cells. raw: its bytes, if it is not a file. Raises ExportError."""
+def _read(path: Path, raw: bytes | None = None) -> tuple[bytes, SavedWork]:
+    """Return a notebook's bytes and what it holds. raw: its bytes, if it is not a file. Raises ExportError."""
     try:
         raw = path.read_bytes() if raw is None else raw
-        cells = json.loads(raw.decode("utf-8-sig"))["cells"]
-        return raw, [cell for cell in cells if isinstance(cell, dict)]
+        return raw, read_work(raw)
     except OSError as error:
         raise ExportError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{path} is not a notebook that can be read: save it again, then export") from error
+    except RejectedError as error:
+        raise ExportError(f"{path} {error}") from error
 
 
-def _has_slots(path: Path) -> bool:
+def _saved_at(path: Path) -> float:
+    """Return when a file was written, in seconds since 1970; 0 if it cannot be told."""
     try:
-        return bool(slot_sources(_read(path)[1]))
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _is_assignment(path: Path) -> bool:
+    try:
+        return _read(path)[1].is_assignment
     except ExportError:
         return False
-
-
-def _answered(source: str) -> bool:
-    return not re.search(r"raise\s+NotImplementedError\(\s*[\"'][A-Z]\d\d", source)
-
-
-def _warnings(
-    slots: Mapping[str, bool], cells: list[dict[str, Any]], results: list[Any], namespace: Mapping[str, Any]
-) -> Iterable[str]:
-    empty = [slot for slot, answered in slots.items() if not answered]
-    if empty:
-        yield f"not answered yet: {', '.join(empty)}."
-    ran = {m[1]: text for text in namespace.get("In", []) if (m := SLOT_LINE.search(str(text)))}
-    saved = slot_sources(cells)
-    stale = [slot for slot, text in ran.items() if slot in saved and saved[slot].strip() != str(text).strip()]
-    if stale:
-        yield (f"the saved file differs from what you last ran in {', '.join(sorted(stale))}: "
-               "save the notebook (Ctrl+S or ⌘S) and export again.")
-    if not results:
-        yield "no result tables in the saved notebook: run it to the end, save it, and export again."
 
 
 def _json(data: Any) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import nbformat
 
 from assignment.release.notebook import to_bytes
-from autograder.parsing.notebook import RESULTS_MIME
+from autograder.parsing.answers.notebook import RESULTS_MIME
 from tests.attacks.base import (
     TARGET,
     Attack,

@@ -14,7 +14,7 @@ from rlhf_kit.results import MIME_TYPE, hyperparameter_log, record, results_bund
 
 
 def test_the_grader_reads_the_type_that_the_kit_writes() -> None:
-    from autograder.parsing.notebook import RESULTS_MIME  # a literal there: its process must not import the kit
+    from autograder.parsing.answers.notebook import RESULTS_MIME  # a literal there: its process must not import the kit
 
     assert RESULTS_MIME == MIME_TYPE
 

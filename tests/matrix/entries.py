@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from assignment.registry import load_spec
 from autograder.core.records import Answer, Answers, Cell, Submission
+from autograder.parsing.answers.notebook import read_notebook
 from autograder.parsing.cells import parse_cells
-from autograder.parsing.notebook import read_notebook
 from autograder.slots.misconceptions import Mistake, load_library
 from autograder.submission.extraction import written_answers
 from autograder.training.symptoms import SYMPTOMS

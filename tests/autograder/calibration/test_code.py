@@ -11,6 +11,7 @@ from tests.test_trusted_imports import graph
 
 # Files that the code of a stage imports and that decide no number: names, records, transport, figures.
 SANDBOX = {path.stem for path in (ROOT / "autograder" / "sandbox").glob("*.py")}
+ANSWERS = {path.stem for path in (ROOT / "autograder" / "parsing" / "answers").glob("*.py")}
 NOT_DECIDING = {
     "assignment": {"__init__", "files"},
     "assignment/registry": {"__init__", "consistency", "reading", "spec", "tables", "thresholds",
@@ -23,8 +24,10 @@ NOT_DECIDING = {
     "autograder/inside": {"__init__", "namespace", "operations", "outcome", "relay", "restrict", "source", "system",
                           "wire"},
     "autograder/training": {"__init__", "messages", "outcome"},
-    "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export", "figure",
-                                  "intervals", "looks", "otter_format", "plots", "progress", "results"},
+    "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export",
+                                  "export_warnings", "figure", "history", "intervals", "looks", "otter_format", "plots",
+                                  "progress", "results", "saved_work"},
+    "student_template/rlhf_kit/answers": ANSWERS,
 }  # fmt: skip
 
 

@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
-from autograder.parsing.ipython import as_python
-from autograder.parsing.statements import split
+from autograder.parsing.answers.ipython import as_python
+from autograder.parsing.answers.statements import split
 
 F = "def f(x):\n    return x\n"
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from autograder.parsing.limited import LimitedError, ParseLimits, RejectedError, run_command, run_limited
+from autograder.parsing.answers.notebook import RejectedError
+from autograder.parsing.limited import LimitedError, ParseLimits, run_command, run_limited
 
 PARSE = "autograder.parsing.cells:parse_cells"
 SLOTS = [{"id": "T07", "name": "f"}]

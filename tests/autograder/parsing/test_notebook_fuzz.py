@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assignment.registry import load_spec
+from autograder.parsing.answers.notebook import RejectedError
 from autograder.parsing.archive import parse_submission
 from autograder.parsing.cells import parse_cells
-from autograder.parsing.limited import RejectedError
 from autograder.submission.extraction import extract
 from autograder.submission.intake import IntakeError, read_submission
 from tests.fuzz.__main__ import COUNT

@@ -94,7 +94,7 @@ def test_the_last_answer_counts_and_is_noted() -> None:
     later = LOSS.replace(".mean()", ".sum()")
     answers = extract_here(submission(LOSS, later))
     assert ".sum()" in answers.slots["T07"].source
-    assert "T07 is answered in cells 1 and 2; the last one was graded." in answers.notes
+    assert "T07 is answered in cells 1 and 2; the last one counts." in answers.notes
 
 
 def test_a_blank_or_broken_copy_below_does_not_replace_an_answer() -> None:

@@ -9,18 +9,21 @@ from pathlib import Path
 import pytest
 
 from assignment.registry import load_spec
+from assignment.release.archive import NOTEBOOK
 from assignment.release.notebook import to_bytes, to_notebook
 from assignment.release.passes import BuildOptions
+from assignment.release.release import Layout
 from assignment.release.source import load_parts
 from autograder.core.records import Cell
 from autograder.parsing.limited import LimitedError, ParseLimits, run_limited
 from autograder.submission import extraction as module
-from autograder.submission.extraction import TEMPLATE, extract
+from autograder.submission.extraction import extract
 from autograder.submission.intake import read_submission
 from tests.support.intake_notebooks import IMPORTS, LOSS, code, extract_here, notebook, submission, write
 
 SPEC = load_spec()
 SLOTS = len(SPEC.slots)
+TEMPLATE = Layout().template / NOTEBOOK
 
 QUESTION = "<!-- WRITTEN W1 · Which policy is best, and by which evidence? -->"
 
@@ -84,6 +87,18 @@ def test_a_written_answer_is_the_text_under_its_marker() -> None:
 @pytest.mark.parametrize("text", [QUESTION, f"{QUESTION}\n\n*Your answer.*\n", "no marker"])
 def test_an_untouched_written_cell_is_no_answer(text: str) -> None:
     assert extract_here(submission(Cell(0, "markdown", text))).written["W1"] == ""
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw", "code"])
+def test_a_written_answer_is_read_whatever_its_cell_has_become(kind: str) -> None:
+    assert extract_here(submission(Cell(0, kind, f"{QUESTION}\nPolicy B."))).written["W1"] == "Policy B."
+
+
+def test_no_line_of_the_handouts_questions_is_an_answer() -> None:
+    cells = [cell for cell in read_submission(TEMPLATE, SPEC).cells if "WRITTEN" in cell.source]
+    assert len(cells) == len(SPEC.written)
+    first = Cell(0, "markdown", cells[0].source + "\n\nMy own sentence.")
+    assert extract_here(submission(first, *cells[1:])).written == {"W1": "My own sentence.", "W2": "", "W3": ""}
 
 
 def test_a_written_answer_is_cut_at_the_registry_s_length() -> None:

@@ -12,7 +12,7 @@ import pytest
 import rlhf_kit.results
 from assignment.registry import load_spec
 from autograder.core.records import Submission
-from autograder.parsing.notebook import RESULTS_MIME
+from autograder.parsing.answers.notebook import RESULTS_MIME
 from autograder.submission.intake import IntakeError, read_submission
 from tests.support.intake_notebooks import ACCURACY, IMPORTS, LOSS, code, markdown, notebook, write
 

@@ -1,7 +1,7 @@
 """Turn the text of a cell into Python by blanking IPython's lines, and explain what does not parse.
 
 Magics, shell lines and help requests are blanked without moving a line, so that line numbers stay those that the
-student sees. Runs in the limited child process.
+student sees.
 """
 
 from __future__ import annotations

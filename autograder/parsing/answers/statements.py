@@ -1,4 +1,4 @@
-"""Split the source of a cell into top-level statements. Runs in the limited child process (limited.py).
+"""Split the source of a cell into top-level statements.
 
 A cell with a syntax error is cut at its top-level statements, so that only the statement with the error is lost.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from autograder.parsing.ipython import as_python, logical_ends, parse
+from .ipython import as_python, logical_ends, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Find the names that a piece of code takes from outside and those that it sets. Runs in the limited child process."""
+"""Find the names that a piece of code takes from outside and those that it sets."""
 
 from __future__ import annotations
 

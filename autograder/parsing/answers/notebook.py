@@ -1,4 +1,4 @@
-"""Read the bytes of one ``.ipynb`` into cells as plain data. Runs in the limited child process (limited.py).
+"""Read the bytes of one ``.ipynb`` into cells as plain data. Runs in a limited child process while grading.
 
 The notebook is parsed as JSON, without nbformat, which rejects files for details (missing ids, unusual metadata) that
 do not matter for grading. Only each cell's kind and source are read; metadata, kernelspec, ids, counters and saved
@@ -12,8 +12,6 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from autograder.parsing.limited import RejectedError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -26,19 +24,28 @@ _INLINE_DATA = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]+")  # as C
 _LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
+class RejectedError(ValueError):
+    """A parser rejects its input. The message is shown to the user unchanged."""
+
+
 def read_notebook(raw: bytes, limits: Mapping[str, int]) -> dict[str, Any]:
     """Read the cells of a notebook in any format that has cells (v2 to v5).
 
     Args:
-        raw: the file as received, at most ``limits["notebook_bytes"]``.
+        raw: the file as received.
         limits: the registry's [limits.intake].
 
     Returns:
         {"cells": [{"index", "kind", "source", "results"}], "notes": [sentences]}.
 
     Raises:
-        RejectedError: the file is not a notebook. The message says what to do.
+        RejectedError: the file is not a notebook, or too large. The message continues a sentence that starts with
+            the file's name, and says what to do.
     """
+    if len(raw) > limits["notebook_bytes"]:
+        raise RejectedError(
+            f"is larger than {limits['notebook_bytes'] >> 20} MB. Clear all outputs, save and hand in again."
+        )
     text, notes = _decode(raw)
     cells: list[dict[str, Any]] = []
     left = {"code": limits["source_bytes"], "text": limits["source_bytes"], "results": RESULTS_CHARS}
