@@ -236,8 +236,7 @@ if __name__ == "__main__":
 #
 # ## Submit
 #
-# Save the notebook first (the outputs are part of it), then run the last cell. It writes the zip to upload and warns of what is missing, untried or not saved.
-# Partial work counts. *Run All* stops at the first cell that needs a slot which is still blank: click the last cell then and run it alone. It needs no cell above it, and exports what you have.
+# Save the notebook first (the outputs are part of it), then run the last cell. It writes the zip to upload and warns of what is missing, untried or not saved. Partial work counts. *Run All* stops at the first cell that needs a slot which is still blank: click the last cell then and run it alone. It needs no cell above it, and exports what you have.
 
 # %%
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .returned import expect, is_example, is_list, is_texts
 from .batching import preference_batches, sft_batches
 from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, StageConfig
 from .models import Policy, freeze, trainable_copy
 from .needs import SlotSource, check_needs
 from .progress import ProgressBar
+from .returned import expect, is_example, is_list, is_texts
 from .sampling import listening, sample
 from .scoring import RewardFunction
 
