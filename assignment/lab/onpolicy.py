@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .style import HouseStyle
     from .world import Partition
 
-KEPT = 0.5  # share of sampled pairs, at least, whose replies differ in text and enough in worth: others are left out
+KEPT = 0.42  # share of sampled pairs, at least, whose replies differ in text and enough in worth: others are left out
 
 
 @dataclass(frozen=True)
