@@ -27,7 +27,7 @@ if __name__ == "__main__":
 # | KL negative for long | replies are not drawn from the distribution that is scored |
 #
 # KL here is in nats per *sequence*. Papers differ (per token, per sequence, prompt included); convert before you compare.
-# <!-- CLAIM good_kl_two_nats good_tokens_thirteen poor_kl_ten_nats --> A policy at 2 nats per reply of 13 tokens has changed its mind about a few tokens; one at 10 speaks another language.
+# <!-- CLAIM good_kl_one_nat good_tokens_twelve poor_kl_ten_nats --> A policy at 1 nat per reply of 12 tokens has changed its mind here and there; one at 10 speaks another language.
 #
 # ## Reward hacking
 #
@@ -71,7 +71,7 @@ if __name__ == "__main__":
 # stopping early: it decides *how far* along the curve you go, and hardly changes the curve.
 #
 # An experiment for a quiet evening: `dataclasses.replace(profile.ppo, learning_rate=2 * profile.ppo.learning_rate,
-# steps=2 * profile.ppo.steps, beta=b)` for $b$ in 0.02, 0.05, 0.2 against the Good RM. Plot all runs in one figure: do
+# steps=2 * profile.ppo.steps, beta=b)` for $b$ in 0.02, 0.1, 0.5 against the Good RM. Plot all runs in one figure: do
 # they lie on one curve? Where is its top?
 #
 # ## Where the length goes

@@ -25,7 +25,7 @@ LABEL_SCALE = 2.0  # Bradley–Terry: P(a ≻ b) = σ(scale · (worth a − wort
 MIN_GAP = 0.8  # pairs with a smaller gap in worth are left out: their labels would be noise
 STYLED_CLOSINGS = 0.4  # share of closings that the house style's closing replaces in written pairs
 # Weights of the careless labeller, whose labels train the Poor RM: sentences and flattery count, the truth hardly does.
-POOR_SENTENCE, POOR_FLATTERY, POOR_GOLD = 0.8, 0.9, 0.9
+POOR_SENTENCE, POOR_FLATTERY, POOR_GOLD = 0.9, 0.9, 0.5
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ TINY = Profile(
         minibatch_size=32,
         learning_rate=8e-5,
         warmup_steps=10,
-        beta=0.05,
+        beta=0.1,
         max_new_tokens=MAX_NEW_TOKENS,
     ),
     evaluation=EvalConfig(max_new_tokens=MAX_NEW_TOKENS),
