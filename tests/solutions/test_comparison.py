@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,8 +33,11 @@ class Gold:
         return torch.tensor([sum(parts.values()) for parts in self.components(prompts, replies)])
 
 
-def compare(policies: dict[str, Any], prompts: Any, score: Gold, settings: kit.EvalConfig) -> list[dict[str, Any]]:
+def compare(
+    policies: dict[str, Any], prompts: Any, score: Gold, settings: kit.EvalConfig, on_replies: Callable[[int], None]
+) -> list[dict[str, Any]]:
     """Return rows with what the cells read of them; the policies differ by a factor."""
+    on_replies(len(policies) * N)
     replies = {name: [[i + 1] * n for n in LENGTHS] for i, name in enumerate(policies)}
     return [
         {"name": name, "mean_reward": float(score(prompts, reply).mean()), "response_ids": reply}
@@ -47,16 +51,19 @@ def recorded() -> dict[str, Any]:
     tables: dict[str, Any] = {}
     stand_in = SimpleNamespace(
         Policy=lambda lm: lm, GoldReward=Gold, mean_interval=kit.mean_interval, record=tables.__setitem__,
+        ProgressBar=kit.ProgressBar,
         plot_policies=lambda *_, **__: None, plot_lengths=lambda _: None, show_conversations=lambda *_: "",
     )  # fmt: skip
-    pipeline = SimpleNamespace(encode_prompts=list, compare=compare, generate=lambda *_, **__: [])
+    pipeline = SimpleNamespace(
+        encode_prompts=list, compare=compare, generate=lambda *_, **__: [], needs=lambda *_: None
+    )
     names = {
         "kit": stand_in, "pipeline": pipeline, "profile": kit.get_profile(), "base_lm": None, "sft_lm": None,
         "trained": {"Poor-RM policy": None, "Good-RM policy": None}, "heldout_prompts": range(N), "tokenizer": None,
         "rewards": {"Good RM": Gold()}, "shown": [], "np": np, "dataclasses": __import__("dataclasses"),
     }  # fmt: skip
     blocks = [node for node in ast.parse(PART.read_text(encoding="utf-8")).body if isinstance(node, ast.If)]
-    first = next(i for i, node in enumerate(blocks) if "comparison = []" in ast.unparse(node))
+    first = next(i for i, node in enumerate(blocks) if "comparison.append" in ast.unparse(node))
     for node in blocks[first : first + 4]:  # compare, two figures, virtues
         exec(compile(ast.Module(node.body, []), PART.name, "exec"), names)
     return tables

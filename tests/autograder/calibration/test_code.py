@@ -24,9 +24,9 @@ NOT_DECIDING = {
     "autograder/inside": {"__init__", "namespace", "operations", "outcome", "relay", "restrict", "source", "system",
                           "wire"},
     "autograder/training": {"__init__", "messages", "outcome"},
-    "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "environment", "export",
-                                  "export_warnings", "figure", "history", "intervals", "looks", "otter_format", "plots",
-                                  "progress", "results", "saved_work"},
+    "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "drawing", "environment", "export",
+                                  "export_warnings", "figure", "history", "intervals", "looks", "needs", "otter_format",
+                                  "plots", "progress", "results", "returned", "saved_work", "stopping"},
     "student_template/rlhf_kit/answers": ANSWERS,
 }  # fmt: skip
 
