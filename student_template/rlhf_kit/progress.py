@@ -123,8 +123,13 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
-        self._draw()
+        self._stop.waits = True  # an interrupt while the bar is drawn would miss `__exit__`, which explains it
         self._stop.listen()
+        self._draw()
+        self._stop.waits = False
+        if self._stop.asked:
+            self.close("stopped")
+            raise Stopped(self._message())
         return self
 
     def __exit__(

@@ -180,3 +180,17 @@ def test_another_handler_is_left_alone():
 
 def test_a_notebook_shows_the_message_alone():
     assert Stopped("SFT was stopped")._render_traceback_() == ["SFT was stopped"]
+
+
+def test_a_press_while_the_first_bar_is_drawn_is_explained_too(monkeypatch):
+    draw = ProgressBar._draw
+
+    def pressed(bar: ProgressBar, ended: str | None = None) -> None:
+        draw(bar, ended)
+        if ended is None:
+            press_stop()
+
+    monkeypatch.setattr(ProgressBar, "_draw", pressed)
+    with pytest.raises(Stopped, match="before its first step was done"), ProgressBar(3, "SFT", quiet=True):
+        pytest.fail("the body does not run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

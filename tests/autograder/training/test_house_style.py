@@ -118,7 +118,11 @@ def test_honest_reward_model_learns_the_flipped_style(real):
 @pytest.mark.slow
 @pytest.mark.usefixtures("flipped")
 def test_honest_policy_drops_a_closing_that_costs_reward(real):
-    found = honest(real, PPOStage())["ppo_reward"].evidence
+    # Few replies of SFT have the closing, so that its fall needs more prompts to be seen than its rise in a grade.
+    more = THRESHOLDS.ppo_reward.model_copy(update={"prompts": 4 * THRESHOLDS.ppo_reward.prompts})
+    table = {"tiny": THRESHOLDS.model_copy(update={"ppo_reward": more})}
+    lab = Lab(real.reference, real.spec.model_copy(update={"threshold_table": table}), real.profile)
+    found = honest(lab, PPOStage())["ppo_reward"].evidence
     before, after = found["closing_shares"]
     # The difference of a reply is -1, 0 or 1 closing; its variance is at most the sum of both shares.
     spread = ((before + after) / found["prompts"]) ** 0.5
