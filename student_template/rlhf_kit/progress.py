@@ -123,7 +123,8 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
-        self._stop.waits = True  # an interrupt while the bar is drawn would miss `__exit__`, which explains it
+        # an interrupt while the bar is drawn would miss `__exit__`, which explains it
+        self._stop.waits = True
         self._stop.listen()
         self._draw()
         self._stop.waits = False
