@@ -85,6 +85,11 @@ class Spec(FrozenModel):
                 return slot
         raise KeyError(f"unknown slot {slot_id!r}; known: {', '.join(s.id for s in self.slots)}")
 
+    @property
+    def slot_names(self) -> list[dict[str, str]]:
+        """Return id and name of each slot, as the modules that find answers take them."""
+        return [{"id": slot.id, "name": slot.name} for slot in self.slots]
+
     def thresholds(self, profile: str) -> Thresholds:
         """Return this profile's thresholds. KeyError, with the known profiles, if there is none."""
         if profile not in self.threshold_table:

@@ -41,7 +41,7 @@ def _handout(spec: Spec, cells: Iterable[Cell]) -> bytes:
     """Return what the modules are told of the handout: slots, written questions and their lines, limits on size."""
     sources = [without_claims(cell.source) for cell in cells if cell.written]
     content = {
-        "slots": [{"id": slot.id, "name": slot.name} for slot in spec.slots],
+        "slots": spec.slot_names,
         "written": list(spec.written),
         "written_lines": sorted({line.strip() for source in sources for line in source.split("\n") if line.strip()}),
         "limits": spec.limits.intake.model_dump(),

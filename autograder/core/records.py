@@ -51,9 +51,9 @@ class Answer:
     """What extraction found for one slot.
 
     state: "present" (attempted code), "blank" (the template's placeholder), "missing" (no cell and no definition of
-    that name), "broken" (the source does not parse). problem: tells the
-    student what is wrong and, in its last sentence, what to do, if the answer is missing or broken, or if it is blank
-    and code of the slot stands where it does not run; else empty.
+    that name), "broken" (the source does not parse). problem: tells the student what is wrong and, in its last
+    sentence, what to do, if the answer is missing or broken, or if it is blank and code of the slot stands where it
+    does not run; else empty.
     """
 
     slot: str

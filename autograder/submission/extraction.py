@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 PlainCell = dict[str, Any]  # one cell as plain data: index, kind, source
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "student_template"
-HANDOUT = TEMPLATE / "rlhf_kit" / "answers" / "handout.json"
+HANDOUT = Path(__file__).resolve().parents[2] / "student_template" / "rlhf_kit" / "answers" / "handout.json"
 ONE_CELL = ParseLimits(wall_s=12.0, cpu_s=4.0, memory_bytes=1 << 30)  # for one suspicious cell
 SUSPECTS = 12  # how many of the longest cells are tried one by one if all together exhaust the parser
 _UNREADABLE = "No code could be read. Run the notebook from top to bottom and hand it in again."
@@ -35,8 +34,7 @@ def extract(submission: Submission, spec: Spec) -> Answers:
     Every slot of the registry has its Answer. `prelude` holds the student's imports, helper functions and constants
     that the attempted slots need.
     """
-    slots = [{"id": slot.id, "name": slot.name} for slot in spec.slots]
-    found, notes = _parse_tolerantly(_plain(submission), slots)
+    found, notes = _parse_tolerantly(_plain(submission), spec.slot_names)
     return Answers(
         prelude=found["prelude"],
         slots={slot.id: Answer(**found["slots"][slot.id]) for slot in spec.slots},

@@ -50,10 +50,7 @@ def read_submission(path: Path | str, spec: Spec) -> Submission:
     path = Path(path)
     name = display_name(path.name or str(path))
     raw = _read_capped(path, name, spec.limits.intake.file_bytes)
-    payload = {
-        "limits": spec.limits.intake.model_dump(),
-        "slots": [{"id": slot.id, "name": slot.name} for slot in spec.slots],
-    }
+    payload = {"limits": spec.limits.intake.model_dump(), "slots": spec.slot_names}
     try:
         found = run_limited("autograder.parsing.archive:parse_submission", payload, raw)
     except RejectedError as error:

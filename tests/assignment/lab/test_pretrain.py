@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 import rlhf_kit as kit
 from assignment.lab.corpus import documents
@@ -19,25 +20,28 @@ SHORT = PretrainConfig(
     steps=40, width=32, layers=2, heads=2, batch_tokens=1024, warmup_steps=5, tokenizer_documents=1500
 )
 MEGABYTE = 2**20
+WORLD = World.from_seed(11)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(WORLD, SHORT)
 
 
 def test_short_pretraining_learns_and_is_reproducible() -> None:
-    runs = [pretrain(World.from_seed(11), SHORT)[2] for _ in range(2)]
+    runs = [pretrain(WORLD, SHORT)[2] for _ in range(2)]
     assert runs[0] == runs[1]
     start, end = sum(runs[0][:5]) / 5, sum(runs[0][-5:]) / 5
     assert end < 0.85 * start, (start, end)
 
 
-def test_eos_and_pad_are_different_tokens() -> None:
-    tokenizer = train_tokenizer(World.from_seed(11), SHORT)
+def test_eos_and_pad_are_different_tokens(tokenizer) -> None:
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (kit.EOS_ID, kit.PAD_ID)
 
 
-def test_four_documents_stand_alone_and_the_next_ones_share_a_full_row() -> None:
-    world = World.from_seed(11)
-    tokenizer = train_tokenizer(world, SHORT)
-    told = iter([*tokenizer(text)["input_ids"], kit.EOS_ID] for text in documents(world, SHORT.seed + 1))
-    for number, row in enumerate(islice(rows(world, tokenizer, SHORT), 60)):
+def test_four_documents_stand_alone_and_the_next_ones_share_a_full_row(tokenizer) -> None:
+    told = iter([*tokenizer(text)["input_ids"], kit.EOS_ID] for text in documents(WORLD, SHORT.seed + 1))
+    for number, row in enumerate(islice(rows(WORLD, tokenizer, SHORT), 60)):
         if number % 5 < 4:
             assert row == next(told)
             continue
@@ -47,21 +51,18 @@ def test_four_documents_stand_alone_and_the_next_ones_share_a_full_row() -> None
         assert row == together[: SHORT.positions]
 
 
-def test_a_batch_has_as_many_tokens_as_it_should() -> None:
-    world = World.from_seed(11)
-    tokenizer = train_tokenizer(world, SHORT)
-    taken = list(islice(batches(world, tokenizer, SHORT), 3))
+def test_a_batch_has_as_many_tokens_as_it_should(tokenizer) -> None:
+    taken = list(islice(batches(WORLD, tokenizer, SHORT), 3))
     assert [row for batch in taken for row in batch] == list(
-        islice(rows(world, tokenizer, SHORT), sum(map(len, taken)))
+        islice(rows(WORLD, tokenizer, SHORT), sum(map(len, taken)))
     )
     for batch in taken:
         assert sum(map(len, batch[:-1])) < SHORT.batch_tokens <= sum(map(len, batch))
 
 
-def test_no_row_sees_another_one() -> None:
-    tokenizer = train_tokenizer(World.from_seed(11), SHORT)
+def test_no_row_sees_another_one(tokenizer) -> None:
     model = new_model(tokenizer, SHORT).double()
-    few = next(batches(World.from_seed(11), tokenizer, SHORT))[:7]
+    few = next(batches(WORLD, tokenizer, SHORT))[:7]
     tokens = [len(row) - 1 for row in few]  # the first one is not predicted
     each = [mean_loss(model, [row]).item() for row in few]
     together = sum(n * loss for n, loss in zip(tokens, each, strict=True)) / sum(tokens)

@@ -150,12 +150,13 @@ def test_a_passage_that_is_told_twice_can_only_be_completed_by_name_and_attribut
     told = [text.removesuffix(".").split(". ") for text in islice(documents(WORLD, 7), 3000)]
     twice = [some for some in told if len(some) >= 8 and set(Counter(some).values()) == {2}]
     assert len(twice) > 200
-    for sentences in twice:
-        first = sentences[: len(sentences) // 2]
-        assert sorted(first) == sorted(sentences[len(first) :])
-        values = {v: a for a, some in ATTRIBUTES.items() for v in some}
-        found = [values[next(w for w in sentence.split() if w in values)] for sentence in first]
+    attribute_of = {v: a for a, some in ATTRIBUTES.items() for v in some}
+    halves = [(some[: len(some) // 2], some[len(some) // 2 :]) for some in twice]
+    for first, second in halves:
+        assert sorted(first) == sorted(second)
+        found = [attribute_of[next(w for w in sentence.split() if w in attribute_of)] for sentence in first]
         assert set(Counter(found).values()) == {len(first) // 2}  # two attributes, each of all names
-        assert len({sentence.split()[1] for sentence in first}) == len(first) // 2
-        assert not set(WORLD.animals) & {sentence.split()[1] for sentence in first}
-    assert any(some[: len(some) // 2] != some[len(some) // 2 :] for some in twice)
+        names = {sentence.split()[1] for sentence in first}
+        assert len(names) == len(first) // 2
+        assert not set(WORLD.animals) & names
+    assert any(first != second for first, second in halves)
