@@ -138,6 +138,9 @@ def train_sft(
 # You may stop a training at any time (■ in the toolbar). It ends when its step is done, says at which one, and keeps the
 # model as it is, so that you can go on with it. The cell itself ends there. Where a later cell needs what is missing
 # then, it says which part to run first.
+#
+# What is trained to its end is saved in the folder `saved_models`, beside the notebook: a new kernel can go on from there
+# (part 8). Nothing of it is handed in.
 
 # %%
 @torch.no_grad()
@@ -159,6 +162,7 @@ if __name__ == "__main__":
     updates = profile.sft.epochs * math.ceil(len(parts["train"]) / profile.sft.batch_size)
     with kit.ProgressBar(updates, "SFT") as bar:
         sft_lm, sft_losses = pipeline.run_sft(base_lm, parts["train"], on_step=bar)
+    kit.save(sft_lm, "SFT", losses=sft_losses)
     kit.record("sft", {
         name: {"heldout_loss": heldout_loss(lm, heldout_encoded, profile.sft)}
         for name, lm in (("base", base_lm), ("SFT", sft_lm))
@@ -172,7 +176,7 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     pipeline.needs("sft_lm", "heldout_prompts")
-    shown = list({row["kind"]: row["prompt"] for row in heldout_prompts}.values())  # one prompt of each kind
+    shown = kit.one_of_each_kind(heldout_prompts)
     answers = {name: pipeline.generate(lm, shown, greedy=True) for name, lm in (("base", base_lm), ("SFT", sft_lm))}
     print(kit.show_conversations(shown, answers))
 

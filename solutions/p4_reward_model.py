@@ -226,6 +226,7 @@ if __name__ == "__main__":
         updates = config.epochs * math.ceil(len(pairs) / config.batch_size)
         with kit.ProgressBar(updates, name) as bar:
             reward_models[name], rm_losses[name] = pipeline.run_reward_model(sft_lm, pairs, config, on_step=bar)
+        kit.save(reward_models[name], name, losses=rm_losses[name])
         rm_table[name] = judge_report(reward_models[name], heldout_encoded_pairs)
     kit.record("reward_model", rm_table)
 

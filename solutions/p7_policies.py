@@ -40,6 +40,8 @@ if __name__ == "__main__":
         gold_curves[name] = watched.gold_means  # grows while the policy trains
         with kit.ProgressBar(profile.ppo.steps, name) as bar:
             trained[name], ppo_stats[name] = pipeline.run_ppo(sft_lm, watched, train_prompts, on_step=bar)
+        kit.save(trained[name], name, steps=ppo_stats[name], gold=gold_curves[name], reward={
+            "mean": rewards[judge].mean, "std": rewards[judge].std, "missing_eos_penalty": profile.ppo.missing_eos_penalty})
     kit.record("ppo", [
         {"policy": name, "step": step, **row, "gold": gold_curves[name][step]}
         for name, rows in ppo_stats.items() for step, row in enumerate(rows)
@@ -53,3 +55,16 @@ if __name__ == "__main__":
     pipeline.needs("sft_lm", "trained", "shown")
     voices = {"SFT": sft_lm, **trained}
     print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()}))
+
+# %% [markdown]
+# Talk to them yourself. Change the question, run the cell again; with `greedy=False` and another `seed` a model may answer
+# in another way.
+
+# %%
+if __name__ == "__main__":
+    pipeline.needs("sft_lm", "trained")
+    question = "What does the dragon eat?"
+    asked = [format_example({"instruction": question, "context": "", "response": ""})[0]]
+    everyone = {"Base": base_lm, "SFT": sft_lm, **trained}
+    said = {name: pipeline.generate(model, asked, greedy=True, seed=0) for name, model in everyone.items()}
+    print(kit.show_conversations(asked, said))

@@ -1,13 +1,23 @@
 # %% [markdown]
 # # Part 8 · Curves, and how to read them
 #
-# ## Learning and KL
+# ## Going on another day
+#
+# Each training saved its model and its curves. To go on in a new kernel, run parts 1 and 2 and the cells of your slots, but
+# no training; the next cell then loads what the trainings made. Models that are in memory stay as they are.
 
 # %%
 from __future__ import annotations
 
 import rlhf_kit as kit
 
+if __name__ == "__main__":
+    kit.load_trainings(globals(), pipeline)
+
+# %% [markdown]
+# ## Learning and KL
+
+# %%
 if __name__ == "__main__":
     pipeline.needs("ppo_stats")
     kit.plot_ppo(ppo_stats)

@@ -6,11 +6,13 @@ from .batching import IGNORE_INDEX, pad_sequences, preference_batches, sft_batch
 from .checks import connect_grader
 from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, get_profile, warmup_factor
 from .data import load_demonstrations, load_preferences, load_prompts
-from .demo import answer, demo, show_conversations
+from .demo import answer, demo, one_of_each_kind, show_conversations
 from .environment import best_device, check_environment, seed_everything
 from .export import export_submission
+from .going_on import load_trainings
 from .gold import GoldReward, gold_components, gold_reward
 from .intervals import mean_interval
+from .model_files import load, load_values, save, saved_models
 from .models import (
     Policy,
     RewardModelBase,
@@ -68,12 +70,16 @@ __all__ = [
     "gold_reward",
     "hyperparameter_log",
     "lay_out",
+    "load",
     "load_base_model",
     "load_demonstrations",
     "load_preferences",
     "load_prompts",
     "load_tokenizer",
+    "load_trainings",
+    "load_values",
     "mean_interval",
+    "one_of_each_kind",
     "pad_sequences",
     "plot_accuracy",
     "plot_lengths",
@@ -86,6 +92,8 @@ __all__ = [
     "record",
     "rollout",
     "sample",
+    "save",
+    "saved_models",
     "score_sequences",
     "seed_everything",
     "sft_batches",

@@ -49,6 +49,11 @@ def show_conversations(prompts: Sequence[str], replies: Mapping[str, Sequence[st
     return "\n\n".join(blocks)
 
 
+def one_of_each_kind(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one prompt of each kind of question, the last of its kind."""
+    return list({row["kind"]: row["prompt"] for row in rows}.values())
+
+
 def first_questions() -> list[str]:
     """Return the shortest held-out prompt of each of FIRST_KINDS; short ones have no earlier turns."""
     from .data import load_prompts

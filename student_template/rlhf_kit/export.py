@@ -20,6 +20,7 @@ from typing import Any
 
 from .answers.notebook import RejectedError
 from .export_warnings import find_warnings
+from .files import replacing
 from .history import ran_cells
 from .saved_work import SavedWork, limits, read_work
 
@@ -139,19 +140,18 @@ def free_name(wanted: Path) -> Path:
 
 def write_zip(target: Path, files: Mapping[str, bytes]) -> None:
     """Write a zip; equal content gives equal bytes. The target is replaced when the zip is complete."""
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        with (
+            replacing(target) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+        ):
             for name in sorted(files):
                 entry = zipfile.ZipInfo(name, EPOCH)
                 entry.compress_type = _compression(files[name])
                 entry.external_attr, entry.create_system = 0o644 << 16, 3  # 3: Unix, on every system
                 archive.writestr(entry, files[name])
-        os.replace(partial, target)
     except OSError as error:
         raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _compression(content: bytes) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-_REWARD_MODELS = ("Poor RM", "Good RM")
-_POLICIES = ("Poor-RM policy", "Good-RM policy")
+REWARD_MODELS = ("Poor RM", "Good RM")
+POLICIES = ("Poor-RM policy", "Good-RM policy")
 
 # Names of the notebook: the part that makes them, and what a dict has to hold, since a cell would otherwise go on with
 # one reward model or one policy.
@@ -19,12 +19,12 @@ MADE: dict[str, tuple[int, tuple[str, ...]]] = {
     "sft_lm": (3, ()),
     "sft_losses": (3, ()),
     "shown": (3, ()),
-    "reward_models": (4, _REWARD_MODELS),
+    "reward_models": (4, REWARD_MODELS),
     "rm_losses": (4, ()),
-    "rewards": (7, _REWARD_MODELS),
-    "trained": (7, _POLICIES),
-    "ppo_stats": (7, _POLICIES),
-    "gold_curves": (7, _POLICIES),
+    "rewards": (7, REWARD_MODELS),
+    "trained": (7, POLICIES),
+    "ppo_stats": (7, POLICIES),
+    "gold_curves": (7, POLICIES),
     "runs": (8, ()),
     "four": (9, ()),
     "comparison": (9, ()),

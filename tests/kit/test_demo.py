@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from rlhf_kit.data import load_prompts
-from rlhf_kit.demo import answer, demo, first_questions, show_conversations
+from rlhf_kit.demo import answer, demo, first_questions, one_of_each_kind, show_conversations
 
 PROMPT = "\n\nHuman: Where does the zog live?\n\nAssistant:"
 
@@ -64,3 +64,8 @@ def test_the_stranger_of_the_first_questions_is_no_known_animal():
 
 def test_the_first_questions_have_no_earlier_turns():
     assert [prompt.count("\n\nHuman:") for prompt in first_questions()] == [1] * 4
+
+
+def test_one_of_each_kind_takes_the_last_and_keeps_the_order_of_the_kinds():
+    rows = [{"kind": kind, "prompt": prompt} for kind, prompt in (("list", "a"), ("fact", "b"), ("list", "c"))]
+    assert one_of_each_kind(rows) == ["c", "b"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.live_notebook import FEWER, SHORTER, LiveNotebook, Ran
+from tests.support.live_notebook import LiveNotebook, Ran
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +17,7 @@ def notebook(tmp_path_factory) -> Iterator[LiveNotebook]:
     """Return the notebook after part 2 and with every slot defined, before anything was trained."""
     live = LiveNotebook(tmp_path_factory.mktemp("release"))
     try:
-        for name, source in live.cells.items():
-            if "grader." not in source and "pipeline.needs(" not in source and "kit.demo" not in source:
-                assert live.run(name).error is None, name
-                live.do(SHORTER if "profile, device =" in source else FEWER if "load_demonstrations" in source else "")
+        live.define()
         yield live
     finally:
         live.close()
@@ -29,18 +26,6 @@ def notebook(tmp_path_factory) -> Iterator[LiveNotebook]:
 def forget(notebook: LiveNotebook, *names: str) -> None:
     """Take names out of the kernel, as if their cells had not run."""
     assert notebook.do(f"for _name in {names}: globals().pop(_name, None)").error is None
-
-
-def trained_until(notebook: LiveNotebook, part: str) -> None:
-    """Run the training cells of earlier parts, if what they make is not complete."""
-    for name, made, complete in (
-        ("run_sft(base_lm", "p4", "globals().get('sft_lm') is not None"),
-        ("pipeline.run_reward_model", "p6", "len(globals().get('reward_models', {})) == 2"),
-        ("Watched(rewards", "p9", "len(globals().get('trained', {})) == 2"),
-    ):
-        if made <= part and notebook.value(complete) != "True":
-            assert notebook.run(notebook.find(name)).error is None
-            assert notebook.value(complete) == "True"
 
 
 def stopped_at(ran: Ran) -> int:
@@ -84,7 +69,7 @@ def test_a_reward_model_without_sft_says_what_to_run_and_draws_nothing(notebook)
     ("press_at", "complete"), [("Poor RM: [...", False), ("] 11 of 29", False), ("Good RM: [###.", True)]
 )
 def test_stopped_reward_models_are_kept_and_the_missing_one_is_named(notebook, press_at, complete):
-    trained_until(notebook, "p4")
+    notebook.trained_until("p4")
     cell = notebook.find("pipeline.run_reward_model")
     ran = notebook.run(cell, press_at)
     steps = stopped_at(ran)
@@ -104,20 +89,20 @@ def test_stopped_reward_models_are_kept_and_the_missing_one_is_named(notebook, p
 
 
 def test_the_short_trial_can_be_stopped_too(notebook):
-    trained_until(notebook, "p6")
+    notebook.trained_until("p6")
     assert stopped_at(notebook.run(notebook.find("Three short steps"), "] 1 of 3")) >= 1
 
 
 @pytest.mark.parametrize("press_at", ["Poor-RM policy: [...", "Poor-RM policy: [####", "Good-RM policy: [####"])
 def test_part_seven_never_goes_on_with_one_policy(notebook, press_at):
-    trained_until(notebook, "p7")
+    notebook.trained_until("p7")
     cell = notebook.find("Watched(rewards")
     steps = stopped_at(notebook.run(cell, press_at))
     later = [*notebook.after(cell, "p7"), *notebook.after(cell, "p8")]
-    assert len(later) == 5
+    assert len(later) == 6
     if press_at.startswith("Good"):
         assert notebook.value("[len(rows) for rows in ppo_stats.values()]") == f"[5, {steps}]"
-        assert [notebook.run(name).error for name in later] == [None] * 5
+        assert [notebook.run(name).error for name in later] == [None] * 6
     else:
         for name in [*later, notebook.find("pipeline.compare(")]:
             ran = notebook.run(name)
@@ -127,7 +112,7 @@ def test_part_seven_never_goes_on_with_one_policy(notebook, press_at):
 
 
 def test_a_stopped_evaluation_says_which_cell_to_run(notebook):
-    trained_until(notebook, "p9")
+    notebook.trained_until("p9")
     cell = notebook.find("pipeline.compare(")
     ran = notebook.run(cell, "] 8 of 128 replies")
     assert ran.error is not None

@@ -25,8 +25,9 @@ NOT_DECIDING = {
                           "wire"},
     "autograder/training": {"__init__", "messages", "outcome"},
     "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "drawing", "environment", "export",
-                                  "export_warnings", "figure", "history", "intervals", "looks", "needs", "otter_format",
-                                  "plots", "progress", "results", "returned", "saved_work", "stopping"},
+                                  "export_warnings", "figure", "files", "going_on", "history", "intervals", "looks",
+                                  "model_files", "needs", "otter_format", "plots", "progress", "results", "returned",
+                                  "saved_work", "stopping"},
     "student_template/rlhf_kit/answers": ANSWERS,
 }  # fmt: skip
 
