@@ -64,7 +64,7 @@ class ProgressBar:
         self._stop.waits = True
         self.advance()
         if self._stop.asked:
-            raise Stopped(self._message())
+            raise self._stopped()
 
     def advance(self, n: int = 1) -> None:
         """Count n more steps without values."""
@@ -116,30 +116,43 @@ class ProgressBar:
 
     def close(self, ended: str = "") -> None:
         """Draw the final state and end the bar. A second call does nothing. ended: why, if not all went well."""
-        self._stop.ignore()
-        if not self._closed:
-            self._closed = True
-            self._draw(ended)
+        try:
+            if not self._closed:
+                self._closed = True
+                self._draw(ended)
+        finally:
+            self._stop.ignore()  # last, so that a second interrupt does not end the drawing
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
         # an interrupt while the bar is drawn would miss `__exit__`, which explains it
         self._stop.waits = True
         self._stop.listen()
-        self._draw()
+        try:
+            self._draw()
+        except BaseException:
+            self._stop.ignore()  # there is no `__exit__` after this
+            raise
         self._stop.waits = False
         if self._stop.asked:
+            stopped = self._stopped()
             self.close("stopped")
-            raise Stopped(self._message())
+            raise stopped
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        stopped = self._stop.asked or isinstance(error, KeyboardInterrupt)
-        self.close("stopped" if stopped else "ended by an error" if error else "")
+        asked = self._stop.asked or isinstance(error, KeyboardInterrupt)
+        stopped = self._stopped() if asked else None
+        self.close("stopped" if asked else "ended by an error" if error else "")
         if stopped and (error is None or isinstance(error, KeyboardInterrupt)):
-            raise Stopped(self._message()) from None
+            raise stopped from None
+
+    def _stopped(self) -> Stopped:
+        """Return what is raised after an interrupt. Further interrupts do nothing from now on."""
+        self._stop.raised = True
+        return Stopped(self._message())
 
     def _message(self) -> str:
         """Say at which step the bar was stopped, and what there is now."""

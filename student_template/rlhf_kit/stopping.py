@@ -22,12 +22,13 @@ class StopRequest:
     """Wait with an interrupt until a training step is done.
 
     From `listen` to `ignore`, an interrupt is noted in `asked`. It raises a KeyboardInterrupt at once if `waits` is
-    False (there is no step to wait for) or if it is the second one. Outside the main thread, or where another handler
+    False (there is no step to wait for) or if it is the second one. Once something was raised (`raised`), further
+    interrupts do nothing: they would break off what keeps the model. Outside the main thread, or where another handler
     is set, interrupts stay as they are.
     """
 
     def __init__(self) -> None:
-        self.asked, self.waits = False, False
+        self.asked, self.waits, self.raised = False, False, False
         self._before: Any = None
 
     def listen(self) -> None:
@@ -43,6 +44,9 @@ class StopRequest:
             self._before = None
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
+        if self.raised:
+            return
         again, self.asked = self.asked, True
         if again or not self.waits:
+            self.raised = True
             raise KeyboardInterrupt

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from rlhf_kit.drawing import Drawing
 from rlhf_kit.models import Policy
 from rlhf_kit.pipeline import RLHFPipeline
 from rlhf_kit.progress import ProgressBar
@@ -106,6 +107,26 @@ def test_a_second_interrupt_does_not_wait_for_the_step(pipeline, tiny_lm, press)
         lm, losses = pipeline.run_sft(tiny_lm, DEMONSTRATIONS, on_step=bar)
     assert len(losses) == 1
     assert not torch.equal(lm.transformer.wte.weight, tiny_lm.transformer.wte.weight)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(ProgressBar, "keep"), (Drawing, "draw"), (ProgressBar, "_message")])
+def test_an_interrupt_after_the_training_has_ended_loses_nothing(pipeline, tiny_lm, press, monkeypatch, owner, name):
+    """The second press of an impatient user may come late: while the model is kept, the bar drawn, the text made."""
+    once = getattr(owner, name)
+
+    def interrupted(self: Any, *arguments: Any, **named: Any) -> Any:
+        if bar.steps > 1:  # the second step, in which stop was pressed, is done
+            press_stop()
+        return once(self, *arguments, **named)
+
+    bar, model = ProgressBar(3, "SFT", quiet=True), None
+    monkeypatch.setattr(owner, name, interrupted)
+    press(2)
+    with pytest.raises(Stopped, match=r"was stopped after step 2 of 3\. The model is kept"), bar:
+        model, losses = pipeline.run_sft(tiny_lm, DEMONSTRATIONS, on_step=bar)
+    assert model is not None
+    assert len(losses) == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_in_the_last_step_still_ends_the_cell(pipeline, tiny_lm, press):
