@@ -21,6 +21,29 @@
 # The recipe is the one of InstructGPT (Ouyang et al. 2022), which goes back to Christiano et al. (2017),
 # Ziegler et al. (2019) and Stiennon et al. (2020).
 #
+# **You need** Python, PyTorch (tensors, autograd, a training loop) and what a language model's logits are. No
+# reinforcement learning, no GPU.
+#
+# **It takes** about <!-- REGISTRY minutes --> minutes to write the slots if PyTorch is familiar, and half an hour to read
+# and to answer three questions in words. The minutes in the table and at each slot are estimates. Training and
+# evaluation run for a few minutes altogether, each with a bar.
+#
+# **Afterwards you can**
+#
+# * turn demonstrations and comparisons into tensors and losses, and say which tokens count;
+# * train a reward model on comparisons, and find out what it has really learned;
+# * derive and write every step of PPO with a KL penalty, and read its curves;
+# * recognise reward hacking and over-optimisation, in figures and in replies;
+# * compare models fairly: the same prompts, one decoding, intervals, more than one number.
+#
+# <!-- REGISTRY slots -->
+#
+# ## How it is graded
+#
+# <!-- REGISTRY points -->
+#
+# <!-- REGISTRY passing -->
+#
 # ## How to work
 #
 # Each slot is one cell that begins with `# TODO T01 · …`. It has a signature and a docstring; replace the line
@@ -74,10 +97,12 @@ from pathlib import Path
 
 
 def find_release(start: Path) -> Path:
-    """The folder that holds `rlhf_kit`: `start`, its parents, a folder in it, or a zip in it, unpacked here.
+    """The folder that holds `rlhf_kit`: `start`, a parent, a folder or a zip (unpacked) in it.
 
-    One more folder around the release does no harm. A zip that cannot be read is skipped and named."""
-    inside = [*start.glob("[!.]*/rlhf_kit/__init__.py"), *start.glob("[!.]*/[!.]*/rlhf_kit/__init__.py")]
+    One more folder around the release does no harm. A zip that cannot be read is skipped and named.
+    """
+    wanted = "rlhf_kit/__init__.py"
+    inside = [*start.glob(f"[!.]*/{wanted}"), *start.glob(f"[!.]*/[!.]*/{wanted}")]
     for folder in [start, *start.parents, *sorted(file.parents[1] for file in inside)]:
         if (folder / "rlhf_kit" / "__init__.py").is_file():
             return folder
@@ -98,14 +123,17 @@ def find_release(start: Path) -> Path:
             return start
     raise FileNotFoundError(" ".join([
         f"rlhf_kit is not in {start}.", *skipped,
-        "Upload the release zip to this folder (on Colab: the file panel on the left), or start Jupyter in the "
-        "unpacked release, and run this cell again.",
+        "Upload the release zip to this folder (on Colab: the file panel on the left), or start "
+        "Jupyter in the unpacked release, and run this cell again.",
     ]))
 
 
 def folder_of_release(archive: zipfile.ZipFile) -> str | None:
-    """The folder around the release in a zip: "", or "name/" if it was packed again with one. None: no release."""
-    found = [name for name in archive.namelist() if re.fullmatch(r"([^/]+/)?rlhf_kit/__init__\.py", name)]
+    """The folder around the release in a zip: "", or "name/" if it was packed again with one.
+
+    None: there is no release in it."""
+    wanted = re.compile(r"([^/]+/)?rlhf_kit/__init__\.py")
+    found = [name for name in archive.namelist() if wanted.fullmatch(name)]
     if found and (damaged := archive.testzip()):
         raise ValueError(f"{damaged} in it is damaged")
     return min(found, key=len).removesuffix("rlhf_kit/__init__.py") if found else None
@@ -116,18 +144,20 @@ def why_unreadable(path: Path, error: Exception) -> str:
     if isinstance(error, zipfile.BadZipFile):
         with path.open("rb") as file:
             if file.read(2) in (b"PK", b""):  # as every zip begins, but its end is not there
-                return "the upload is not finished, or it broke off. Wait for it, or upload the file again."
+                broken = "the upload is not finished, or it broke off. Wait for it, or upload"
+                return f"{broken} the file again."
     return f"{error}. Take the release zip as it was handed out."
 
 
 def unpack(archive: zipfile.ZipFile, folder: Path, around: str = "") -> None:
-    """Unpack a release into `folder`, but for its notebook. around: the folder in the zip that it is in, if any.
+    """Unpack a release into `folder`, but for its notebook.
 
-    No file that is there is overwritten: where the release's differs, it goes beside it (notes.md: notes.new.md) and
-    both are named."""
+    around: the folder in the zip that it is in, if any. No file that is there is overwritten: where
+    the release's differs, it goes beside it (notes.md: notes.new.md) and both are named."""
     kept = []
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
-        names = [name for name in archive.namelist() if name.startswith(around) and not name.lower().endswith(".ipynb")]
+        names = [name for name in archive.namelist() if name.startswith(around)]
+        names = [name for name in names if not name.lower().endswith(".ipynb")]
         archive.extractall(scratch, names)
         root = Path(scratch, around)
         files = sorted(path for path in root.rglob("*") if path.is_file())
@@ -162,7 +192,9 @@ def missing_packages(requirements: Path) -> list[str]:
                 have = importlib.metadata.version(wanted[1])
             except importlib.metadata.PackageNotFoundError:
                 have = ""
-            numbers = [[int(n) for n in re.findall(r"\d+", text)[:2]] for text in (have, wanted[2] or "")]
+            numbers = [
+                [int(n) for n in re.findall(r"\d+", text)[:2]] for text in (have, wanted[2] or "")
+            ]
             if not have or numbers[0] < numbers[1]:
                 missing.append(line.split("#")[0].strip())
     return missing
@@ -227,3 +259,36 @@ if __name__ == "__main__":
 # 1. <!-- CLAIM sft_beats_base --> **SFT** shows it what an answer looks like (imitation).
 # 2. **The reward model** learns, from pairs of answers, which one people prefer (judgement).
 # 3. <!-- CLAIM good_beats_sft good_wins good_stays_near --> **PPO** changes the policy so that its own answers score higher, without straying far (improvement).
+
+# %% [markdown]
+# ## Where this goes
+#
+# Before you build it, see it work. This notebook was run once with the reference solution; the next cells show what it
+# recorded then. Nothing is trained here. Your own run will look much like it, and not the same: other machines
+# round differently.
+#
+# Two policies start from the same SFT model and are trained by the same PPO, each on its own reward model: the
+# *Good RM* learned from careful comparisons, the *Poor RM* from few and superficial ones. Left: the reward that each
+# policy is trained on. Right: how far it moves away from the SFT model.
+
+# %%
+if __name__ == "__main__":
+    recorded = kit.load_recorded_run()
+    print(f"recorded on {recorded['date']} with the reference solution")
+    kit.plot_ppo(recorded["ppo"])
+
+# %% [markdown]
+# Both rewards rise. But the world is invented, so there is a *gold reward* that says how good a reply really is, and
+# no model has seen it. On questions that were held out it tells another story:
+
+# %%
+if __name__ == "__main__":
+    kit.plot_policies(recorded["comparison"], ylabel="mean gold reward (−3 to 3)")
+
+# %% [markdown]
+# Read what the four models answer, each with its gold reward and the parts of it, and note what the Poor-RM policy has
+# found out about its judge. How it comes to this is what you build now, step by step.
+
+# %%
+if __name__ == "__main__":
+    kit.show_conversations(recorded["prompts"], recorded["replies"], gold=True)

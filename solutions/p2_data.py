@@ -28,7 +28,8 @@ if __name__ == "__main__":
     demonstrations = kit.load_demonstrations()
     preferences, heldout_pairs = kit.load_preferences("train"), kit.load_preferences("heldout")
     train_prompts, heldout_prompts = kit.load_prompts("train"), kit.load_prompts("heldout")
-    print(f"{len(demonstrations)} demonstrations, {len(preferences)} pairs, {len(train_prompts)} prompts")
+    print(f"{len(demonstrations)} demonstrations, {len(preferences)} pairs")
+    print(f"{len(train_prompts)} prompts")
     for i in (0, 1, 2):
         print(demonstrations[i])
     print("chosen  :", preferences[0]["chosen"].strip())
@@ -59,8 +60,9 @@ def format_example(example: dict[str, Any]) -> tuple[str, str]:
     """Turn a Dolly-style row into a (prompt, completion) pair of strings.
 
     example: has "instruction" and "response", and "context", which may be blank, None or missing.
-    Returns the prompt "\\n\\nHuman: {instruction}[\\n\\n{context}]\\n\\nAssistant:" (the context only if it
-    is not blank) and the completion: one space and the response without surrounding white space.
+    Returns the prompt "\\n\\nHuman: {instruction}[\\n\\n{context}]\\n\\nAssistant:" (the context
+    only if it is not blank) and the completion: one space and the response without surrounding
+    white space.
     """
     # BEGIN SOLUTION T01
     question = example["instruction"]
@@ -93,8 +95,8 @@ def format_example(example: dict[str, Any]) -> tuple[str, str]:
 def split_preference(chosen: str, rejected: str) -> tuple[str, str, str]:
     """Split two HH-style dialogues into (prompt, chosen reply, rejected reply).
 
-    The prompt runs up to and including the last "\\n\\nAssistant:"; the replies are what follows, unchanged,
-    so that prompt + reply gives the dialogue back. Earlier turns belong to the prompt.
+    The prompt runs up to and including the last "\\n\\nAssistant:"; the replies are what follows,
+    unchanged, so that prompt + reply gives the dialogue back. Earlier turns belong to the prompt.
     Raises ValueError if the two dialogues do not share one prompt (or have no assistant turn).
     """
     # BEGIN SOLUTION T02
@@ -127,12 +129,15 @@ def split_preference(chosen: str, rejected: str) -> tuple[str, str, str]:
 
 # %%
 # TODO T03 · tokenise prompt and completion, and mask the prompt's labels
-def encode_example(prompt: str, completion: str, tokenizer: Any, max_length: int) -> dict[str, list[int]]:
-    """Encode one demonstration: {"input_ids": [...], "labels": [...]}, equally long, at most max_length.
+def encode_example(
+    prompt: str, completion: str, tokenizer: Any, max_length: int
+) -> dict[str, list[int]]:
+    """Encode one demonstration: {"input_ids": [...], "labels": [...]}, of equal length.
 
-    Prompt and completion are encoded separately and joined, with `tokenizer.eos_token_id` as the last
-    token. Labels repeat the ids, and are -100 on the prompt. Too long: the prompt is cut from the left; if
-    the completion with its EOS does not fit alone, its head is kept, without EOS.
+    Prompt and completion are encoded separately and joined, with `tokenizer.eos_token_id` as the
+    last token. Labels repeat the ids, and are -100 on the prompt. Longer than max_length: the
+    prompt is cut from the left; if the completion with its EOS does not fit alone, its head is
+    kept, without EOS.
     """
     # BEGIN SOLUTION T03
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]

@@ -144,11 +144,15 @@ def train_sft(
 
 # %%
 @torch.no_grad()
-def heldout_loss(lm: nn.Module, encoded: list[dict[str, list[int]]], config: kit.SFTConfig) -> float:
-    """Nats per supervised token over all of `encoded`: totals divided once, not a mean of batch means."""
+def heldout_loss(
+    lm: nn.Module, encoded: list[dict[str, list[int]]], config: kit.SFTConfig
+) -> float:
+    """Nats per supervised token of all of `encoded`: totals divided once, no mean of means."""
     total, tokens = 0.0, 0
     for batch in kit.sft_batches(encoded, config, kit.PAD_ID):
-        ids, mask, labels = (batch[k].to(lm.device) for k in ("input_ids", "attention_mask", "labels"))
+        ids, mask, labels = (
+            batch[k].to(lm.device) for k in ("input_ids", "attention_mask", "labels")
+        )
         count = int((labels[:, 1:] != kit.IGNORE_INDEX).sum())
         total += sft_loss(lm(input_ids=ids, attention_mask=mask).logits, labels).item() * count
         tokens += count
@@ -177,8 +181,9 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     pipeline.needs("sft_lm", "heldout_prompts")
     shown = kit.one_of_each_kind(heldout_prompts)
-    answers = {name: pipeline.generate(lm, shown, greedy=True) for name, lm in (("base", base_lm), ("SFT", sft_lm))}
-    print(kit.show_conversations(shown, answers))
+    both = {"base": base_lm, "SFT": sft_lm}
+    answers = {name: pipeline.generate(lm, shown, greedy=True) for name, lm in both.items()}
+    kit.show_conversations(shown, answers)
 
 # %% [markdown]
 # Read the answers, not only the loss. <!-- CLAIM sft_form_right --> The form should be right nearly always: a sentence or two, then an end.

@@ -55,7 +55,7 @@ import rlhf_kit as kit
 # %%
 # TODO T06 · score a sequence at its last attended token
 class RewardModel(kit.RewardModelBase):
-    """A GPT-2 body (`self.transformer`) and a linear head (`self.score`): one number per sequence."""
+    """A GPT-2 body (`self.transformer`) and a linear head (`self.score`): a number per sequence."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Score each sequence at its last attended token: (B, T), (B, T) -> (B,).
@@ -121,7 +121,7 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor, margin: float | Tensor 
 # %%
 # TODO T08 · the share of pairs ranked right
 def preference_accuracy(chosen: Tensor, rejected: Tensor) -> float:
-    """Share of pairs whose chosen reply scores higher; a tie counts one half. Scores (B,) -> float."""
+    """Share of pairs whose chosen reply scores higher; a tie counts half. Scores (B,) -> float."""
     # BEGIN SOLUTION T08
     right = (chosen > rejected).double() + 0.5 * (chosen == rejected).double()
     return right.mean().item()
@@ -131,10 +131,13 @@ def preference_accuracy(chosen: Tensor, rejected: Tensor) -> float:
 # %% [markdown]
 # ## T09 · The loop
 #
-# **Task.** As T05, on pair batches: `chosen_input_ids`, `chosen_attention_mask`, `rejected_…`. Body and head both learn.
-# The two sides are padded separately, so each needs its own mask.
+# **Task.** T05's loop once more, settings and order included, on pair batches: `chosen_input_ids`,
+# `chosen_attention_mask`, `rejected_…`. Body and head both learn. What differs is what needs care: a step scores two sides,
+# which are padded separately, so each needs its own mask; a sequence has one score and no labels, so nothing is shifted and
+# nothing is averaged over tokens.
 #
-# **Hint.** Copy your T05 and change what is fed in and which loss is called.
+# **Hint.** Copy your T05 and change what is fed in and which loss is called. Two forward passes are the simplest; one over
+# both sides, padded to one width, gives the same.
 #
 # **Common mistakes.** `torch.no_grad()` around the forward (copied from an evaluation) · one side's mask for both · an
 # optimiser that holds the head only.
@@ -220,12 +223,17 @@ def judge_report(model: nn.Module, pairs: list[dict[str, list[int]]]) -> dict[st
 if __name__ == "__main__":
     pipeline.needs("sft_lm", "preferences", "heldout_pairs")
     heldout_encoded_pairs = pipeline.encode_pairs(heldout_pairs)
-    sources = {"Poor RM": (kit.load_preferences("poor"), profile.poor_rm), "Good RM": (preferences, profile.good_rm)}
+    sources = {
+        "Poor RM": (kit.load_preferences("poor"), profile.poor_rm),
+        "Good RM": (preferences, profile.good_rm),
+    }
     reward_models, rm_losses, rm_table = {}, {}, {}
     for name, (pairs, config) in sources.items():
         updates = config.epochs * math.ceil(len(pairs) / config.batch_size)
         with kit.ProgressBar(updates, name) as bar:
-            reward_models[name], rm_losses[name] = pipeline.run_reward_model(sft_lm, pairs, config, on_step=bar)
+            reward_models[name], rm_losses[name] = pipeline.run_reward_model(
+                sft_lm, pairs, config, on_step=bar
+            )
         kit.save(reward_models[name], name, losses=rm_losses[name])
         rm_table[name] = judge_report(reward_models[name], heldout_encoded_pairs)
     kit.record("reward_model", rm_table)
@@ -234,6 +242,35 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     pipeline.needs("rm_losses")
     kit.plot_loss(rm_losses, title="Reward models", ylabel="loss (nats per pair)", baseline=math.log(2))
+
+# %% [markdown]
+# What does each of them see? First four held-out pairs with both scores; only differences within a pair mean something.
+# Then, among all chosen replies, the two that each judge likes best, and the two that it likes least.
+
+# %%
+if __name__ == "__main__":
+    pipeline.needs("reward_models", "heldout_pairs")
+    sides = {
+        name: dict(zip(("chosen", "rejected"), score_pairs(model, heldout_encoded_pairs)))
+        for name, model in reward_models.items()
+    }
+    parts = [split_preference(pair["chosen"], pair["rejected"]) for pair in heldout_pairs]
+    first = [dict(zip(("prompt", "chosen", "rejected"), part)) for part in parts[:4]]
+    said = {side: [one[side].strip() for one in first] for side in ("chosen", "rejected")}
+    scores = {
+        side: [", ".join(f"{n} {s[side][i]:+.2f}" for n, s in sides.items()) for i in range(4)]
+        for side in said
+    }
+    kit.show_conversations(first, said, notes=scores)
+
+# %%
+if __name__ == "__main__":
+    pipeline.needs("sides")
+    for name, scored in sides.items():
+        order = scored["chosen"].argsort(descending=True).tolist()
+        print(f"--- {name}, highest and lowest scores among the chosen replies")
+        for i in (*order[:2], *order[-2:]):
+            print(f"{scored['chosen'][i]:+.2f}  {parts[i][1].strip() or '(empty)'}")
 
 # %% [markdown]
 # Compare the columns. No judge does equally well in both halves, for their pairs differ in more than length. <!-- CLAIM good_judge_long good_judge_not_long good_judge_closer --> But the Good

@@ -79,7 +79,9 @@ def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
 
 # %%
 # TODO T11 · per-token rewards: KL penalty, and the score at the end
-def shape_rewards(scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, beta: float) -> Tensor:
+def shape_rewards(
+    scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, beta: float
+) -> Tensor:
     """Per-token rewards (B, T) from one score per reply (Ziegler et al. 2019).
 
     scores: (B,). logprobs, ref_logprobs: (B, T), policy and reference, of the sampled tokens.
@@ -126,12 +128,14 @@ def shape_rewards(scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, mask: 
 
 # %%
 # TODO T12 · generalised advantage estimation
-def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
+def gae(
+    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float
+) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimation (Schulman et al. 2015, equations 11-16).
 
     rewards, values, mask: (B, T); the mask is 1 on one contiguous run of response tokens per row.
-    Returns raw (not whitened) advantages and returns = advantages + values, both (B, T) and 0 outside the
-    mask. The value after the last response token is 0: the episode ends there.
+    Returns raw (not whitened) advantages and returns = advantages + values, both (B, T) and 0
+    outside the mask. The value after the last response token is 0: the episode ends there.
     """
     # BEGIN SOLUTION T12
     inside = mask.bool()
@@ -189,12 +193,13 @@ def ppo_loss(
     values: Tensor, old_values: Tensor, returns: Tensor,
     mask: Tensor, config: kit.PPOConfig,
 ) -> tuple[Tensor, dict[str, float]]:
-    """PPO's clipped loss with a clipped value loss (Schulman et al. 2017), as token means over the mask.
+    """PPO's clipped loss with a clipped value loss (Schulman et al. 2017): means over the mask.
 
     All tensors (B, T). Gradient flows into `logprobs` and `values` only.
     config: clip_range (of the ratio), value_clip, value_coef.
     Returns policy loss + value_coef * value loss, and the stats policy_loss, value_loss, approx_kl
-    (mean of old - new log-probability) and clip_fraction (share of |ratio - 1| > clip_range), as floats.
+    (mean of old - new log-probability) and clip_fraction (share of |ratio - 1| > clip_range), as
+    floats.
     """
     # BEGIN SOLUTION T13
     inside = mask.bool()

@@ -88,8 +88,8 @@ def train_ppo(
     reference: frozen causal LM, `reference(input_ids=..., attention_mask=...).logits`.
     reward_fn: (prompt_ids, response_ids), lists of token lists -> scores (B,), no gradient.
     prompts: lists of token ids; all of them get their turn. on_step: called as on_step(step, row).
-    Returns one dict per phase with at least reward (mean score), kl (nats per sequence), policy_loss and
-    value_loss.
+    Returns one dict per phase with at least reward (mean score), kl (nats per sequence),
+    policy_loss and value_loss.
     """
     # BEGIN SOLUTION T14
     device = next(policy.parameters()).device
@@ -186,8 +186,10 @@ def update(
 # %%
 if __name__ == "__main__":
     pipeline.needs("sft_lm", "reward_models", "train_prompts")
-    trial = dataclasses.replace(profile.ppo, steps=3, rollouts=16, minibatch_size=8, warmup_steps=1)
-    trial_reward = pipeline.reward_function(reward_models["Good RM"], sft_lm, train_prompts.select(range(64)), trial)
+    trial = dataclasses.replace(
+        profile.ppo, steps=3, rollouts=16, minibatch_size=8, warmup_steps=1, calibration_prompts=64
+    )
+    trial_reward = pipeline.reward_function(reward_models["Good RM"], sft_lm, train_prompts, trial)
     with kit.ProgressBar(trial.steps, "Three short steps") as bar:
         _, trial_rows = pipeline.run_ppo(sft_lm, trial_reward, train_prompts, trial, on_step=bar)
     for row in trial_rows:

@@ -35,13 +35,17 @@ if __name__ == "__main__":
     rewards, trained, ppo_stats, gold_curves = {}, {}, {}, {}
     for judge in ("Poor RM", "Good RM"):
         name = f"{judge.replace(' ', '-')} policy"
-        rewards[judge] = pipeline.reward_function(reward_models[judge], sft_lm, train_prompts.select(range(256)))
+        rewards[judge] = pipeline.reward_function(reward_models[judge], sft_lm, train_prompts)
         watched = Watched(rewards[judge], train_gold)
         gold_curves[name] = watched.gold_means  # grows while the policy trains
         with kit.ProgressBar(profile.ppo.steps, name) as bar:
-            trained[name], ppo_stats[name] = pipeline.run_ppo(sft_lm, watched, train_prompts, on_step=bar)
+            trained[name], ppo_stats[name] = pipeline.run_ppo(
+                sft_lm, watched, train_prompts, on_step=bar
+            )
         kit.save(trained[name], name, steps=ppo_stats[name], gold=gold_curves[name], reward={
-            "mean": rewards[judge].mean, "std": rewards[judge].std, "missing_eos_penalty": profile.ppo.missing_eos_penalty})
+            "mean": rewards[judge].mean, "std": rewards[judge].std,
+            "missing_eos_penalty": profile.ppo.missing_eos_penalty,
+        })
     kit.record("ppo", [
         {"policy": name, "step": step, **row, "gold": gold_curves[name][step]}
         for name, rows in ppo_stats.items() for step, row in enumerate(rows)
@@ -54,7 +58,8 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     pipeline.needs("sft_lm", "trained", "shown")
     voices = {"SFT": sft_lm, **trained}
-    print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()}))
+    said = {name: pipeline.generate(model, shown, greedy=True) for name, model in voices.items()}
+    kit.show_conversations(shown, said, gold=True)
 
 # %% [markdown]
 # Talk to them yourself. Change the question, run the cell again; with `greedy=False` and another `seed` a model may answer
@@ -66,5 +71,8 @@ if __name__ == "__main__":
     question = "What does the dragon eat?"
     asked = [format_example({"instruction": question, "context": "", "response": ""})[0]]
     everyone = {"Base": base_lm, "SFT": sft_lm, **trained}
-    said = {name: pipeline.generate(model, asked, greedy=True, seed=0) for name, model in everyone.items()}
-    print(kit.show_conversations(asked, said))
+    said = {
+        name: pipeline.generate(model, asked, greedy=True, seed=0)
+        for name, model in everyone.items()
+    }
+    kit.show_conversations(asked, said)

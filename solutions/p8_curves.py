@@ -9,6 +9,11 @@
 # %%
 from __future__ import annotations
 
+import math
+
+import torch
+from torch import Tensor
+
 import rlhf_kit as kit
 
 if __name__ == "__main__":
@@ -84,6 +89,47 @@ if __name__ == "__main__":
 # steps=2 * profile.ppo.steps, beta=b)` for $b$ in 0.02, 0.1, 0.5 against the Good RM. Plot all runs in one figure: do
 # they lie on one curve? Where is its top?
 #
+# ## Best of n: the same without training
+#
+# There is a cheaper way to raise a reward: let the SFT model write $n$ replies, and keep the one that the judge likes best
+# (Nakano et al. 2021). It takes $n$ times the work for each answer, again and again, where PPO pays once. How far it goes
+# from the SFT model is known: at most $\log n-(n-1)/n$ nats per reply. It optimises the judge all the same.
+
+# %%
+def best_of(scores: Tensor, gold: Tensor, n: int) -> tuple[float, float]:
+    """Mean score and mean gold reward of each prompt's best reply by score, among its first n.
+
+    scores, gold: (prompts, replies)."""
+    best = scores[:, :n].argmax(dim=1, keepdim=True)
+    return float(scores.gather(1, best).mean()), float(gold.gather(1, best).mean())
+
+
+if __name__ == "__main__":
+    pipeline.needs("sft_lm", "rewards", "train_prompts")
+    some, sizes = train_prompts.select(range(128)), (1, 2, 4, 8)
+    asked_ids = [ids for ids in pipeline.encode_prompts(some) for _ in range(max(sizes))]
+    generator = torch.Generator(device=device).manual_seed(0)
+    drawn = kit.sample(sft_lm, asked_ids, profile.ppo.max_new_tokens, generator=generator)
+    true = kit.GoldReward(some, tokenizer)(asked_ids, drawn).view(len(some), -1)
+    best_runs = {}
+    for judge, reward in rewards.items():
+        scores = reward(asked_ids, drawn).view(len(some), -1)
+        means = [best_of(scores, true, n) for n in sizes]
+        best_runs[f"best of n, {judge}"] = {
+            "kl": [math.log(n) - (n - 1) / n for n in sizes],
+            "proxy": [proxy for proxy, _ in means],
+            "gold": [gold for _, gold in means],
+        }
+
+# %%
+if __name__ == "__main__":
+    pipeline.needs("runs", "best_runs")
+    kit.plot_overoptimisation(runs | best_runs)
+
+# %% [markdown]
+# Compare at equal distance: which of the two gets more out of the Good RM? And where does gold go when the best of 8 is
+# chosen by the Poor RM? No gradient was involved, so whatever you see is the judge's own.
+#
 # ## Where the length goes
 #
 # <!-- CLAIM poor_replies_lengthen --> A hacked reward often shows first in a plain statistic. Length is the one to look at.
@@ -92,4 +138,10 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     pipeline.needs("ppo_stats")
     reply_lengths = {name: [row["length"] for row in rows] for name, rows in ppo_stats.items()}
-    kit.plot_loss(reply_lengths, title="Mean length of rollouts", xlabel="PPO step", ylabel="tokens", smoothing=0.6)
+    kit.plot_loss(
+        reply_lengths,
+        title="Mean length of rollouts",
+        xlabel="PPO step",
+        ylabel="tokens",
+        smoothing=0.6,
+    )

@@ -56,14 +56,14 @@ def compare_policies(
     score_fn: Callable[[list[list[int]], list[list[int]]], Tensor],
     config: kit.EvalConfig,
 ) -> list[dict[str, Any]]:
-    """Decode every policy alike, with the same seed, on the same prompts, and compare it with policies["SFT"].
+    """Decode every policy alike, with one seed, on the same prompts; compare with policies["SFT"].
 
     prompts: lists of token ids. score_fn: (prompt_ids, response_ids) -> scores (B,), no gradient.
-    config: max_new_tokens, greedy, seed, batch_size; bootstrap (resamples) and confidence of the interval.
-    Returns one dict per policy, in the given order: name, n (prompts), mean_reward, kl_to_sft (nats per
-    sequence, on the policy's own replies), win_rate, win_low, win_high (against "SFT", prompt by prompt,
-    ties half, percentile bootstrap over prompts), mean_tokens (EOS included), repetition (1 - distinct /
-    all token bigrams, mean over replies) and response_ids (list of token lists).
+    config: max_new_tokens, greedy, seed, batch_size; bootstrap (resamples), confidence (interval).
+    Returns one dict per policy, in the given order: name, n (prompts), mean_reward, kl_to_sft (nats
+    per sequence, on its own replies), win_rate, win_low, win_high (against "SFT", prompt by prompt,
+    ties half, percentile bootstrap over prompts), mean_tokens (EOS included), repetition (1 -
+    distinct / all token bigrams, mean over replies) and response_ids (list of token lists).
     """
     # BEGIN SOLUTION T15
     sft = policies["SFT"].lm
@@ -146,16 +146,25 @@ if __name__ == "__main__":
         for decoding in ("sampled", "greedy"):
             settings = dataclasses.replace(settings, greedy=decoding == "greedy")
             for row in pipeline.compare(four, heldout_prompts, gold, settings, on_replies=bar.advance):
-                low, high = kit.mean_interval(gold(heldout_ids, row["response_ids"]), settings.confidence)
-                judged = {judge: float(f(heldout_ids, row["response_ids"]).mean()) for judge, f in rewards.items()}
-                comparison.append({"decoding": decoding, **row, "reward_low": low, "reward_high": high, **judged})
-    kit.record("comparison", [{k: v for k, v in row.items() if k != "response_ids"} for row in comparison])
+                replies = row["response_ids"]
+                low, high = kit.mean_interval(gold(heldout_ids, replies), settings.confidence)
+                judged = {
+                    judge: float(f(heldout_ids, replies).mean()) for judge, f in rewards.items()
+                }
+                interval = {"reward_low": low, "reward_high": high}
+                comparison.append({"decoding": decoding, **row, **interval, **judged})
+    short = [{k: v for k, v in row.items() if k != "response_ids"} for row in comparison]
+    kit.record("comparison", short)
 
 # %%
 if __name__ == "__main__":
     pipeline.needs("comparison")
     sampled_rows = [row for row in comparison if row["decoding"] == "sampled"]
-    kit.plot_policies(sampled_rows, ylabel="mean gold reward (−3 to 3)", confidence=profile.evaluation.confidence)
+    kit.plot_policies(
+        sampled_rows,
+        ylabel="mean gold reward (−3 to 3)",
+        confidence=profile.evaluation.confidence,
+    )
 
 # %% [markdown]
 # The win rate has your bootstrap interval, the reward the textbook's: mean ± 1.96 standard errors (`kit.mean_interval`). That one concerns a single policy. All answer the same prompts, so whether a policy beats SFT is told prompt by prompt, as the
@@ -164,7 +173,8 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     pipeline.needs("sampled_rows")
-    kit.plot_lengths({row["name"]: [len(reply) for reply in row["response_ids"]] for row in sampled_rows})
+    replies = {row["name"]: row["response_ids"] for row in sampled_rows}
+    kit.plot_lengths({name: [len(reply) for reply in some] for name, some in replies.items()})
 
 # %% [markdown]
 # Which virtues moved? The gold reward has parts: the table shows their means with intervals. A gain in one may hide a loss in another, and an *alignment tax* (something SFT could do that RLHF has unlearned) shows only here.
@@ -178,9 +188,11 @@ if __name__ == "__main__":
         for name, components in found.items():
             values = [one[virtue] for one in components]
             low, high = kit.mean_interval(values, profile.evaluation.confidence)
-            virtues.append({"virtue": virtue, "name": name, "mean": np.mean(values), "low": low, "high": high})
+            row = {"virtue": virtue, "name": name, "mean": np.mean(values), "low": low, "high": high}
+            virtues.append(row)
     kit.record("virtues", virtues)
-    print(kit.show_conversations(shown, {name: pipeline.generate(model, shown, seed=1) for name, model in four.items()}))
+    said = {name: pipeline.generate(model, shown, seed=1) for name, model in four.items()}
+    kit.show_conversations(shown, said, gold=True)
 
 # %% [markdown]
 # ## Your turn to judge
@@ -216,6 +228,16 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     kit.record("hyperparameters", kit.hyperparameter_log(sft=profile.sft, poor_rm=profile.poor_rm,
         good_rm=profile.good_rm, ppo=profile.ppo, evaluation=profile.evaluation))
+
+# %% [markdown]
+# ## What to take along
+#
+# * **Fine-tuning teaches manners, not facts.** SFT copies its demonstrations, the mediocre ones included.
+# * **A reward model is a model**: it learns what its pairs show, also what nobody meant. Look at what it ranks high before
+#   anything is optimised against it.
+# * **PPO does what it is told.** The KL penalty does not make a wrong reward right; it limits how far a policy goes for it.
+# * **The proxy is not the goal.** It can rise while the gold reward falls, so a rising curve proves nothing by itself.
+# * **One number hides the trade.** Parts of the reward, both ways of decoding, lengths and replies show what was paid for it.
 
 # %% [markdown]
 # ## Troubleshooting

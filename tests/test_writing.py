@@ -15,6 +15,7 @@ OTHERWISE = {
     "assignment/lab/folders.py": "a scratch folder, which takes the place of what was checked before",
     "assignment/lab/pretrain.py": "the same scratch folder",
     "assignment/lab/ship.py": "the same scratch folder",
+    "assignment/lab/recorded.py": "the same scratch folder",
     "assignment/lab/outcomes.py": "adds whole lines",
     "assignment/verify/gate.py": "a temporary folder",
     "assignment/verify/check_runner.py": "a temporary folder",

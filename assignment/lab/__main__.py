@@ -1,8 +1,9 @@
 """Build a lab world from its seed.
 
-python -m assignment.lab base       pre-train the base model (40 minutes on one core)
+python -m assignment.lab base       pre-train the base model (20 minutes on one core)
 python -m assignment.lab data       draw the students' data; needs the base model
-python -m assignment.lab reference  train the grader's reference weights; draws the data again first
+python -m assignment.lab reference  train the grader's reference weights, record the run that students see first;
+                                    draws the data again before
 python -m assignment.lab world      all three: next year's class is `world --seed 2027`
 python -m assignment.lab outcomes   run the whole pipeline on fresh seeds and append the figures (3 minutes a seed)
 python -m assignment.lab claims     judge the notebook's claims on these figures; --write renews docs/world.md
@@ -16,17 +17,19 @@ from pathlib import Path
 
 import torch
 
-import rlhf_kit as kit
 from assignment.files import ForeignFileError
 from assignment.registry import SpecError
 from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
+from rlhf_kit.recorded import RECORDED
 
-from .folders import refuse_foreign
+from .abilities import WeakBaseError
+from .folders import REFERENCE, refuse_foreign
 from .outcomes import KINDS, append_outcomes
 from .pretrain import PretrainConfig, write_base
+from .recorded import write_recorded
 from .report import report, rows_file
-from .ship import REFERENCE, grader_reference, student_data
+from .ship import grader_reference, student_data
 from .world import World
 from .world_page import PageError, write_page
 
@@ -57,7 +60,7 @@ def main() -> None:
         if args.step == "claims":
             sys.exit(judge(args))
         run(args)
-    except (ForeignFileError, SpecError, PageError) as error:
+    except (ForeignFileError, SpecError, PageError, WeakBaseError) as error:
         parser.error(str(error))
 
 
@@ -74,8 +77,9 @@ def judge(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Run one step. Raises ForeignFileError, before any work, if a folder holds files that no step made."""
-    written = {"base": [args.base], "data": [DATA], "reference": [DATA, REFERENCE], "outcomes": []}
-    refuse_foreign(*written.get(args.step, [args.base, DATA, REFERENCE]))
+    reference = [DATA, REFERENCE, RECORDED]
+    written = {"base": [args.base], "data": [DATA], "reference": reference, "outcomes": []}
+    refuse_foreign(*written.get(args.step, [args.base, *reference]))
     torch.set_num_threads(args.threads)
     world = World.from_seed(args.seed)
     if args.step in ("base", "world"):
@@ -83,9 +87,9 @@ def run(args: argparse.Namespace) -> None:
     if args.step == "outcomes":
         append_outcomes(world, args.seeds, args.base, rows_file(args.seed, args.out), args.kinds)
     elif args.step != "base":
-        data, sft = student_data(world, base=args.base)
+        study = student_data(world, base=args.base)
         if args.step != "data":
-            grader_reference(world, data, sft, kit.load_tokenizer(args.base))
+            write_recorded(grader_reference(study))
 
 
 if __name__ == "__main__":

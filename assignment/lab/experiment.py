@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS, PREFERENCES, HELDOUT_PAIRS = 1600, 6000, 1800
 TRAIN_PROMPTS, HELDOUT_PROMPTS = 1200, 400
-CALIBRATION_PROMPTS = 256  # prompts on whose replies a reward model's scores are normalised
 Config = TypeVar("Config", SFTConfig, RMConfig, PPOConfig, EvalConfig)
 
 
@@ -101,7 +100,7 @@ def lab_pipeline(profile: Profile, tokenizer: PreTrainedTokenizerBase) -> RLHFPi
 def train_judge(
     pipeline: RLHFPipeline, sft: GPT2LMHeadModel, pairs: list[Pair], config: RMConfig, prompts: list[dict[str, object]]
 ) -> tuple[kit.RewardFunction, list[float]]:
-    """Train a reward model on pairs. Returns PPO's reward, normalised on replies to the first prompts, and the loss of
-    each step of the training."""
+    """Train a reward model on pairs. Returns PPO's reward, and the loss of each step of the
+    training."""
     model, losses = pipeline.run_reward_model(sft, [pair.row for pair in pairs], config)
-    return pipeline.reward_function(model, sft, prompts[:CALIBRATION_PROMPTS]), losses
+    return pipeline.reward_function(model, sft, prompts), losses

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MANIFEST = "manifest.json"
+REFERENCE = Path(__file__).resolve().parents[2] / "autograder" / "reference" / "data"  # the grader's, never shipped
 
 
 def refuse_foreign(*folders: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
@@ -20,8 +21,10 @@ from rlhf_kit.batching import pad_sequences
 from rlhf_kit.packed import PackedGPT2LMHeadModel
 from rlhf_kit.sampling import EOS_ID, PAD_ID
 
+from .abilities import abilities, refuse_weak
 from .corpus import documents
 from .folders import replaced, write_manifest
+from .muon import blocks_and_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,13 +33,13 @@ if TYPE_CHECKING:
     from .world import World
 
 EOS, PAD = "<|end|>", "<|pad|>"
-ALONE = 4  # documents with a row of their own, for each row that holds many
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Recipe of the base model, which reads about steps × batch_tokens tokens. The learning rate warms up, then follows
-    a cosine."""
+    """Recipe of the base model, which reads about steps × batch_tokens tokens, the first full_steps × batch_tokens of
+    them in full rows. Both learning rates warm up, then follow a cosine. matrix_rate is Muon's, learning_rate AdamW's.
+    """
 
     seed: int = 5
     vocab: int = 1024
@@ -44,8 +47,10 @@ class PretrainConfig:
     layers: int = 4
     heads: int = 4
     positions: int = 160
-    batch_tokens: int = 4096
-    steps: int = 5000
+    batch_tokens: int = 2048
+    steps: int = 4400
+    full_steps: int = 1600
+    matrix_rate: float = 5e-3
     learning_rate: float = 3e-3
     warmup_steps: int = 60
     weight_decay: float = 0.05
@@ -96,40 +101,37 @@ def new_model(tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> GPT
     )
 
 
-def rows(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[int]]:
-    """Yield rows of token ids without end: after ALONE documents with a row of their own one row of `positions` tokens
-    that holds as many as fit; every document ends with EOS. About half of the tokens are in either sort of row.
-
-    Alone, a document has the positions that a prompt has later, and a word that occurs twice means something: that is
-    how a model learns to compare what was asked with what it says. Among others, a value belongs to one of many
-    animals: that is how a model learns to look for the name and not just for any value that fits (docs/decisions.md).
-    """
+def _told(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[int]]:
+    """Yield documents without end, as token ids that end with EOS."""
     source = documents(world, config.seed + 1)
-    several: list[int] = []
-    alone = 0
     while True:
         for ids in tokenizer(list(islice(source, 200)))["input_ids"]:
-            one = [*ids, EOS_ID][: config.positions]
-            if alone < ALONE:
-                alone += 1
-                yield one
-                continue
-            several += one
-            if len(several) >= config.positions:
-                yield several[: config.positions]
-                several, alone = [], 0
+            yield [*ids, EOS_ID]
+
+
+def _full_row(told: Iterator[list[int]], positions: int) -> list[int]:
+    """Return a row of `positions` tokens, with as many documents as fit; the last one is cut."""
+    row: list[int] = []
+    while len(row) < positions:
+        row += next(told)
+    return row[:positions]
 
 
 def batches(world: World, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig) -> Iterator[list[list[int]]]:
-    """Yield batches of rows without end, with `batch_tokens` tokens or a few more."""
-    batch: list[list[int]] = []
-    tokens = 0
-    for row in rows(world, tokenizer, config):
-        batch.append(row)
-        tokens += len(row)
-        if tokens >= config.batch_tokens:
-            yield batch
-            batch, tokens = [], 0
+    """Yield batches of rows without end, with `batch_tokens` tokens or a few more: full rows in the first `full_steps`
+    batches, afterwards rows of one document each.
+
+    In a full row a value belongs to one of many animals: that is how a model learns to look for the name, and not just
+    for any value that fits. Alone, a document has the positions that a prompt has later, and a word that occurs twice
+    means something: that is how a model learns to compare what was asked with what it says (docs/decisions.md).
+    """
+    told = _told(world, tokenizer, config)
+    for step in count():
+        batch: list[list[int]] = []
+        while sum(map(len, batch)) < config.batch_tokens:
+            full = step < config.full_steps
+            batch.append(_full_row(told, config.positions) if full else next(told)[: config.positions])
+        yield batch
 
 
 def mean_loss(model: GPT2LMHeadModel, rows: list[list[int]]) -> torch.Tensor:
@@ -146,10 +148,8 @@ def pretrain(
     """Train a base model. Returns it in eval mode, its tokenizer, and the loss of every step (nats per token)."""
     tokenizer = train_tokenizer(world, config)
     model = new_model(tokenizer, config).train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, config))
+    optimizers = blocks_and_rest(model, config.matrix_rate, config.learning_rate, config.weight_decay)
+    schedules = [LambdaLR(optimizer, lambda k: _rate(k, config)) for optimizer in optimizers]
     losses: list[float] = []
     for step, batch in enumerate(
         tqdm(
@@ -160,11 +160,12 @@ def pretrain(
         )
     ):
         loss = mean_loss(model, batch)
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         losses.append(loss.item())
         if on_step:
             on_step(step, losses[-1])
@@ -178,9 +179,15 @@ def _rate(step: int, config: PretrainConfig) -> float:
 
 def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, Any]:
     """Pre-train, and write model, tokenizer and `manifest.json`, whose content is returned. The manifest is written
-    last, so that a folder with a manifest is complete."""
+    last, so that a folder with a manifest is complete.
+
+    Raises:
+        WeakBaseError: the model has not learned what training builds on. Nothing was written.
+    """
     start = time.time()
     model, tokenizer, losses = pretrain(world, config)
+    shares = abilities(model, tokenizer, world)
+    refuse_weak(shares)
     library = GPT2LMHeadModel(model.config)  # whose name stands in the config then, so that anything can load it
     library.load_state_dict(model.state_dict())
     with replaced(folder) as fresh:
@@ -193,6 +200,7 @@ def write_base(folder: Path, world: World, config: PretrainConfig) -> dict[str, 
             parameters=model.num_parameters(),
             tokens_read=config.steps * config.batch_tokens,
             loss={"first": round(losses[0], 4), "last_50": round(sum(losses[-50:]) / len(losses[-50:]), 4)},
+            abilities={name: round(share, 3) for name, share in shares.items()},
             minutes=round((time.time() - start) / 60, 1),
             threads=torch.get_num_threads(),
             torch=torch.__version__.split("+")[0],

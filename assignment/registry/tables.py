@@ -11,6 +11,7 @@ from assignment.registry.thresholds import COST_ID, Count, FrozenModel, LimitsSp
 
 SLOT_ID = r"[A-VX-Z]\d\d"  # T07, C01, E03, B02; W is for written questions
 WRITTEN_ID = r"W\d{1,2}"
+HARDEST = 3  # of the difficulty of a slot
 CLAIM_ID = r"[a-z][a-z0-9_]*"
 _SLOT_ID = rf"^{SLOT_ID}$"
 _WRITTEN_ID = rf"^{WRITTEN_ID}$"
@@ -87,7 +88,8 @@ class SlotSpec(FrozenModel):
 
     name: of the function or class. calls: slots that it may use; while it is tested, the reference replaces those of
     them that failed, and no others. later: those of `calls` that come later in the notebook, for a student who comes
-    back to use them. bonus: its points are added to the rubric's, and it belongs to no criterion.
+    back to use them. bonus: its points are added to the rubric's, and it belongs to no criterion. minutes: what a
+    student who knows PyTorch needs, estimated. difficulty: from 1 to HARDEST.
     """
 
     id: SlotId
@@ -97,6 +99,8 @@ class SlotSpec(FrozenModel):
     file: PartFile
     criterion: Id | None = None
     points: Points
+    minutes: Count
+    difficulty: Annotated[int, Field(ge=1, le=HARDEST, strict=True)]
     calls: tuple[SlotId, ...] = ()
     later: tuple[SlotId, ...] = ()
     bonus: Flag = False

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assignment.release.markers import Location, claims_of, parse, region_of, without_claims
+from assignment.release.registry_text import with_facts, with_registry
 from assignment.release.source import Cell, defined_names, is_internal_import, is_main_guard, without_markers
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ def drop_claim_marks(cells: Cells, options: BuildOptions) -> Cells:
         replace(cell, source=without_claims(cell.source))
         if claims_of(cell.source, cell.location, markdown=cell.kind == "markdown")
         else cell
+        for cell in cells
+    )
+
+
+def insert_registry(cells: Cells, options: BuildOptions) -> Cells:
+    """Write into the text what comes from the registry: tables, sentences, and a line under each slot's heading."""
+    return tuple(
+        with_facts(with_registry(cell, options.spec), options.spec) if cell.kind == "markdown" else cell
         for cell in cells
     )
 
@@ -205,6 +214,7 @@ def set_ids(cells: Cells, options: BuildOptions) -> Cells:
 PIPELINE: tuple[Pass, ...] = (
     refuse_redefinitions,  # first, because later passes move the lines that errors name
     drop_claim_marks,  # early too, for the same reason
+    insert_registry,  # early, as above: it adds lines
     drop_module_docstrings,  # before drop_empty_cells: a cell may hold nothing else
     dedent_main_guards,  # before drop_internal_imports: a guard without its imports may not parse
     drop_internal_imports,

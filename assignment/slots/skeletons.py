@@ -15,6 +15,8 @@ title = "{title}"
 file = "{file}"
 bonus = true                  # TODO({id}): or a criterion, with points taken from another of its items
 points = 1
+minutes = 5                   # TODO({id}): what a student who knows PyTorch needs
+difficulty = 1                # TODO({id}): 1 to 3
 
 """
 COST = "{id} = {{wall_s = 0.05, cpu_s = 0.05}}  # TODO({id}): what `python -m benchmarks.reference_cost` prints\n"

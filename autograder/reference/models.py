@@ -19,9 +19,9 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 
 import rlhf_kit as kit
+from assignment.lab.folders import REFERENCE
 from assignment.lab.onpolicy import Pool
 from assignment.lab.prompts import Question
-from assignment.lab.ship import REFERENCE
 from assignment.lab.world import World
 from rlhf_kit.models import BASE_MODEL
 from rlhf_kit.packed import PackedGPT2LMHeadModel

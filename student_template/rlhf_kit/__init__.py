@@ -5,8 +5,9 @@ from __future__ import annotations
 from .batching import IGNORE_INDEX, pad_sequences, preference_batches, sft_batches
 from .checks import connect_grader
 from .config import EvalConfig, PPOConfig, Profile, RMConfig, SFTConfig, get_profile, warmup_factor
+from .conversations import one_of_each_kind, show_conversations
 from .data import load_demonstrations, load_preferences, load_prompts
-from .demo import answer, demo, one_of_each_kind, show_conversations
+from .demo import answer, demo
 from .environment import best_device, check_environment, seed_everything
 from .export import export_submission
 from .going_on import load_trainings
@@ -34,6 +35,7 @@ from .plots import (
     smooth,
 )
 from .progress import ProgressBar, track
+from .recorded import load_recorded_run
 from .results import hyperparameter_log, record
 from .sampling import EOS_ID, PAD_ID, Rollout, lay_out, rollout, sample
 from .scoring import RewardFunction, score_sequences
@@ -75,6 +77,7 @@ __all__ = [
     "load_demonstrations",
     "load_preferences",
     "load_prompts",
+    "load_recorded_run",
     "load_tokenizer",
     "load_trainings",
     "load_values",

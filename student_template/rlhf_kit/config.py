@@ -49,7 +49,8 @@ class PPOConfig:
     rollouts of a phase. minibatch_size: rollouts per optimiser step. beta: KL coefficient per token, in
     reward units per nat. gamma, lam: discount and λ of GAE. clip_range: ε of the ratio. value_clip:
     ε of the value. value_coef: weight of the value loss. max_new_tokens: longest reply, in tokens.
-    missing_eos_penalty: what the kit's reward function subtracts if a reply has no EOS.
+    missing_eos_penalty: what the kit's reward function subtracts if a reply has no EOS. calibration_prompts:
+    on so many first prompts its scores are normalised.
     """
 
     steps: int
@@ -70,6 +71,7 @@ class PPOConfig:
     value_clip: float = 0.2
     value_coef: float = 0.1
     missing_eos_penalty: float = 1.0
+    calibration_prompts: int = 256
     seed: int = 23
 
 
@@ -114,7 +116,7 @@ TINY = Profile(
         rollouts=64,
         ppo_epochs=2,
         minibatch_size=32,
-        learning_rate=8e-5,
+        learning_rate=1.2e-4,
         warmup_steps=10,
         beta=0.1,
         max_new_tokens=MAX_NEW_TOKENS,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from .conversations import Conversations, show_conversations
 from .sampling import EOS_ID, sample
 
 FIRST_KINDS = ("fact", "describe", "unknown", "unsafe")  # known, known, no such animal, cruel
-WIDTH = 100  # columns of the printed conversation
-TURN = re.compile(r"\n\n(Human|Assistant):(.*?)(?=\n\n(?:Human|Assistant):|\Z)", re.DOTALL)
 
 
 def answer(
@@ -39,21 +36,6 @@ def answer(
     return [text if end else f"{text} …" for text, end in zip(texts, ended, strict=True)]
 
 
-def show_conversations(prompts: Sequence[str], replies: Mapping[str, Sequence[str]]) -> str:
-    """Format each prompt with the replies of one or more models below it, as text."""
-    blocks = []
-    for i, prompt in enumerate(prompts):
-        lines = [_wrap(speaker, text) for speaker, text in TURN.findall(prompt) if text.strip()]
-        lines += [_wrap(name, texts[i]) for name, texts in replies.items()]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
-
-
-def one_of_each_kind(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return one prompt of each kind of question, the last of its kind."""
-    return list({row["kind"]: row["prompt"] for row in rows}.values())
-
-
 def first_questions() -> list[str]:
     """Return the shortest held-out prompt of each of FIRST_KINDS; short ones have no earlier turns."""
     from .data import load_prompts
@@ -69,8 +51,8 @@ def demo(
     model: nn.Module | None = None,
     tokenizer: Any = None,
     name: str = "base model",
-) -> None:
-    """Print two sampled replies of a model to each prompt, by default the base model's to `first_questions()`."""
+) -> Conversations:
+    """Return two sampled replies of a model to each prompt, by default the base model's to `first_questions()`."""
     from .models import load_base_model, load_tokenizer
 
     prompts = first_questions() if prompts is None else prompts
@@ -81,13 +63,4 @@ def demo(
         draw: answer(model, tokenizer, prompts, greedy=False, seed=i)
         for i, draw in enumerate(draws)
     }
-    print(show_conversations(prompts, replies))
-
-
-def _wrap(speaker: str, text: str) -> str:
-    return textwrap.fill(
-        f"{speaker}: {' '.join(text.split())}",
-        WIDTH,
-        subsequent_indent="    ",
-        break_long_words=False,
-    )
+    return show_conversations(prompts, replies)

@@ -22,6 +22,7 @@ _BESIDE = KIT.parent / "requirements.new.txt"  # written if there was another re
 # The list of packages that the notebook needs.
 REQUIREMENTS = _BESIDE if _BESIDE.is_file() else KIT.parent / "requirements.txt"
 PYTHON_NEEDED = (3, 11)
+SHIPPED = ("base_model", "lab_data", "recorded_run")  # folders of the kit, each with a manifest
 MEMORY_NEEDED = 3.0  # GB, enough for the solved notebook
 
 
@@ -188,28 +189,23 @@ def _memory() -> Finding:
 
 
 def _shipped(kit: Path) -> Iterator[Finding]:
-    """Check the data, and the files of each model against its manifest."""
+    """Check the files of each folder that the release ships against its manifest."""
     again = "unpack the release zip again; files are missing or damaged."
-    data = sorted(kit.glob("lab_data/*.jsonl.gz"))
-    yield Finding("lab data", f"{len(data)} files", bool(data), again)
-    manifests = sorted(kit.glob("*/manifest.json"))
-    if not manifests:
-        yield Finding("base model", "no manifest", False, again)
-    for manifest in manifests:
+    for folder in SHIPPED:
+        name = folder.replace("_", " ")
         try:
-            sums = dict(json.loads(manifest.read_text(encoding="utf-8")).get("sha256", {}))
-        except (OSError, ValueError, AttributeError, TypeError):
-            yield Finding(manifest.parent.name, "manifest cannot be read", False, again)
+            manifest = (kit / folder / "manifest.json").read_text(encoding="utf-8")
+            sums = dict(json.loads(manifest).get("sha256", {}))
+        except FileNotFoundError:
+            yield Finding(name, "no manifest", False, again)
             continue
-        bad = [
-            name for name, expected in sums.items() if _sha256(manifest.parent / name) != expected
-        ]
-        found = (
-            f"{len(sums)} files, as in the manifest"
-            if not bad
-            else f"wrong or missing: {', '.join(bad)}"
-        )
-        yield Finding(manifest.parent.name.replace("_", " "), found, not bad, again)
+        except (OSError, ValueError, AttributeError, TypeError):
+            yield Finding(name, "manifest cannot be read", False, again)
+            continue
+        bad = [file for file, digest in sums.items() if _sha256(kit / folder / file) != digest]
+        files = "1 file" if len(sums) == 1 else f"{len(sums)} files"
+        found = f"wrong or missing: {', '.join(bad)}" if bad else f"{files}, as in the manifest"
+        yield Finding(name, found, not bad, again)
 
 
 def _sha256(path: Path) -> str | None:

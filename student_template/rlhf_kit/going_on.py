@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from .demo import one_of_each_kind
+from .conversations import one_of_each_kind
 from .model_files import load, load_values, saved_models
 from .needs import POLICIES, REWARD_MODELS
 from .pipeline import RLHFPipeline

@@ -153,9 +153,10 @@ class RLHFPipeline:
         self, reward_model: nn.Module, sft_lm: nn.Module, prompts: Sequence[Any],
         config: PPOConfig | None = None,
     ) -> RewardFunction:
-        """Make PPO's reward of a reward model: frozen, mean 0 and spread 1 on replies of `sft_lm`."""
+        """Make PPO's reward of a reward model: frozen, mean 0 and spread 1 on replies of `sft_lm` to the first prompts
+        (`config.calibration_prompts`)."""
         config = config or self.profile.ppo
-        ids = self.encode_prompts(prompts)
+        ids = self.encode_prompts(prompts)[: config.calibration_prompts]
         device = next(sft_lm.parameters()).device
         generator = torch.Generator(device=device).manual_seed(config.seed)
         replies = sample(sft_lm, ids, config.max_new_tokens, generator=generator)

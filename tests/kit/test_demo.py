@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from rlhf_kit.data import load_prompts
-from rlhf_kit.demo import answer, demo, first_questions, one_of_each_kind, show_conversations
+from rlhf_kit.demo import answer, demo, first_questions
 
 PROMPT = "\n\nHuman: Where does the zog live?\n\nAssistant:"
 
@@ -33,16 +33,9 @@ def test_a_reply_that_ends_is_not_marked(tokenizer):
     assert answer(Fixed(tokenizer.eos_token_id), tokenizer, [PROMPT], max_new_tokens=3) == [""]
 
 
-def test_each_turn_and_each_model_gets_its_own_line():
-    prompt = "\n\nHuman: One?\n\nAssistant: Yes.\n\nHuman: Two?\n\nAssistant:"
-    text = show_conversations([prompt], {"base": ["first"], "SFT": ["second"]})
-    expected = ["Human: One?", "Assistant: Yes.", "Human: Two?", "base: first", "SFT: second"]
-    assert text.splitlines() == expected
-
-
-def test_the_demo_prints_the_question_and_the_answer(tokenizer, capsys):
-    demo([PROMPT], Fixed(ord("b") + 2), tokenizer, name="toy")
-    assert capsys.readouterr().out.startswith("Human: Where does the zog live?\ntoy: bbb")
+def test_the_demo_shows_the_question_and_the_answer(tokenizer):
+    shown = demo([PROMPT], Fixed(ord("b") + 2), tokenizer, name="toy")
+    assert str(shown).startswith("Human: Where does the zog live?\ntoy: bbb")
 
 
 def kinds_asked():
@@ -64,8 +57,3 @@ def test_the_stranger_of_the_first_questions_is_no_known_animal():
 
 def test_the_first_questions_have_no_earlier_turns():
     assert [prompt.count("\n\nHuman:") for prompt in first_questions()] == [1] * 4
-
-
-def test_one_of_each_kind_takes_the_last_and_keeps_the_order_of_the_kinds():
-    rows = [{"kind": kind, "prompt": prompt} for kind, prompt in (("list", "a"), ("fact", "b"), ("list", "c"))]
-    assert one_of_each_kind(rows) == ["c", "b"]

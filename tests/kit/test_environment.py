@@ -19,14 +19,14 @@ from rlhf_kit.environment import check_environment
 
 @pytest.fixture
 def kit_folder(tmp_path: Path) -> Path:
-    """Make a kit with one data file and one model file that match the manifest."""
-    (tmp_path / "kit" / "lab_data").mkdir(parents=True)
-    (tmp_path / "kit" / "lab_data" / "prompts.jsonl.gz").write_bytes(b"rows")
-    model = tmp_path / "kit" / "base_model"
-    model.mkdir()
-    (model / "model.safetensors").write_bytes(b"weights")
-    sums = {"model.safetensors": hashlib.sha256(b"weights").hexdigest()}
-    (model / "manifest.json").write_text(json.dumps({"sha256": sums}))
+    """Make a kit whose folders hold one file each, as in their manifests."""
+    files = {"base_model": "model.safetensors", "lab_data": "prompts.jsonl.gz", "recorded_run": "run.json"}
+    for folder, name in files.items():
+        path = tmp_path / "kit" / folder / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(folder.encode())
+        sums = {name: hashlib.sha256(folder.encode()).hexdigest()}
+        (path.parent / "manifest.json").write_text(json.dumps({"sha256": sums}))
     return tmp_path / "kit"
 
 
@@ -45,6 +45,9 @@ def test_a_complete_environment_is_ok(requirements, kit_folder):
     report = check_environment(requirements, kit_folder)
     assert report.ok
     assert "Everything is in place" in str(report)
+    names = [finding.what for finding in report.findings]
+    assert names[-3:] == ["base model", "lab data", "recorded run"]
+    assert len(set(names)) == len(names)
 
 
 def test_a_missing_package_comes_with_the_command_that_installs_it(requirements, kit_folder):
@@ -87,7 +90,8 @@ def test_a_damaged_model_file_is_named(requirements, kit_folder):
 
 
 @pytest.mark.parametrize(
-    "lost", ["base_model/model.safetensors", "base_model/manifest.json", "lab_data/prompts.jsonl.gz"]
+    "lost",
+    ["base_model/model.safetensors", "base_model/manifest.json", "lab_data/prompts.jsonl.gz", "recorded_run/run.json"],
 )
 def test_a_missing_file_leads_to_the_advice_to_unpack_the_zip_again(requirements, kit_folder, lost):
     (kit_folder / lost).unlink()

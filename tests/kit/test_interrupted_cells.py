@@ -75,17 +75,19 @@ def test_stopped_reward_models_are_kept_and_the_missing_one_is_named(notebook, p
     steps = stopped_at(ran)
     models = eval(notebook.value("list(reward_models)"))
     assert models == (["Poor RM", "Good RM"] if complete else ["Poor RM"] if steps else [])
-    (plot,) = notebook.after(cell, "p4")
+    plot, *looks = notebook.after(cell, "p4")
+    assert len(looks) == 2
     trial, two = notebook.run(notebook.find("Three short steps")), notebook.find("Watched(rewards")
     if complete:
-        assert notebook.run(plot).error is None
+        assert [notebook.run(name).error for name in (plot, *looks)] == [None] * 3
         assert trial.error is None
     else:
         assert (notebook.run(plot).error is None) == (steps > 0)
-        for ran in (trial, notebook.run(two)):
+        for ran in (trial, notebook.run(two), notebook.run(looks[0])):
             assert ran.error is not None
             assert "Good RM, but part 4 was stopped" in ran.error[1]
             assert ran.shown == []
+        assert "run part 4 first" in str(notebook.run(looks[1]).error)
 
 
 def test_the_short_trial_can_be_stopped_too(notebook):
@@ -99,10 +101,10 @@ def test_part_seven_never_goes_on_with_one_policy(notebook, press_at):
     cell = notebook.find("Watched(rewards")
     steps = stopped_at(notebook.run(cell, press_at))
     later = [*notebook.after(cell, "p7"), *notebook.after(cell, "p8")]
-    assert len(later) == 6
+    assert len(later) == 8
     if press_at.startswith("Good"):
         assert notebook.value("[len(rows) for rows in ppo_stats.values()]") == f"[5, {steps}]"
-        assert [notebook.run(name).error for name in later] == [None] * 6
+        assert [notebook.run(name).error for name in later] == [None] * 8
     else:
         for name in [*later, notebook.find("pipeline.compare(")]:
             ran = notebook.run(name)

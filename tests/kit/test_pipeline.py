@@ -34,6 +34,17 @@ def test_the_three_phases_run_on_the_reference_slots_and_end_in_generated_text(p
     assert all(isinstance(text, str) for text in pipeline.generate(policy, PROMPTS[:2]))
 
 
+def test_a_reward_is_normalised_on_replies_to_the_first_prompts(pipeline, tiny_lm):
+    model, _ = pipeline.run_reward_model(tiny_lm, PAIRS)
+
+    def normalised(n: int, prompts: list[Any]) -> tuple[float, float]:
+        reward = pipeline.reward_function(model, tiny_lm, prompts, replace(pipeline.profile.ppo, calibration_prompts=n))
+        return reward.mean, reward.std
+
+    assert normalised(4, PROMPTS) == normalised(9, PROMPTS[:4])
+    assert normalised(4, PROMPTS) != normalised(5, PROMPTS)
+
+
 def test_comparison_returns_a_row_per_policy(pipeline, tiny_lm):
     policies = {"SFT": Policy(tiny_lm), "RLHF": Policy(tiny_lm)}
     rows = pipeline.compare(policies, PROMPTS, count_tokens)

@@ -52,7 +52,7 @@ def recorded() -> dict[str, Any]:
     stand_in = SimpleNamespace(
         Policy=lambda lm: lm, GoldReward=Gold, mean_interval=kit.mean_interval, record=tables.__setitem__,
         ProgressBar=kit.ProgressBar,
-        plot_policies=lambda *_, **__: None, plot_lengths=lambda _: None, show_conversations=lambda *_: "",
+        plot_policies=lambda *_, **__: None, plot_lengths=lambda _: None, show_conversations=lambda *_, **__: "",
     )  # fmt: skip
     pipeline = SimpleNamespace(
         encode_prompts=list, compare=compare, generate=lambda *_, **__: [], needs=lambda *_: None

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assignment.files import ForeignFileError
-from assignment.lab.folders import MANIFEST, refuse_foreign, replaced, write_manifest
+from assignment.lab.folders import MANIFEST, REFERENCE, refuse_foreign, replaced, write_manifest
 from assignment.lab.outcomes import append_outcomes
-from assignment.lab.ship import REFERENCE
 from assignment.lab.world import World
 from rlhf_kit.data import DATA
 from rlhf_kit.models import BASE_MODEL
+from rlhf_kit.recorded import RECORDED
 from tests.support.sources import ROOT
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_folder_without_a_valid_manifest_is_refused_unless_it_is_empty_or_missin
 
 
 def test_shipped_folders_may_be_replaced() -> None:
-    refuse_foreign(BASE_MODEL, DATA, REFERENCE)
+    refuse_foreign(BASE_MODEL, DATA, REFERENCE, RECORDED)
 
 
 def test_command_refuses_a_foreign_folder_before_it_trains(tmp_path: Path) -> None:

@@ -5,28 +5,63 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from statistics import mean
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import rlhf_kit as kit
+from assignment.lab.folders import REFERENCE
 from assignment.lab.outcomes import paired
-from assignment.lab.ship import GRADER_POOL, REFERENCE
+from assignment.lab.ship import GRADER_POOL
 from rlhf_kit.data import DATA, load_prompts
 from rlhf_kit.gold import GoldReward
 from rlhf_kit.models import BASE_MODEL
+from rlhf_kit.recorded import RECORDED
 from solutions.p9_evaluation import mean_log_ratio
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_base_model_data_and_reference_are_of_one_world() -> None:
-    worlds = {json.loads((folder / "manifest.json").read_text())["world"] for folder in (BASE_MODEL, DATA, REFERENCE)}
+    worlds = {
+        json.loads((folder / "manifest.json").read_text())["world"]
+        for folder in (BASE_MODEL, DATA, REFERENCE, RECORDED)
+    }
     assert len(worlds) == 1
 
 
-def test_reference_files_are_those_of_the_manifest() -> None:
-    for name, digest in json.loads((REFERENCE / "manifest.json").read_text())["sha256"].items():
-        assert hashlib.sha256((REFERENCE / name).read_bytes()).hexdigest() == digest, name
+@pytest.mark.parametrize("folder", [DATA, REFERENCE, RECORDED], ids=lambda folder: folder.name)
+def test_files_are_those_of_the_manifest(folder: Path) -> None:
+    listed = json.loads((folder / "manifest.json").read_text())["sha256"]
+    assert {path.name for path in folder.iterdir()} == {*listed, "manifest.json"}
+    for name, digest in listed.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_recorded_run_shows_what_the_notebook_says_of_it() -> None:
+    """Each reward rises under its own judge, gold rises with the good one and falls with the poor one."""
+    run = kit.load_recorded_run()
+    assert list(run["ppo"]) == ["Poor-RM policy", "Good-RM policy"]
+    for steps in run["ppo"].values():
+        assert len(steps) == kit.get_profile().ppo.steps
+        assert mean(row["reward"] for row in steps[-5:]) > mean(row["reward"] for row in steps[:5]) + 0.5
+    rows = {row["name"]: row for row in run["comparison"]}
+    assert list(rows) == ["Base", "SFT", "Poor-RM policy", "Good-RM policy"]
+    assert rows["Good-RM policy"]["reward_low"] > rows["SFT"]["reward_high"]
+    assert rows["Poor-RM policy"]["reward_high"] < rows["SFT"]["reward_low"]
+    for row in rows.values():
+        assert row["reward_low"] < row["mean_reward"] < row["reward_high"]
+
+
+def test_the_recorded_replies_answer_held_out_prompts_of_each_kind() -> None:
+    run = kit.load_recorded_run()
+    assert run["prompts"] == kit.one_of_each_kind(list(load_prompts("heldout")))
+    assert list(run["replies"]) == [row["name"] for row in run["comparison"]]
+    assert {len(replies) for replies in run["replies"].values()} == {len(run["prompts"])}
 
 
 @pytest.mark.parametrize("split", ["train", "heldout"])
@@ -56,6 +91,10 @@ def test_reference_policies_are_ordered_by_gold_reward_and_the_poor_one_writes_l
     for better, worse in (("sft", "base"), ("policy_good", "sft"), ("policy_good", "policy_poor")):
         assert paired(worth[better], worth[worse], 1)["p"] < 0.01, (better, worse)
     assert worth["policy_good"].mean() - worth["policy_poor"].mean() > 1.0
+    recorded = {row["name"]: row["mean_reward"] for row in kit.load_recorded_run()["comparison"]}
+    for name, shown in zip(models, ("Base", "SFT", "Good-RM policy", "Poor-RM policy"), strict=True):
+        # two samples of the same models: four standard errors of their difference
+        assert abs(worth[name].mean() - recorded[shown]) < 4 * worth[name].std() * (2 / len(records)) ** 0.5, name
     length = {name: sum(map(len, r)) / len(r) for name, r in replies.items()}
     assert length["policy_poor"] > 1.3 * length["sft"]  # flattery takes room
     assert 0.5 < mean_log_ratio(models["policy_good"], models["sft"], prompts, replies["policy_good"], 100) < 10

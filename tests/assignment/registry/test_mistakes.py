@@ -11,7 +11,7 @@ SLOTS = "T01, T02, T03, T04, T05, T06, T07, T08, T09, T10, T11, T12, T13, T14, T
 CRITERIA = "sft, reward_model, ppo, evaluation, code_quality"
 TRAINING = "sft_loss_trend, rm_accuracy, ppo_reward, ppo_kl, comparison"
 QUALITY = "quality_imports, quality_lint, quality_docs, quality_leftovers"
-SLOT_KEYS = "id, name, part, title, file, criterion, points, calls, later, bonus"
+SLOT_KEYS = "id, name, part, title, file, criterion, points, minutes, difficulty, calls, later, bonus"
 TABLES = "assignment, partial, rerun, criterion, slot, item, written, thresholds, limits"
 LATER = "which comes later; a slot builds on earlier ones (list it in later too, if a student may come back to use it)"
 COST = "`python -m benchmarks.reference_cost` measures it"
@@ -37,6 +37,9 @@ NUMBERS = [
     (slot("points = 4", "points = 4.001"), {
         "[[slot]] T07: points may have 2 decimals, not 4.001",
         "[[criterion]] reward_model: points is 25, its slots and items sum to 25.001"}),
+    (slot("difficulty = 1", "difficulty = 4"), "[[slot]] T07: difficulty must be at most 3, not 4"),
+    (slot("difficulty = 1", "difficulty = 0"), "[[slot]] T07: difficulty must be at least 1, not 0"),
+    (slot("minutes = 4", "minutes = 0"), "[[slot]] T07: minutes must be positive, not 0"),
     (item("points = 10", "points = -1"), "[[item]] rm_accuracy: points must be positive, not -1"),
     (("max_points = 100", "max_points = inf"), "[assignment]: max_points must be a finite number, not inf"),
     (("pass_mark = 70", "pass_mark = 700"), "[assignment]: pass_mark 700 is above max_points 100"),

@@ -142,6 +142,19 @@ def test_a_build_replaces_and_removes_what_an_earlier_build_wrote(layout: Layout
     assert not (layout.template / "tests" / "T15.py").exists()
 
 
+def test_no_code_of_the_notebook_is_wider_than_a_laptop_shows() -> None:
+    """JupyterLab with the file panel at 1280 px shows 100 columns without scrolling."""
+    notebook = json.loads(build().generated[NOTEBOOK])
+    wide = [
+        (cell["id"], line)
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        for line in "".join(cell["source"]).split("\n")
+        if len(line) > 100
+    ]
+    assert wide == []
+
+
 def test_the_committed_student_template_is_current() -> None:
     layout = Layout()
     assert stale(build(layout), layout) == [], "run `rlhf-lab build` and commit student_template/"

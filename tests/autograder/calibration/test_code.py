@@ -16,7 +16,7 @@ NOT_DECIDING = {
     "assignment": {"__init__", "files"},
     "assignment/registry": {"__init__", "consistency", "reading", "spec", "tables", "thresholds",
                             "validation_errors"},
-    "assignment/lab": {"__init__", "folders", "ship"},
+    "assignment/lab": {"__init__", "folders"},
     "autograder": {"__init__"},
     "autograder/core": {"__init__", "failures", "messages", "records"},
     "autograder/reference": {"__init__"},
@@ -24,10 +24,10 @@ NOT_DECIDING = {
     "autograder/inside": {"__init__", "namespace", "operations", "outcome", "relay", "restrict", "source", "system",
                           "wire"},
     "autograder/training": {"__init__", "messages", "outcome"},
-    "student_template/rlhf_kit": {"__init__", "checks", "data", "demo", "drawing", "environment", "export",
-                                  "export_warnings", "figure", "files", "going_on", "history", "intervals", "looks",
-                                  "model_files", "needs", "otter_format", "plots", "progress", "results", "returned",
-                                  "saved_work", "stopping"},
+    "student_template/rlhf_kit": {"__init__", "checks", "conversations", "data", "demo", "drawing", "environment",
+                                  "export", "export_warnings", "figure", "files", "going_on", "history", "intervals",
+                                  "looks", "model_files", "needs", "otter_format", "plots", "progress", "recorded",
+                                  "results", "returned", "saved_work", "stopping"},
     "student_template/rlhf_kit/answers": ANSWERS,
 }  # fmt: skip
 
