@@ -123,7 +123,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    pipeline.needs("runs", "best_runs")
+    pipeline.needs("ppo_stats", "runs", "best_runs")
     kit.plot_overoptimisation(runs | best_runs)
 
 # %% [markdown]
